@@ -1,0 +1,106 @@
+"""The words of raybench as frozen dataclasses; this module imports nothing of ours and nothing heavy.
+
+A `Trial` is candidate × dataset × method × hyperparameters × seed; it is scored in `Shard`s, runs of whole
+batches of a plan that is fixed before anything starts; it ends in one `Status` and many `Score`s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+__all__ = ["DatasetKey", "ModelSpec", "Score", "Shard", "Status", "Trial"]
+
+
+class Status(StrEnum):
+    """How a trial ended: exactly one, never blank."""
+
+    OK = "ok"
+    FAILED = "failed"
+    OOM = "oom"
+    NAN = "nan"
+    TIMEOUT = "timeout"
+    INCOMPATIBLE = "incompatible"
+    STOPPED = "stopped"
+    PREEMPTED = "preempted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """A metric's value over `n` examples with a 95 % interval; an undefined value is None with a reason."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int
+    reason: str | None = None
+    per_class: Mapping[str, Score] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """What is opened: a reference and all that changes what comes out of it.
+
+    `reference` is a hub id, a local directory, `pkg:<import name>/<path>` inside an installed package,
+    `arch:<transformers model type>` (an architecture without weights), or `baseline:<name>`.
+    """
+
+    reference: str
+    revision: str | None = None
+    init: str = "pretrained"  # or "scratch": the architecture with random weights
+    num_layers: int | None = None  # keep the first k layers
+    tokenizer: str | None = None  # where the tokenizer is, when not with the model
+    config: Mapping[str, Any] = field(default_factory=dict)  # overrides of the model's configuration
+    pooling: str = "auto"  # auto, mean, cls
+    dtype: str = "float32"
+    allow_pickle: bool = False
+
+    @property
+    def baseline(self) -> str | None:
+        """The baseline's name, or None for a model."""
+        return self.reference.removeprefix("baseline:") if self.reference.startswith("baseline:") else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetKey:
+    """What a worker must know of a dataset beside its rows."""
+
+    name: str
+    task: str
+    labels: tuple[str, ...]
+    fingerprint: str
+    max_length: int
+    task_config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One candidate configuration on one dataset with one seed.
+
+    `trial_id` hashes what can change the result: weights, data, task, method, hyperparameters, seed and the
+    result-relevant code version; not the candidate's name, the number of actors or the store.
+    """
+
+    trial_id: str
+    candidate: str
+    model: ModelSpec
+    dataset: DatasetKey
+    method: str
+    hyperparameters: Mapping[str, Any]
+    seed: int
+    weights_fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Shard:
+    """Batches [start, stop) of the batch plan of a trial's test split: the unit of scoring, retry and commit."""
+
+    trial_id: str
+    start: int
+    stop: int
+
+    @property
+    def num_batches(self) -> int:
+        return self.stop - self.start

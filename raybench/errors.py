@@ -1,0 +1,67 @@
+"""The exception tree: everything a user can mend is a RaybenchError and prints as one line.
+
+    RaybenchError(ValueError)     exit code 2 from the command line, never a traceback
+    ├── JobError                  the job file: unknown key, wrong type, two candidates of one name
+    ├── DataError                 a dataset: missing file, wrong column, empty split, label only in the test split
+    ├── ModelError                a candidate: no config, pickle weights, unreachable hub id
+    │   └── IncompatibleError     a model that opens but does not fit the task
+    ├── MetricError               metrics: unknown name, missing record column, another configuration
+    │   └── MergeError            states that must not be merged (another configuration, the same rows twice)
+    ├── StoreError                the store: unwritable, not a store
+    └── CoverageError             examples of a split missing from its shards, or counted twice
+
+    TrainingDiverged(RuntimeError)   a loss that is NaN or infinite: a trial's status, not a user's mistake
+"""
+
+__all__ = [
+    "CoverageError",
+    "DataError",
+    "IncompatibleError",
+    "JobError",
+    "MergeError",
+    "MetricError",
+    "ModelError",
+    "RaybenchError",
+    "StoreError",
+    "TrainingDiverged",
+]
+
+
+class RaybenchError(ValueError):
+    """Something a user can mend; the message names the place, what was given and what would do."""
+
+
+class JobError(RaybenchError):
+    """The job file does not say what it must."""
+
+
+class DataError(RaybenchError):
+    """A dataset cannot be read as the job describes it."""
+
+
+class ModelError(RaybenchError):
+    """A candidate's weights or configuration cannot be opened."""
+
+
+class IncompatibleError(ModelError):
+    """A candidate opens, but cannot do this task."""
+
+
+class MetricError(RaybenchError):
+    """A metric is unknown, or its records or configuration do not fit it."""
+
+
+class MergeError(MetricError):
+    """Two states must not be merged."""
+
+
+class StoreError(RaybenchError):
+    """The store cannot be read or written."""
+
+
+class CoverageError(RaybenchError):
+    """The examples merged are not the examples of the split, each once."""
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss became NaN or infinite."""
