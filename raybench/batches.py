@@ -2,7 +2,7 @@
 
     plan = plan_batches(lengths, keys=keys)
     rows = table.take(plan.order)
-    for start, stop, padded in plan.slices(0, plan.num_batches): ...
+    for start, stop, padded in plan.batches(0, plan.num_batches): ...
 
 A row is padded to its bucket, a function of its own length, so what a model makes of it does not depend on its
 batch-mates. Does not know tokens, tensors or models.
@@ -42,7 +42,7 @@ class BatchPlan:
     def num_batches(self) -> int:
         return len(self.padded)
 
-    def slices(self, start: int, stop: int) -> list[BatchSlice]:
+    def batches(self, start: int, stop: int) -> list[BatchSlice]:
         """Batches [start, stop) of the plan."""
         bounds, padded = self.offsets.tolist(), self.padded.tolist()
         return [BatchSlice(bounds[i], bounds[i + 1], padded[i]) for i in range(start, stop)]
@@ -66,7 +66,10 @@ def plan_batches(
     puts equal inputs beside each other so that they are forwarded once.
     """
     padded = bucket(lengths)
-    order = np.argsort(padded, kind="stable") if keys is None else np.lexsort((np.asarray(keys), padded))
+    if keys is None:
+        order = np.argsort(padded, kind="stable")
+    else:
+        order = np.lexsort((np.unique(np.asarray(keys), return_inverse=True)[1], padded))
     sizes, counts = np.unique(padded, return_counts=True)
     starts: list[np.ndarray] = []
     lengths_of_batches: list[np.ndarray] = []

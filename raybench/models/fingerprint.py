@@ -31,6 +31,8 @@ def weights_fingerprint(model: ModelSpec) -> str:
         "config": dict(model.config),
         "pooling": model.pooling,
         "dtype": model.dtype,
+        "compile": model.compile,
+        "instruction": model.instruction,
     }
     content: dict[str, Any] = {"asked": asked}
     directory = model_directory(model)
