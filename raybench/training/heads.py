@@ -11,7 +11,7 @@ Shapes: G members, N rows, H features, U hidden units, C classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,11 +21,11 @@ from raybench.errors import DivergedError
 from raybench.identity import seed_from
 from raybench.training.lbfgs import minimize
 
-__all__ = ["GROUP", "HeadSpec", "HeadWeights", "class_weights", "fit_heads"]
+__all__ = ["GROUP", "HeadSpec", "HeadWeights", "class_weights", "fit_heads", "head_module"]
 
 GROUP = 8
 
-HeadWeights = dict[str, np.ndarray]
+HeadWeights = Mapping[str, np.ndarray]
 """`head.weight` [C, H] and `head.bias` [C], float32; with a hidden layer `head.0.*` and `head.2.*`."""
 
 
@@ -204,3 +204,17 @@ def _gradients(
 
 def _error(logits: torch.Tensor, targets_GBC: torch.Tensor, rows_GB: torch.Tensor) -> torch.Tensor:
     return (torch.softmax(logits, dim=-1) - targets_GBC) * rows_GB[:, :, None] / logits.shape[1]
+
+
+def head_module(arrays: HeadWeights) -> torch.nn.Module:
+    """Fitted weights as a module that takes features [B, H] to logits [B, C]."""
+    layers: list[torch.nn.Module] = []
+    weights = [name for name in sorted(arrays) if name.endswith("weight")]
+    for name in weights:
+        outputs, inputs = arrays[name].shape
+        layer = torch.nn.Linear(inputs, outputs)
+        with torch.no_grad():
+            layer.weight.copy_(torch.from_numpy(np.array(arrays[name])))
+            layer.bias.copy_(torch.from_numpy(np.array(arrays[name.replace("weight", "bias")])))
+        layers += [layer, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
