@@ -28,7 +28,15 @@ __all__ = [
 
 
 class RaybenchError(ValueError):
-    """Something a user can mend; the message names the place, what was given and what would do."""
+    """Something a user can mend; the message names the place, what was given and what would do.
+
+    `key` is where in the faulty part of the job it was said, such as ("columns", "text") of a dataset; whoever
+    knows the job file turns it into a line number.
+    """
+
+    def __init__(self, message: str = "", *, key: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class JobError(RaybenchError):

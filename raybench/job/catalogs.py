@@ -6,10 +6,6 @@ hyperparameter at fault, for a place of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from raybench.errors import RaybenchError
 from raybench.job.places import Path
 from raybench.job.spec import Job
 

@@ -85,7 +85,7 @@ def _one(finding: dict[str, Any], data: Any, schema: Mapping[str, Any]) -> tuple
 def _inside(path: Path, data: Any) -> Path:
     """The longest start of a path that leads somewhere in the file: pydantic adds steps of its own."""
     for depth, part in enumerate(path):
-        holds = isinstance(data, dict) and part in data or isinstance(data, list) and part in range(len(data))
+        holds = part in data if isinstance(data, dict) else isinstance(data, list) and part in range(len(data))
         if not holds:
             return path[:depth]
         data = data[part]

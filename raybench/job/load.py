@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from raybench.errors import JobError
 from raybench.job.catalogs import check_names
 from raybench.job.explain import explain
-from raybench.job.paths import default_name, expand_variables, input_path, is_glob, matches
+from raybench.job.paths import default_name, expand_variables, file_path, input_path, is_glob, matches
 from raybench.job.places import Path, Places, read_yaml
 from raybench.job.spec import FILE_FORMATS, CandidateSpec, DatasetSpec, Job
 
