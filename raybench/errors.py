@@ -10,7 +10,7 @@
     ├── StoreError                the store: unwritable, not a store
     └── CoverageError             examples of a split missing from its shards, or counted twice
 
-    TrainingDiverged(RuntimeError)   a loss that is NaN or infinite: a trial's status, not a user's mistake
+    DivergedError(RuntimeError)   a loss that is NaN or infinite: a trial's status, not a user's mistake
 """
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     "ModelError",
     "RaybenchError",
     "StoreError",
-    "TrainingDiverged",
+    "DivergedError",
 ]
 
 
@@ -71,5 +71,5 @@ class CoverageError(RaybenchError):
     """The examples merged are not the examples of the split, each once."""
 
 
-class TrainingDiverged(RuntimeError):
+class DivergedError(RuntimeError):
     """The loss became NaN or infinite."""
