@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["DatasetKey", "ModelSpec", "Score", "Shard", "Status", "Trial"]
+__all__ = ["Column", "DatasetKey", "ModelSpec", "Score", "Shard", "Status", "Trial"]
 
 
 class Status(StrEnum):
@@ -61,6 +61,19 @@ class ModelSpec:
     def baseline(self) -> str | None:
         """The baseline's name, or None for a model."""
         return self.reference.removeprefix("baseline:") if self.reference.startswith("baseline:") else None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that a task reads, under its canonical name.
+
+    kind: "text" (string), "label" (int32 index into the dataset's labels) or "image" (struct of height, width,
+    channels and data: uint8 pixels, row by row, channels last).
+    """
+
+    name: str
+    kind: str
+    required: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

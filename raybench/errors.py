@@ -10,7 +10,7 @@
     ├── StoreError                the store: unwritable, not a store
     └── CoverageError             examples of a split missing from its shards, or counted twice
 
-    TrainingDiverged(RuntimeError)   a loss that is NaN or infinite: a trial's status, not a user's mistake
+    DivergedError(RuntimeError)   a loss that is NaN or infinite: a trial's status, not a user's mistake
 """
 
 __all__ = [
@@ -23,12 +23,20 @@ __all__ = [
     "ModelError",
     "RaybenchError",
     "StoreError",
-    "TrainingDiverged",
+    "DivergedError",
 ]
 
 
 class RaybenchError(ValueError):
-    """Something a user can mend; the message names the place, what was given and what would do."""
+    """Something a user can mend; the message names the place, what was given and what would do.
+
+    `key` is where in the faulty part of the job it was said, such as ("columns", "text") of a dataset; whoever
+    knows the job file turns it into a line number.
+    """
+
+    def __init__(self, message: str = "", *, key: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class JobError(RaybenchError):
@@ -63,5 +71,5 @@ class CoverageError(RaybenchError):
     """The examples merged are not the examples of the split, each once."""
 
 
-class TrainingDiverged(RuntimeError):
+class DivergedError(RuntimeError):
     """The loss became NaN or infinite."""

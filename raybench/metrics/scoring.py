@@ -86,11 +86,21 @@ class Scorer:
         if metric.interval is not None and not self._group:
             interval = metric.interval(table, options)
         elif table.num_rows <= TABLE_WORK:
-            units = Units.of(table, seed=self._bootstrap_seed, group=self._group, replicates=TABLE_REPLICATES)
-            replicates = [_resampled(metric, table, options, weights[units.unit_N]) for weights in units.weights_RU]
-            interval = corrected_percentiles(value, np.array(replicates))
+            interval = corrected_percentiles(value, self._table_replicates(metric, table, options))
         low, high = interval or (None, None)
         return Score(value=value, low=low, high=high, n=n)
+
+    def replicates(self, metric: Metric | TableMetric, options: Options) -> np.ndarray | None:
+        """Values of a metric under Poisson resampling of the records, [R]."""
+        if isinstance(metric, Metric):
+            sums = self._resample(metric, options)
+            return None if sums is None else metric.value(sums, options)
+        table = self._records()
+        return None if table is None or table.num_rows > TABLE_WORK else self._table_replicates(metric, table, options)
+
+    def _table_replicates(self, metric: TableMetric, table: pa.Table, options: Options) -> np.ndarray:
+        units = Units.of(table, seed=self._bootstrap_seed, group=self._group, replicates=TABLE_REPLICATES)
+        return np.array([_resampled(metric, table, options, weights[units.unit_N]) for weights in units.weights_RU])
 
     def _replicate(self, metric: Metric, options: Options, state: State, key: str, interval: str) -> Sums | None:
         if (key, interval) not in self._replicates:

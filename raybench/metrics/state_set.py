@@ -67,6 +67,17 @@ class StateSet:
             rows += [_row(state, name, state.fields[name]) for name in sorted(state.fields)]
         return pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
 
+    def to_bytes(self) -> bytes:
+        """`to_arrow` as an Arrow IPC stream."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, SCHEMA) as writer:
+            writer.write_batch(self.to_arrow())
+        return sink.getvalue().to_pybytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> StateSet:
+        return cls.from_arrow(pa.ipc.open_stream(data).read_all())
+
     @classmethod
     def from_arrow(cls, batch: pa.RecordBatch | pa.Table) -> StateSet:
         if not set(SCHEMA.names) <= set(batch.schema.names):

@@ -1,0 +1,164 @@
+"""The driver's loop: the schedule says what to do, the pool does it, and the driver alone commits.
+
+Execution is at least once, its effect exactly once: the first commit of a shard wins and what is not committed did
+not happen. Commits are flushed every second or so; a driver that is killed loses at most those.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from typing import Any
+
+from raybench.cluster.pool import Pool
+from raybench.core import Status
+from raybench.errors import RaybenchError
+from raybench.metrics.coverage import Coverage
+from raybench.observer import Observer
+from raybench.reduce import reduce_trial
+from raybench.schedule.queue import Queue
+from raybench.schedule.work import Action, Event, Failed, Finish, Fit, Fitted, Lost, Prepared, Send, StartActor, StopActor
+from raybench.store import Store
+from raybench.store.checkpoints import read_metadata, remove_checkpoint
+from raybench.store.files import Skipped
+from raybench.store.records import compact_records
+from raybench.store.shards import ShardCommit
+from raybench.store.trials import TrialRow
+
+__all__ = ["Driver"]
+
+_FLUSH_SECONDS = 1.0
+_WAIT_SECONDS = 1.0
+# These ends are written down: the same work would end the same way. The others are tried again by the next run.
+_FINAL = {Status.OK, Status.NAN, Status.INCOMPATIBLE}
+
+
+class Driver:
+    """Runs a queue to its end over a pool of actors and one store."""
+
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        pool: Pool,
+        store: Store,
+        blank_rows: Mapping[str, TrialRow],  # trial id → its row without an end
+        expected: Mapping[str, Coverage],  # trial id → the coverage its examples must have
+        data_keys: Mapping[str, str],
+        resumed: Mapping[str, list[ShardCommit]],
+        observer: Observer,
+        skipped: Skipped,
+    ) -> None:
+        self._queue = queue
+        self._pool = pool
+        self._store = store
+        self._blank_rows = blank_rows
+        self._expected = expected
+        self._data_keys = data_keys
+        self._commits: dict[str, list[ShardCommit]] = defaultdict(list, {k: list(v) for k, v in resumed.items()})
+        self._observer = observer
+        self._skipped = skipped
+        self._last_flush = time.monotonic()
+        self._ended: list[str] = []  # trials whose shards and checkpoints can go once their row is written
+        self._cleaning: list[Future[None]] = []
+        self.rows: dict[str, TrialRow] = {}
+        self.tracebacks: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Until every trial has ended; on any exception what is committed is written and the actors are ended."""
+        with ThreadPoolExecutor(1) as cleaner:
+            try:
+                self._act(self._queue.start())
+                while not self._queue.done:
+                    for event in self._pool.wait(_WAIT_SECONDS):
+                        self._observe(event)
+                        self._act(self._queue.step(event))
+                    if time.monotonic() - self._last_flush >= _FLUSH_SECONDS:
+                        self._flush(cleaner)
+                        self._observer.tick()
+            finally:
+                self._pool.stop_all()
+                self._flush(cleaner)
+                for future in self._cleaning:
+                    future.result()
+
+    def _observe(self, event: Event) -> None:
+        match event:
+            case Lost(actor=actor, failure=failure):
+                self._observer.actor_lost(actor, failure.message)
+                for work in self._queue.in_flight(actor)[:1]:
+                    self._remember(getattr(work, "trial_id", None), failure.traceback)
+            case Failed(work=work, failure=failure):
+                trial_ids = work.trial_ids if isinstance(work, Fit) else [getattr(work, "trial_id", None)]
+                for trial_id in trial_ids:
+                    self._remember(trial_id, failure.traceback)
+            case Prepared(data_key=data_key, num_batches=num_batches):
+                self._observer.batches_planned(data_key, num_batches)
+            case Fitted(failures=failures):
+                for trial_id, failure in failures.items():
+                    self._remember(trial_id, failure.traceback)
+        for commit in self._pool.take_commits():
+            if commit.trial_id not in self.rows:
+                self._commits[commit.trial_id].append(commit)
+                self._store.shards.append(commit)
+                self._observer.shard_scored(commit)
+
+    def _remember(self, trial_id: str | None, traceback: str) -> None:
+        if trial_id is not None and traceback:
+            self.tracebacks[trial_id] = traceback
+
+    def _act(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case StartActor(actor=actor):
+                    self._pool.start(actor)
+                case StopActor(actor=actor):
+                    self._pool.stop(actor)
+                case Send(actor=actor, work=work):
+                    self._pool.send(actor, work, self._data_key(work))
+                case Finish(trial_id=trial_id, status=status, reason=reason):
+                    self._end(trial_id, status, reason)
+
+    def _data_key(self, work: object) -> str:
+        if isinstance(work, Fit):
+            return self._data_keys[work.trial_ids[0]]
+        return self._data_keys[work.trial_id] if hasattr(work, "trial_id") else work.data_key  # type: ignore[attr-defined]
+
+    def _end(self, trial_id: str, status: Status, reason: str | None) -> None:
+        commits = self._commits.pop(trial_id, [])
+        row = replace(self._blank_rows[trial_id], status=status, reason=reason, finished_at=time.time())
+        if status is Status.OK:
+            try:
+                row = reduce_trial(row, commits, self._expected[trial_id], self._fit_meta(trial_id))
+            except RaybenchError as error:  # examples missing or counted twice: named, and never published
+                row = replace(row, status=Status.FAILED, reason=str(error))
+        self.rows[trial_id] = row
+        if row.status in _FINAL:
+            self._store.trials.append(row)
+        if row.status is Status.OK:
+            self._ended.append(trial_id)
+        self._observer.trial_ended(row)
+
+    def _fit_meta(self, trial_id: str) -> dict[str, Any]:
+        try:
+            return json.loads(read_metadata(self._store.files, trial_id).get("meta", "{}"))
+        except FileNotFoundError:
+            return {}  # nothing was fitted
+
+    def _flush(self, cleaner: ThreadPoolExecutor) -> None:
+        self._store.flush()
+        self._last_flush = time.monotonic()
+        ended, self._ended = self._ended, []
+        if ended:
+            self._cleaning.append(cleaner.submit(self._clean, ended))
+
+    def _clean(self, trial_ids: list[str]) -> None:
+        for trial_id in trial_ids:
+            compact_records(self._store.files, trial_id, self._skipped)
+            remove_checkpoint(self._store.files, trial_id)
+            self._store.shards.remove(trial_id)

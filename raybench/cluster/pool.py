@@ -1,0 +1,182 @@
+"""Actors and the calls in flight on them: actions become calls, what returns becomes events.
+
+    pool = Pool(start_worker)
+    pool.start(0); pool.send(0, work); events = pool.wait(timeout=1.0)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray import exceptions
+
+from raybench.core import Shard
+from raybench.schedule.retry import Failure, FailureKind
+from raybench.schedule.watch import Watch
+from raybench.schedule.work import ActorReady, Event, Failed, Fit, Fitted, Lost, Prepare, Prepared, Scored, Work
+from raybench.store.shards import ShardCommit
+
+__all__ = ["Pool"]
+
+_BEAT_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class _Call:
+    actor: int
+    work: Work | None  # None: the actor's start
+    sent: float
+
+
+class Pool:
+    """The run's actors, the calls in flight on them and the rows they prepared."""
+
+    def __init__(
+        self, start_worker: Callable[[int], Any], *, hang_seconds: float, trial_seconds: float | None = None
+    ) -> None:
+        self._start_worker = start_worker
+        self._hang_seconds = hang_seconds
+        self._trial_seconds = trial_seconds
+        self._watch = Watch(hang_seconds=hang_seconds)
+        self._handles: dict[int, Any] = {}
+        self._calls: dict[ray.ObjectRef, _Call] = {}
+        self._beats: dict[ray.ObjectRef, int] = {}
+        self._last_beat = time.monotonic()
+        self._prepared: dict[str, ray.ObjectRef] = {}
+        self._preparing: dict[ray.ObjectRef, ray.ObjectRef] = {}  # call → the rows it will leave
+        self._commits: list[ShardCommit] = []
+
+    def start(self, actor: int) -> None:
+        """Start an actor; ActorReady follows when it answers."""
+        handle = self._start_worker(actor)
+        self._handles[actor] = handle
+        self._calls[handle.ready.remote()] = _Call(actor, None, time.monotonic())
+
+    def send(self, actor: int, work: Work, data_key: str) -> None:
+        """Call the actor with a piece of work."""
+        handle = self._handles[actor]
+        match work:
+            case Prepare():
+                rows, ref = handle.prepare.remote(data_key)
+                self._preparing[ref] = rows
+            case Fit(trial_ids=trial_ids):
+                ref = handle.fit.remote(trial_ids, [self._prepared[data_key]])
+            case Shard(trial_id=trial_id, start=start, stop=stop):
+                ref = handle.score.remote(trial_id, start, stop, [self._prepared[data_key]])
+        now = time.monotonic()
+        if not any(call.actor == actor for call in self._calls.values()):
+            self._watch.working(actor, now)
+        self._calls[ref] = _Call(actor, work, now)
+
+    def stop(self, actor: int) -> None:
+        """Kill an actor; what was in flight on it is forgotten."""
+        handle = self._handles.pop(actor, None)
+        if handle is not None:
+            ray.kill(handle, no_restart=True)
+        self._forget(actor)
+
+    def stop_all(self) -> None:
+        """Kill every actor, so that their GPUs are free."""
+        for actor in list(self._handles):
+            self.stop(actor)
+
+    def wait(self, timeout: float) -> list[Event]:
+        """What happened, after at most `timeout` seconds of nothing."""
+        events = self._overdue()
+        if self._calls and not events:
+            done, _ = ray.wait(list(self._calls), num_returns=1, timeout=timeout)
+            if done and len(self._calls) > 1:
+                done, _ = ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0)
+            for ref in done:
+                call = self._calls.pop(ref, None)
+                if call is not None:  # else its actor was lost a moment ago
+                    events.append(self._event(ref, call))
+        elif not events:
+            time.sleep(timeout)
+        self._exchange_beats()
+        return events
+
+    def take_commits(self) -> list[ShardCommit]:
+        """What the shards scored since the last call left behind."""
+        commits, self._commits = self._commits, []
+        return commits
+
+    def _event(self, ref: ray.ObjectRef, call: _Call) -> Event:
+        actor, work = call.actor, call.work
+        try:
+            value = ray.get(ref)
+        except (exceptions.RayActorError, exceptions.OwnerDiedError) as error:
+            self._handles.pop(actor, None)
+            self._forget(actor)
+            return Lost(actor=actor, failure=_death(error))
+        except exceptions.RayError as error:  # the call could not be run or answered, the actor may be anywhere
+            self.stop(actor)
+            return Lost(actor=actor, failure=Failure(kind=FailureKind.DIED, message=str(error).splitlines()[0]))
+        self._watch.idle(actor)
+        if any(other.actor == actor for other in self._calls.values()):
+            self._watch.working(actor, time.monotonic())
+        if work is None:
+            return ActorReady(actor=actor)
+        if isinstance(value, Failure):
+            return Failed(actor=actor, work=work, failure=value)
+        match work:
+            case Prepare(data_key=data_key):
+                self._prepared[data_key] = self._preparing.pop(ref)
+                return Prepared(actor=actor, data_key=data_key, num_batches=value)
+            case Fit():
+                return Fitted(actor=actor, work=work, failures=value)
+            case Shard():
+                self._commits.append(value)
+                return Scored(actor=actor, shard=work)
+
+    def _overdue(self) -> list[Event]:
+        now = time.monotonic()
+        events: list[Event] = []
+        for actor in self._watch.hung(now):
+            message = f"made no progress for {self._hang_seconds:g} s"
+            events.append(Lost(actor=actor, failure=Failure(kind=FailureKind.HUNG, message=message)))
+        if self._trial_seconds is not None:
+            for call in self._calls.values():
+                if isinstance(call.work, Fit) and now - call.sent > self._trial_seconds * len(call.work.trial_ids):
+                    message = f"took longer than {self._trial_seconds / 60:g} minutes"
+                    events.append(Lost(actor=call.actor, failure=Failure(kind=FailureKind.TIMEOUT, message=message)))
+        for event in events:
+            self.stop(event.actor)
+        return events
+
+    def _exchange_beats(self) -> None:
+        now = time.monotonic()
+        if now - self._last_beat < min(_BEAT_SECONDS, self._hang_seconds / 4):
+            return
+        self._last_beat = now
+        if self._beats:
+            answered, _ = ray.wait(list(self._beats), num_returns=len(self._beats), timeout=0)
+            for ref in answered:
+                actor = self._beats.pop(ref)
+                try:
+                    cpu_seconds, _ = ray.get(ref)
+                except exceptions.RayError:
+                    continue  # its death is told by its own call
+                self._watch.beat(actor, cpu_seconds, now)
+        asked = set(self._beats.values())
+        for actor in {call.actor for call in self._calls.values() if call.work is not None} - asked:
+            self._beats[self._handles[actor].beat.remote()] = actor
+
+    def _forget(self, actor: int) -> None:
+        self._calls = {ref: call for ref, call in self._calls.items() if call.actor != actor}
+        self._beats = {ref: other for ref, other in self._beats.items() if other != actor}
+        self._watch.idle(actor)
+
+
+def _death(error: exceptions.RayError) -> Failure:
+    """Why an actor ended, as far as Ray knows."""
+    text = str(error)
+    if getattr(error, "preempted", False):
+        return Failure(kind=FailureKind.PREEMPTED, message="its node was taken away")
+    if "memory" in text.lower() and "oom" in text.lower():
+        return Failure(kind=FailureKind.HOST_OOM, message="the node ran out of memory and ended the actor")
+    return Failure(kind=FailureKind.DIED, message="its actor died while it ran", traceback=text)

@@ -1,0 +1,120 @@
+"""What an actor keeps between calls, and what it does with them: prepared rows, the model in use, the store."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import ray
+import torch
+
+from raybench.metrics import MetricSet
+from raybench.prepare import PreparedData, prepare_data
+from raybench.schedule.classify import classify
+from raybench.schedule.retry import Failure
+from raybench.store.checkpoints import read_checkpoint, write_checkpoint
+from raybench.store.files import Files
+from raybench.store.records import write_records
+from raybench.store.shards import ShardCommit
+from raybench.tasks.catalog import get_task
+from raybench.trial import Checkpoint, Predictor, fit_bundle, needs_fit, open_predictor, score_shard
+
+if TYPE_CHECKING:
+    from raybench.cluster.worker import RunContext
+
+__all__ = ["Session"]
+
+
+class Session:
+    """One process's part of a run."""
+
+    def __init__(self, context: RunContext) -> None:
+        sys.path[:0] = [path for path in context.extra_path if path not in sys.path]
+        torch.set_num_threads(context.threads)
+        self._context = context
+        self._files = Files(context.store_url)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._prepared: dict[str, PreparedData] = {}
+        self._metric_sets: dict[str, MetricSet] = {}
+        self._predictor: tuple[str, Predictor] | None = None
+
+    def prepare(self, data_key: str) -> tuple[PreparedData | None, int | Failure]:
+        """Tokenise and plan; the number of batches goes to the driver, the rows stay by reference."""
+        try:
+            prepared = self._prepare(data_key)
+        except Exception as error:
+            return None, classify(error)
+        return prepared, prepared.plan.num_batches
+
+    def fit(self, trial_ids: tuple[str, ...], data: ray.ObjectRef) -> dict[str, Failure] | Failure:
+        """Fit a bundle; each trial's checkpoint is in the store before its name is returned as fitted."""
+        try:
+            trials = [self._context.trials[trial_id] for trial_id in trial_ids]
+            prepared = self._data(self._context.data_keys[trial_ids[0]], data)
+            self._predictor = None  # its memory is needed
+            outcomes = fit_bundle(trials, prepared.train, self._device, validation=prepared.validation)
+            failures = {}
+            for trial_id, outcome in zip(trial_ids, outcomes, strict=True):
+                if isinstance(outcome, Exception):
+                    failures[trial_id] = classify(outcome)
+                else:
+                    write_checkpoint(self._files, trial_id, outcome.to_bytes())
+            return failures
+        except Exception as error:
+            return classify(error)
+
+    def score(self, trial_id: str, start: int, stop: int, data: ray.ObjectRef) -> ShardCommit | Failure:
+        """Score some batches; their records are in the store before their state is returned."""
+        try:
+            trial = self._context.trials[trial_id]
+            prepared = self._data(self._context.data_keys[trial_id], data)
+            predictor = self._open(trial_id)
+            began = time.perf_counter()
+            result = score_shard(
+                predictor, prepared.test, prepared.plan.batches(start, stop), self._metric_set(trial.dataset.name)
+            )
+            write_records(self._files, trial_id, start, stop, result.records)
+            return ShardCommit(
+                trial_id=trial_id,
+                start=start,
+                stop=stop,
+                num_examples=result.records.num_rows,
+                states=result.states.to_bytes(),
+                score_seconds=time.perf_counter() - began,
+                peak_memory_bytes=result.peak_memory_bytes,
+                device=self._device.type,
+                dtype=predictor.dtype,
+                threads=torch.get_num_threads(),
+                cost=json.dumps(predictor.cost),
+            )
+        except Exception as error:
+            return classify(error)
+
+    def _open(self, trial_id: str) -> Predictor:
+        if self._predictor is None or self._predictor[0] != trial_id:
+            self._predictor = None
+            trial = self._context.trials[trial_id]
+            checkpoint = Checkpoint.from_bytes(read_checkpoint(self._files, trial_id)) if needs_fit(trial) else None
+            self._predictor = (trial_id, open_predictor(trial, checkpoint, self._device))
+        return self._predictor[1]
+
+    def _data(self, data_key: str, ref: ray.ObjectRef) -> PreparedData:
+        if data_key not in self._prepared:
+            try:
+                self._prepared[data_key] = ray.get(ref)
+            except ray.exceptions.ObjectLostError:  # its node is gone; the rows make it again, to the bit
+                self._prepared[data_key] = self._prepare(data_key)
+        return self._prepared[data_key]
+
+    def _prepare(self, data_key: str) -> PreparedData:
+        needs = self._context.data[data_key]
+        rows: dict[str, Any] = ray.get(self._context.rows[needs.dataset])
+        return prepare_data(get_task(needs.task), rows, needs.model, needs.max_length)
+
+    def _metric_set(self, dataset: str) -> MetricSet:
+        if dataset not in self._metric_sets:
+            names, config = self._context.metrics[dataset]
+            self._metric_sets[dataset] = MetricSet(names, config)
+        return self._metric_sets[dataset]

@@ -1,0 +1,68 @@
+"""The actor: prepares rows, fits trials, scores shards; every exception becomes a `Failure`, never a dead call.
+
+Long-lived and not restartable: Ray would otherwise rerun half-done work silently. It keeps the prepared rows and
+the model it used last, so that weights are not loaded for every shard.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+
+from raybench.core import Trial
+from raybench.plan import DataNeeds
+from raybench.schedule.retry import Failure
+from raybench.store.shards import ShardCommit
+
+__all__ = ["RunContext", "Worker"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """What every actor of a run is given once."""
+
+    store_url: str
+    trials: Mapping[str, Trial]
+    data: Mapping[str, DataNeeds]  # by data key
+    data_keys: Mapping[str, str]  # trial id → data key
+    rows: Mapping[str, ray.ObjectRef] = field(default_factory=dict)  # dataset → its splits
+    metrics: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = field(default_factory=dict)  # names and options
+    threads: int = 1
+    extra_path: tuple[str, ...] = ()  # where `module:attribute` of the job is found
+
+
+@ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"control": 1})
+class Worker:
+    """One GPU, or some CPUs; one piece of work at a time, in the order it was sent."""
+
+    def __init__(self, context: RunContext) -> None:
+        from raybench.cluster.session import Session
+
+        self._session = Session(context)
+
+    def ready(self) -> bool:
+        """Answers when the imports are done."""
+        return True
+
+    @ray.method(num_returns=2)
+    def prepare(self, data_key: str) -> tuple[Any, int | Failure]:
+        """Prepared rows, to be kept by reference, and their number of batches."""
+        return self._session.prepare(data_key)
+
+    def fit(self, trial_ids: tuple[str, ...], data: list[ray.ObjectRef]) -> dict[str, Failure]:
+        """Fit trials and leave their checkpoints in the store; those that failed are returned."""
+        return self._session.fit(trial_ids, data[0])
+
+    def score(self, trial_id: str, start: int, stop: int, data: list[ray.ObjectRef]) -> ShardCommit | Failure:
+        """Score batches [start, stop): records to the store, states and coverage back."""
+        return self._session.score(trial_id, start, stop, data[0])
+
+    @ray.method(concurrency_group="control")
+    def beat(self) -> tuple[float, int]:
+        """Processor seconds used so far and the process id: a process that uses none hangs."""
+        return time.process_time(), os.getpid()

@@ -1,0 +1,152 @@
+"""A job file read, checked and made whole; all that is wrong in it is told at once, one line each.
+
+    job = load_job("jobs/x.yaml")                       # JobError: every line with file, line, path, given, wanted
+    job = parse_job("name: x\n…", "jobs/x.yaml")        # the same for text at hand
+
+Checks what the file alone can show, and names against the catalogues; opens no model and no data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import ValidationError
+
+from raybench.errors import JobError
+from raybench.job.catalogs import check_names
+from raybench.job.explain import explain
+from raybench.job.paths import default_name, expand_variables, file_path, input_path, is_glob, matches
+from raybench.job.places import Path, Places, read_yaml
+from raybench.job.spec import FILE_FORMATS, CandidateSpec, DatasetSpec, Job
+
+__all__ = ["job_schema", "load_job", "parse_job"]
+
+Problem = tuple[Path, str]
+
+
+def load_job(path: str | FilePath) -> Job:
+    """The job of a file; JobError for a file that cannot be read or does not say what it must."""
+    try:
+        text = FilePath(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise JobError(f"{path}: no such job file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise JobError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    return parse_job(text, str(path))
+
+
+def parse_job(text: str, filename: str = "job.yaml") -> Job:
+    """The job of a text; `filename` is named in errors and its directory is where relative paths start."""
+    data, places = read_yaml(text, filename)
+    if not isinstance(data, dict):
+        given = "an empty file" if data is None else "a list" if isinstance(data, list) else "a single value"
+        raise JobError(f"{filename}:1: want a mapping with name, candidates and datasets, got {given}")
+    try:
+        job = Job.model_validate(data)
+    except ValidationError as error:
+        raise _failure(explain(error, data, job_schema()), places) from None
+    problems: list[Problem] = []
+    directory = FilePath(filename).absolute().parent
+    candidates = _each(job.candidates, "candidates", lambda spec: _candidates(spec, directory), problems)
+    datasets = _each(job.datasets, "datasets", lambda spec: [_dataset(spec, directory)], problems)
+    problems += _repeated(candidates, "candidate", places) + _repeated(datasets, "dataset", places)
+    problems += [
+        ((key, index), f"{value} stands here twice")
+        for key, values in (("seeds", job.seeds), ("metrics", job.metrics))
+        for index, value in enumerate(values)
+        if value in values[:index]
+    ]
+    update: dict[str, Any] = {"candidates": tuple(candidates), "datasets": tuple(datasets)}
+    if job.metrics and job.rank_by and job.rank_by not in job.metrics:
+        update["metrics"] = (*job.metrics, job.rank_by)
+    try:
+        update["store"] = expand_variables(job.store)
+    except JobError as error:
+        problems.append((("store",), str(error)))
+    job = job.model_copy(update=update)
+    job._places, job._text = places, text
+    problems += check_names(job)
+    if problems:
+        raise _failure(problems, places)
+    return job
+
+
+def job_schema() -> dict[str, Any]:
+    """The job file's JSON schema, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Job.model_json_schema()}
+
+
+def _candidates(spec: CandidateSpec, directory: FilePath) -> list[CandidateSpec]:
+    """The candidate, or one for every checkpoint its glob finds."""
+    if spec.baseline is not None:
+        return [spec.model_copy(update={"name": spec.name or default_name(spec.baseline)})]
+    assert spec.model is not None
+    tokenizer = spec.tokenizer and input_path(spec.tokenizer, directory)
+    if not is_glob(spec.model):
+        model = input_path(spec.model, directory)
+        return [
+            spec.model_copy(update={"model": model, "tokenizer": tokenizer, "name": spec.name or default_name(model)})
+        ]
+    found = matches(spec.model, directory)
+    prefix = f"{spec.name}/" if spec.name else ""
+    names = [prefix + name for name in _distinct_names(found)]
+    return [
+        spec.model_copy(update={"model": model, "tokenizer": tokenizer, "name": name})
+        for model, name in zip(found, names, strict=True)
+    ]
+
+
+def _distinct_names(paths: list[str]) -> list[str]:
+    """The last part of each path, with as many parts before it as tell them apart."""
+    parts = [FilePath(path).parts for path in paths]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    return paths
+
+
+def _dataset(spec: DatasetSpec, directory: FilePath) -> DatasetSpec:
+    update: dict[str, Any] = {"name": spec.name or "-".join(filter(None, [default_name(spec.source), spec.config]))}
+    if spec.source not in FILE_FORMATS:
+        update["source"] = input_path(spec.source, directory)
+    elif spec.data_files:
+        update["data_files"] = {
+            split: tuple(file_path(file, directory) for file in files) for split, files in spec.data_files.items()
+        }
+    return spec.model_copy(update=update)
+
+
+def _each(specs: Iterable[Any], key: str, make: Callable[[Any], list[Any]], problems: list[Problem]) -> list[Any]:
+    """What is made of each spec, each noting where it stands in the file."""
+    made = []
+    for index, spec in enumerate(specs):
+        try:
+            results = make(spec)
+        except JobError as error:
+            problems.append(((key, index), str(error)))
+            continue
+        for result in results:
+            result._path = (key, index)
+        made += results
+    return made
+
+
+def _repeated(specs: Iterable[Any], noun: str, places: Places) -> list[Problem]:
+    first: dict[str, Path] = {}
+    problems: list[Problem] = []
+    for spec in specs:
+        if spec.name not in first:
+            first[spec.name] = spec._path
+            continue
+        line = places.line(first[spec.name])
+        message = f"two {noun}s are named {spec.name!r}, the first on line {line}; give one of them another name"
+        problems.append(((*spec._path, "name"), message))
+    return problems
+
+
+def _failure(problems: Iterable[Problem], places: Places) -> JobError:
+    lines = sorted({(places.line(path), f"{places.where(path)}: {message}") for path, message in problems})
+    return JobError("\n".join(line for _, line in lines))

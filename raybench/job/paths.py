@@ -1,0 +1,65 @@
+"""References in a job file made whole: `~`, environment variables, relative paths, globs of checkpoints.
+
+A reference with a scheme (`pkg:`, `arch:`, `s3://`) and a hub id stay as they are. What exists beside the job file
+is a path; so is what starts with `.`, `/` or `~`.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from pathlib import Path
+
+from raybench.errors import JobError
+
+__all__ = ["default_name", "expand_variables", "file_path", "input_path", "is_glob", "matches"]
+
+_VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
+_SCHEME = re.compile(r"^[a-zA-Z][\w+.-]+:")
+
+
+def expand_variables(text: str) -> str:
+    """`~` and `$NAME` replaced; JobError for a variable that is not set."""
+    expanded = os.path.expandvars(text)
+    if unset := _VARIABLE.search(expanded):
+        raise JobError(f"environment variable {unset[1].strip('{}')} is not set")
+    return os.path.expanduser(expanded)
+
+
+def input_path(reference: str, directory: Path) -> str:
+    """An absolute path for a reference to something local; any other reference as it is."""
+    reference = expand_variables(reference)
+    if _SCHEME.match(reference) and not Path(reference).is_absolute():
+        return reference
+    local = reference.startswith((".", "/", "~")) or (directory / reference).exists()
+    return os.path.normpath(directory / reference) if local else reference
+
+
+def file_path(reference: str, directory: Path) -> str:
+    """An absolute path (or pattern of paths) for what can only be a file; a URL as it is."""
+    reference = expand_variables(reference)
+    return reference if "://" in reference else os.path.normpath(directory / reference)
+
+
+def is_glob(reference: str) -> bool:
+    return not _SCHEME.match(reference) and glob.has_magic(reference)
+
+
+def matches(pattern: str, directory: Path) -> list[str]:
+    """What a pattern finds, in natural order: checkpoint-2 before checkpoint-10."""
+    pattern = os.path.normpath(directory / expand_variables(pattern))
+    found = glob.glob(pattern, recursive=True)
+    if not found:
+        raise JobError(f"nothing matches {pattern}")
+    return sorted(found, key=_natural)
+
+
+def default_name(reference: str) -> str:
+    """The last part of a reference."""
+    return re.split(r"[/\\:]", reference.rstrip("/\\"))[-1] or reference
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    parts = re.split(r"(\d+)", text)
+    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]

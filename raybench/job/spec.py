@@ -1,0 +1,271 @@
+"""The job file's words as frozen pydantic models: what may be written, with the meaning of each key.
+
+A `Job` has `CandidateSpec`s and `DatasetSpec`s; `candidate.expand()` gives what is to be trained. Paths come out of
+`load_job` resolved: inputs against the job file's directory, the store against the directory of the user, where
+output is expected. Does not look at models, data or methods.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
+
+from raybench.core import ModelSpec
+from raybench.job.places import Path, Places
+
+__all__ = [
+    "BASELINE_METHOD",
+    "FILE_FORMATS",
+    "CandidateSpec",
+    "Configuration",
+    "DatasetSpec",
+    "Job",
+    "LimitSpec",
+    "MethodSpec",
+    "ResourcesSpec",
+    "SplitsSpec",
+]
+
+BASELINE_METHOD = "baseline"
+FILE_FORMATS = ("parquet", "csv", "json", "imagefolder")  # sources that want data_files
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f*]+$")]
+Count = Annotated[int, Field(ge=1)]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(strict=False, min_length=1)]
+Names = Annotated[tuple[Name, ...], Field(strict=False)]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+
+class MethodSpec(_Spec):
+    """A method and its hyperparameters; the method's own file says which there are."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, protected_namespaces=())
+
+    name: Name = Field(description="none, full, frozen, … or module:attribute of your own")
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Configuration(NamedTuple):
+    """One thing to train and score on every dataset with every seed."""
+
+    model: ModelSpec
+    method: str
+    hyperparameters: dict[str, Any]
+
+
+def _method(value: Any) -> Any:
+    if not isinstance(value, (str, dict, MethodSpec)):
+        raise ValueError("want a method's name or {name: …, hyperparameter: …}")
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _files(value: Any) -> Any:
+    if isinstance(value, (str, list)):
+        value = {"train": value}
+    if not isinstance(value, dict):
+        return value
+    return {split: (files,) if isinstance(files, str) else files for split, files in value.items()}
+
+
+def _auto_or(kind: type, minimum: float, wanted: str) -> BeforeValidator:
+    def check(value: Any) -> Any:
+        number = isinstance(value, (int, kind)) and not isinstance(value, bool)
+        if value != "auto" and not (number and value >= minimum):
+            raise ValueError(f"want auto or {wanted}")
+        return value
+
+    return BeforeValidator(check)
+
+
+_AnyOfNameAndMapping = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string"},
+            {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}},
+        ]
+    }
+)
+_FileList = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_Files = WithJsonSchema({"anyOf": [*_FileList["anyOf"], {"type": "object", "additionalProperties": _FileList}]})
+
+
+class CandidateSpec(_Spec):
+    """A model or a baseline, how it is adapted, and the grid of hyperparameters to try."""
+
+    name: Name = Field(default="", description="shown in every table; the last part of the reference when not given")
+    model: str | None = Field(
+        default=None,
+        description="a hub id, a directory, a glob of checkpoints, pkg:<import name>/<path> or arch:<model type>",
+        min_length=1,
+    )
+    baseline: str | None = Field(default=None, description="majority, tfidf-logistic, pixels-logistic, …", min_length=1)
+    revision: str | None = Field(default=None, description="the hub's commit, tag or branch to pin")
+    init: Literal["pretrained", "scratch"] = Field(
+        default="pretrained", description="scratch: the architecture with random weights"
+    )
+    num_layers: int | None = Field(default=None, ge=0, description="keep the first k layers; 0: the embeddings alone")
+    tokenizer: str | None = Field(default=None, description="where the tokenizer is, when not with the model")
+    config: dict[str, Any] = Field(default_factory=dict, description="overrides of the model's configuration")
+    pooling: Literal["auto", "mean", "cls"] = Field(default="auto", description="how tokens become one vector")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="of the weights")
+    allow_pickle: bool = Field(default=False, description="open pickle weights, which can run any code they hold")
+    method: Annotated[MethodSpec, BeforeValidator(_method), _AnyOfNameAndMapping] = Field(
+        default=MethodSpec(name="none"),
+        description="none (scored as it is), full, frozen, …; {name: …, hyperparameter: …} to set hyperparameters",
+    )
+    grid: dict[str, Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]] = Field(
+        default_factory=dict, description="{hyperparameter: [values]}; every combination is a configuration"
+    )
+    seeds: Seeds | None = Field(default=None, description="instead of the job's seeds")
+
+    _path: Path = PrivateAttr(default=())  # where it stands in the file; a glob's checkpoints share a place
+
+    @model_validator(mode="after")
+    def _consistent(self) -> CandidateSpec:
+        if (self.model is None) == (self.baseline is None):
+            raise ValueError("want exactly one of model and baseline" + (", got both" if self.model else ""))
+        if self.baseline is not None:
+            of_models = {"revision", "init", "num_layers", "tokenizer", "config", "pooling", "dtype", "allow_pickle"}
+            if idle := sorted(of_models & self.model_fields_set):
+                raise ValueError(f"a baseline has no {idle[0]}")
+            if "method" in self.model_fields_set and self.method.name != BASELINE_METHOD:
+                raise ValueError(f"a baseline has no method {self.method.name}; leave method out")
+        for key, values in self.grid.items():
+            if key in self.method.hyperparameters:
+                raise ValueError(f"{key} is set both in method and in grid")
+            if repeated := [value for index, value in enumerate(values) if value in values[:index]]:
+                raise ValueError(f"grid.{key} holds {repeated[0]} twice")
+        return self
+
+    def expand(self) -> tuple[Configuration, ...]:
+        """The grid's product, in the order in which it is written."""
+        model = ModelSpec(
+            reference=self.model if self.model is not None else f"baseline:{self.baseline}",
+            revision=self.revision,
+            init=self.init,
+            num_layers=self.num_layers,
+            tokenizer=self.tokenizer,
+            config=self.config,
+            pooling=self.pooling,
+            dtype=self.dtype,
+            allow_pickle=self.allow_pickle,
+        )
+        method = self.method.name if self.model is not None else BASELINE_METHOD
+        fixed = self.method.hyperparameters
+        combinations = itertools.product(*self.grid.values())
+        return tuple(
+            Configuration(model, method, fixed | dict(zip(self.grid, values, strict=True))) for values in combinations
+        )
+
+
+class SplitsSpec(_Spec):
+    """Which of the source's splits serve for what."""
+
+    train: str | None = Field(default=None, description="fitted on; may be missing where nothing is fitted")
+    test: str | None = Field(default=None, description="scored; when missing, a fifth of train is cut off by content")
+    validation: str | None = Field(default=None, description="for choosing while fitting")
+
+
+class LimitSpec(_Spec):
+    """How many rows of a split are used: the first in an order made from content, so 100 lie within 300."""
+
+    train: Count | None = Field(default=None, description="rows to fit on")
+    test: Count | None = Field(default=None, description="rows to score")
+    validation: Count | None = Field(default=None, description="rows to choose by")
+
+
+class DatasetSpec(_Spec):
+    """Where rows come from, what is asked about them, and which columns and splits are used."""
+
+    name: Name = Field(default="", description="shown in every table; the last part of the source when not given")
+    source: str = Field(
+        description="a hub id; parquet, csv, json, imagefolder with data_files; a file; a saved dataset's directory; "
+        "module:function or file.py:function",
+        min_length=1,
+    )
+    config: str | None = Field(default=None, description="the hub set's configuration, such as sst2")
+    revision: str | None = Field(default=None, description="the hub's commit, tag or branch to pin")
+    data_files: Annotated[
+        dict[str, Annotated[tuple[str, ...], Field(strict=False, min_length=1)]] | None, BeforeValidator(_files), _Files
+    ] = Field(default=None, description="{split: path, glob or list of them}, relative to the job file")
+    task: Name = Field(description="text-classification, image-classification, … or module:attribute of your own")
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="{column of the task: column of the source}; equal names need no entry"
+    )
+    splits: SplitsSpec = Field(default=SplitsSpec(), description="{train, test, validation: a split of the source}")
+    limit: LimitSpec = Field(default=LimitSpec(), description="{train, test, validation: rows to use at most}")
+    max_length: Count = Field(default=128, description="tokens kept of a row")
+    task_config: dict[str, Any] = Field(default_factory=dict, description="options of the task and its metrics")
+
+    _path: Path = PrivateAttr(default=())
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DatasetSpec:
+        if self.source in FILE_FORMATS and not self.data_files:
+            raise ValueError(f"source {self.source} wants data_files: {{train: path, test: path}}")
+        return self
+
+
+class ResourcesSpec(_Spec):
+    """What the job may use; nothing here can change a result."""
+
+    actors: Annotated[
+        int | Literal["auto"],
+        _auto_or(int, 1, "a whole number from 1"),
+        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}]}),
+    ] = Field(default="auto", description="workers; auto: as many as the cluster holds")
+    cpus_per_actor: Count = Field(default=1, description="CPUs and torch threads of a worker")
+    gpus_per_actor: Annotated[
+        float | Literal["auto"],
+        _auto_or(float, 0, "a number from 0"),
+        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "minimum": 0}]}),
+    ] = Field(default="auto", description="GPUs of a worker, a fraction shares one; auto: one where there are any")
+    hang_seconds: float = Field(default=600.0, gt=0, description="a call that is silent for so long is given up")
+    trial_timeout_minutes: float | None = Field(default=None, gt=0, description="a trial that takes longer is stopped")
+
+
+class Job(_Spec):
+    """Which candidates to fine-tune, score and rank on which datasets."""
+
+    name: Name = Field(description="of the job, shown in reports")
+    store: str = Field(
+        default="./raybench-store",
+        description="directory (relative to where raybench is called) or URL such as s3://bucket/prefix",
+        min_length=1,
+    )
+    candidates: Annotated[tuple[CandidateSpec, ...], Field(strict=False, min_length=1)] = Field(
+        description="what is compared"
+    )
+    datasets: Annotated[tuple[DatasetSpec, ...], Field(strict=False, min_length=1)] = Field(
+        description="what it is compared on"
+    )
+    seeds: Seeds = Field(default=(0,), description="every configuration is fitted once a seed")
+    metrics: Names = Field(default=(), description="what is measured; the task's own metrics when empty")
+    rank_by: Name | None = Field(default=None, description="the metric that ranks; the task's primary when not given")
+    resources: ResourcesSpec = Field(default=ResourcesSpec(), description="workers, CPUs, GPUs, time limits")
+
+    _places: Places = PrivateAttr(default=Places(filename="<job>", lines={}))
+    _text: str = PrivateAttr(default="")
+
+    @property
+    def directory(self) -> FilePath:
+        """Where the job file is: what its relative paths start from."""
+        return FilePath(self._places.filename).absolute().parent
+
+    @property
+    def text(self) -> str:
+        """The file as it was written."""
+        return self._text
+
+    def where(self, spec: CandidateSpec | DatasetSpec | None = None, key: Path = ()) -> str:
+        """`jobs/x.yaml:12: candidates[2].name`, for the start of an error line."""
+        return self._places.where((*(spec._path if spec is not None else ()), *key))

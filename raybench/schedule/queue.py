@@ -1,0 +1,294 @@
+"""The queue of a run: which actor does what next, and when a trial has ended.
+
+    queue = Queue(trials, num_actors=2, shard_batches=4)
+    actions = queue.start()
+    while not queue.done:
+        actions = queue.step(event)
+
+An idle actor takes, in this order: rows to prepare, shards of the trial it holds, the dearest fit, shards of
+the trial that has most left. One shard more is sent ahead while another is being scored, so that an actor
+never waits for the driver; a fit is never queued behind anything.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from raybench.core import Shard, Status
+from raybench.schedule.retry import Failure, FailureKind, decide
+from raybench.schedule.shards import remaining_shards
+from raybench.schedule.work import (
+    Action,
+    ActorReady,
+    Event,
+    Failed,
+    Finish,
+    Fit,
+    Fitted,
+    Lost,
+    Prepare,
+    Prepared,
+    Scored,
+    Send,
+    StartActor,
+    StopActor,
+    TrialWork,
+    Work,
+)
+
+__all__ = ["Queue"]
+
+_MAX_FAILED_STARTS = 5  # actors in a row that die before they are ready: the cluster is at fault, not a trial
+
+
+@dataclass(slots=True, kw_only=True)
+class _Actor:
+    ready: bool = False
+    in_flight: deque[Work] = field(default_factory=deque)  # in the order the actor does them
+    trial_id: str | None = None  # whose model it holds
+
+
+@dataclass(slots=True, kw_only=True)
+class _Trial:
+    work: TrialWork
+    fitted: bool
+    pending: deque[Shard] = field(default_factory=deque)
+    num_unscored: int = 0  # shards pending or in flight
+
+
+class Queue:
+    """State machine over trials, shards and actors; deterministic, no clock, no I/O."""
+
+    def __init__(self, trials: Iterable[TrialWork], *, num_actors: int, shard_batches: int) -> None:
+        self._shard_batches = shard_batches
+        self._num_actors = num_actors
+        self._trials = {
+            work.trial_id: _Trial(work=work, fitted=not work.needs_fit) for work in trials
+        }  # those not ended yet
+        self._to_prepare = deque(dict.fromkeys(trial.work.data_key for trial in self._trials.values()))
+        self._num_batches: dict[str, int] = {}
+        self._to_fit: list[Fit] = []
+        self._scoring: dict[str, _Trial] = {}  # those with pending shards
+        self._actors: dict[int, _Actor] = {}
+        self._next_actor = 0
+        self._failed_starts = 0
+        self._attempts: dict[Work, int] = {}
+        self._avoid: dict[Work, int] = {}  # the actor on which the work failed last
+
+    @property
+    def done(self) -> bool:
+        """Whether every trial has ended."""
+        return not self._trials
+
+    @property
+    def num_actors(self) -> int:
+        """How many actors are started or starting."""
+        return len(self._actors)
+
+    def in_flight(self, actor: int) -> tuple[Work, ...]:
+        """What an actor has been given and not returned, in the order it does them."""
+        return tuple(self._actors[actor].in_flight) if actor in self._actors else ()
+
+    def start(self) -> list[Action]:
+        """The first actions."""
+        return [] if self.done else [self._start_actor() for _ in range(self._num_actors)]
+
+    def step(self, event: Event) -> list[Action]:
+        """Take in what happened; return what to do."""
+        if event.actor not in self._actors:
+            return []  # word of an actor that was given up: its work was given to another
+        actions: list[Action] = []
+        match event:
+            case ActorReady(actor=actor):
+                self._actors[actor].ready = True
+                self._failed_starts = 0
+            case Prepared(actor=actor, data_key=data_key, num_batches=num_batches):
+                self._take(actor, Prepare(data_key=data_key))
+                self._on_prepared(data_key, num_batches, actions)
+            case Fitted(actor=actor, work=work, failures=failures):
+                self._take(actor, work)
+                for trial_id in work.trial_ids:
+                    if trial_id in failures:
+                        self._on_failure(Fit(trial_ids=(trial_id,)), actor, failures[trial_id], actions)
+                    elif trial_id in self._trials:
+                        self._actors[actor].trial_id = trial_id
+                        self._trials[trial_id].fitted = True
+                        self._open_scoring(self._trials[trial_id], actions)
+            case Scored(actor=actor, shard=shard):
+                self._take(actor, shard)
+                self._on_scored(shard, actions)
+            case Failed(actor=actor, work=work, failure=failure):
+                self._take(actor, work)
+                self._on_failure(work, actor, failure, actions)
+                if failure.poisons_actor:
+                    actions.append(StopActor(actor=actor))
+                    self._replace(actor, actions)
+            case Lost(actor=actor, failure=failure):
+                self._on_lost(actor, failure, actions)
+        self._send(actions)
+        if self.done:
+            actions += [StopActor(actor=actor) for actor in self._actors]
+            self._actors.clear()
+        return actions
+
+    # What happened
+
+    def _take(self, actor: int, work: Work) -> None:
+        self._actors[actor].in_flight.remove(work)
+
+    def _on_prepared(self, data_key: str, num_batches: int, actions: list[Action]) -> None:
+        self._num_batches[data_key] = num_batches
+        bundles: dict[str, list[TrialWork]] = {}
+        for trial in [trial for trial in self._trials.values() if trial.work.data_key == data_key]:
+            if trial.fitted:
+                self._open_scoring(trial, actions)
+            else:
+                bundles.setdefault(trial.work.bundle, []).append(trial.work)
+        for bundle in bundles.values():
+            self._to_fit.append(Fit(trial_ids=tuple(work.trial_id for work in bundle)))
+        self._to_fit.sort(key=self._fit_cost, reverse=True)
+
+    def _fit_cost(self, fit: Fit) -> float:
+        return sum(self._trials[trial_id].work.cost for trial_id in fit.trial_ids if trial_id in self._trials)
+
+    def _open_scoring(self, trial: _Trial, actions: list[Action]) -> None:
+        work = trial.work
+        num_batches = self._num_batches[work.data_key]
+        trial.pending.extend(remaining_shards(work.trial_id, num_batches, work.scored, self._shard_batches))
+        trial.num_unscored = len(trial.pending)
+        if trial.pending:
+            self._scoring[work.trial_id] = trial
+        else:
+            self._finish(work.trial_id, Status.OK, None, actions)
+
+    def _on_scored(self, shard: Shard, actions: list[Action]) -> None:
+        trial = self._trials.get(shard.trial_id)
+        if trial is None:
+            return
+        trial.num_unscored -= 1
+        if trial.num_unscored == 0:
+            self._finish(shard.trial_id, Status.OK, None, actions)
+
+    def _on_lost(self, actor: int, failure: Failure, actions: list[Action]) -> None:
+        lost = self._actors[actor]
+        executing, waiting = (lost.in_flight[0], list(lost.in_flight)[1:]) if lost.in_flight else (None, [])
+        lost.in_flight.clear()
+        if not lost.ready and failure.kind is not FailureKind.PREEMPTED:
+            self._failed_starts += 1
+        for work in reversed(waiting):  # it had not begun: not its fault
+            self._requeue(work)
+        if executing is not None:
+            self._on_failure(executing, actor, failure, actions)
+        if self._failed_starts >= _MAX_FAILED_STARTS:
+            reason = f"{self._failed_starts} actors in a row died while starting: {failure.message}"
+            for trial_id in list(self._trials):
+                self._finish(trial_id, Status.FAILED, reason, actions)
+        self._replace(actor, actions)
+
+    def _on_failure(self, work: Work, actor: int, failure: Failure, actions: list[Action]) -> None:
+        if failure.kind is not FailureKind.PREEMPTED:
+            self._attempts[work] = self._attempts.get(work, 0) + 1
+        attempts = self._attempts.get(work, 0)
+        status = decide(failure, attempts)
+        if status is None:
+            self._avoid[work] = actor
+            self._requeue(work)
+            return
+        if isinstance(work, Fit) and len(work.trial_ids) > 1:  # find out which of the bundle it was
+            for trial_id in reversed(work.trial_ids):
+                self._requeue(Fit(trial_ids=(trial_id,)))
+            return
+        tries = f" ({attempts} attempts)" if attempts > 1 else ""
+        for trial_id in self._trials_of(work):
+            self._finish(trial_id, status, f"{failure.message}{tries}", actions)
+
+    def _trials_of(self, work: Work) -> list[str]:
+        match work:
+            case Fit(trial_ids=trial_ids):
+                return [trial_id for trial_id in trial_ids if trial_id in self._trials]
+            case Shard(trial_id=trial_id):
+                return [trial_id] if trial_id in self._trials else []
+            case Prepare(data_key=data_key):
+                return [trial_id for trial_id, trial in self._trials.items() if trial.work.data_key == data_key]
+
+    def _requeue(self, work: Work) -> None:
+        match work:
+            case Prepare(data_key=data_key):
+                self._to_prepare.appendleft(data_key)
+            case Fit(trial_ids=trial_ids):
+                alive = tuple(trial_id for trial_id in trial_ids if trial_id in self._trials)
+                if len(alive) > 1:  # one of them may have ended the actor: each on its own from now on
+                    self._to_fit[:0] = [Fit(trial_ids=(trial_id,)) for trial_id in alive]
+                elif alive:
+                    self._to_fit.insert(0, Fit(trial_ids=alive))
+            case Shard(trial_id=trial_id):
+                if trial_id in self._trials:
+                    self._trials[trial_id].pending.appendleft(work)
+                    self._scoring[trial_id] = self._trials[trial_id]
+
+    def _finish(self, trial_id: str, status: Status, reason: str | None, actions: list[Action]) -> None:
+        del self._trials[trial_id]
+        self._scoring.pop(trial_id, None)
+        fits = [tuple(name for name in fit.trial_ids if name in self._trials) for fit in self._to_fit]
+        self._to_fit = [Fit(trial_ids=trial_ids) for trial_ids in fits if trial_ids]
+        actions.append(Finish(trial_id=trial_id, status=status, reason=reason))
+
+    # What to do
+
+    def _start_actor(self) -> StartActor:
+        actor = self._next_actor
+        self._next_actor += 1
+        self._actors[actor] = _Actor()
+        return StartActor(actor=actor)
+
+    def _replace(self, actor: int, actions: list[Action]) -> None:
+        gone = self._actors.pop(actor)
+        for work in reversed(gone.in_flight):
+            self._requeue(work)
+        if not self.done:
+            actions.append(self._start_actor())
+
+    def _send(self, actions: list[Action]) -> None:
+        for number, actor in self._actors.items():
+            if not actor.ready:
+                continue
+            while (work := self._next_work(number, actor)) is not None:
+                actor.in_flight.append(work)
+                if isinstance(work, Shard):
+                    actor.trial_id = work.trial_id
+                actions.append(Send(actor=number, work=work))
+
+    def _next_work(self, number: int, actor: _Actor) -> Work | None:
+        if not actor.in_flight:
+            if self._to_prepare:
+                return Prepare(data_key=self._to_prepare.popleft())
+            held = self._scoring.get(actor.trial_id) if actor.trial_id is not None else None
+            if held is not None:
+                return self._pop_shard(held, number)
+            fit = next((fit for fit in self._to_fit if self._may_run(fit, number)), None)
+            if fit is not None:
+                self._to_fit.remove(fit)
+                return fit
+            most = max(self._scoring.values(), key=lambda trial: len(trial.pending), default=None)
+            return self._pop_shard(most, number) if most is not None else None
+        ahead = actor.in_flight[0]
+        if len(actor.in_flight) == 1 and isinstance(ahead, Shard):
+            held = self._scoring.get(ahead.trial_id)
+            if held is not None and len(held.pending) >= len(self._actors):  # near the end others may be idle
+                return self._pop_shard(held, number)
+        return None
+
+    def _may_run(self, work: Work, actor: int) -> bool:
+        return self._avoid.get(work) != actor or len(self._actors) == 1
+
+    def _pop_shard(self, trial: _Trial, actor: int) -> Shard | None:
+        shard = trial.pending.popleft()
+        if not self._may_run(shard, actor) and trial.pending:
+            other = trial.pending.popleft()
+            trial.pending.appendleft(shard)
+            shard = other
+        if not trial.pending:
+            del self._scoring[trial.work.trial_id]
+        return shard

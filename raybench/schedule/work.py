@@ -1,0 +1,150 @@
+"""The vocabulary of the schedule: pieces of work, events that happened, actions to take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from raybench.core import Shard, Status
+from raybench.schedule.retry import Failure
+
+__all__ = [
+    "Action",
+    "ActorReady",
+    "Event",
+    "Failed",
+    "Finish",
+    "Fit",
+    "Fitted",
+    "Lost",
+    "Prepare",
+    "Prepared",
+    "Scored",
+    "Send",
+    "StartActor",
+    "StopActor",
+    "TrialWork",
+    "Work",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepare:
+    """Tokenise a dataset's rows and plan their batches."""
+
+    data_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """Fit trials that share their work, on one actor."""
+
+    trial_ids: tuple[str, ...]
+
+
+Work = Prepare | Fit | Shard  # a Shard is the work of scoring it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialWork:
+    """What the schedule must know of a trial; `scored` are the batch ranges the store already holds."""
+
+    trial_id: str
+    data_key: str
+    needs_fit: bool
+    bundle: str  # trials of one bundle are fitted together
+    cost: float = 0.0  # predicted, in any unit: the dearest fit goes first
+    scored: tuple[tuple[int, int], ...] = ()
+
+
+# Events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorReady:
+    """An actor has started."""
+
+    actor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A dataset's rows are ready and make so many batches."""
+
+    actor: int
+    data_key: str
+    num_batches: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A fit returned; trials in `failures` did not fit, the others did."""
+
+    actor: int
+    work: Fit
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """A shard's state and records are in."""
+
+    actor: int
+    shard: Shard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A call raised; its actor lives on, unless `failure.poisons_actor`."""
+
+    actor: int
+    work: Work
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """An actor is gone with all that was in flight on it."""
+
+    actor: int
+    failure: Failure
+
+
+Event = ActorReady | Prepared | Fitted | Scored | Failed | Lost
+
+
+# Actions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartActor:
+    """Start a fresh actor under this number."""
+
+    actor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopActor:
+    """End an actor; nothing more is expected of it."""
+
+    actor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """Give an actor a piece of work."""
+
+    actor: int
+    work: Work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """A trial has ended."""
+
+    trial_id: str
+    status: Status
+    reason: str | None = None
+
+
+Action = StartActor | StopActor | Send | Finish

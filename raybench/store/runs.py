@@ -1,0 +1,61 @@
+"""A run's own directory: the job as given, the environment, progress, and the tables a user reads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from raybench.store.files import Files, parquet_bytes
+
+__all__ = ["RunDirectory", "list_runs"]
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDirectory:
+    """STORE/runs/<run id>/."""
+
+    files: Files
+    run_id: str
+
+    def path(self, name: str) -> str:
+        """Where a file of the run is, relative to the store."""
+        return f"runs/{self.run_id}/{name}"
+
+    def location(self, name: str) -> str:
+        """Where a file of the run is, for a user to open."""
+        return f"{self.files.url.rstrip('/')}/{self.path(name)}"
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file."""
+        self.files.write(self.path(name), text.encode())
+
+    def write_json(self, name: str, value: dict[str, Any]) -> None:
+        """Write a JSON file."""
+        self.write_text(name, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """A JSON file's value, or None when it is not there or torn."""
+        try:
+            return json.loads(self.files.read(self.path(name)))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def write_table(self, name: str, table: pa.Table) -> None:
+        """Write `<name>.parquet`."""
+        self.files.write(self.path(f"{name}.parquet"), parquet_bytes(table, name, _VERSION))
+
+    def read_table(self, name: str) -> pa.Table:
+        """`<name>.parquet`; FileNotFoundError when there is none."""
+        import pyarrow.parquet as pq
+
+        return pq.read_table(pa.BufferReader(self.files.read(self.path(f"{name}.parquet"))))
+
+
+def list_runs(files: Files) -> list[RunDirectory]:
+    """Every run of a store, by id."""
+    return [RunDirectory(files=files, run_id=name) for name in files.list_folders("runs")]

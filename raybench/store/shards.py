@@ -1,0 +1,110 @@
+"""Scored shards of trials under way: states and coverage, a few files a trial, the first commit of a batch wins.
+
+    log = ShardLog(files)
+    log.append(commit); log.flush()
+    log.read(trial_id, skipped)       # disjoint commits in canonical order
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+
+import pyarrow as pa
+
+from raybench.store.files import Files, Skipped, parquet_bytes
+
+__all__ = ["ShardCommit", "ShardLog", "disjoint"]
+
+_KIND, _VERSION = "shards", 1
+_SCHEMA = pa.schema(
+    {
+        "trial_id": pa.string(),
+        "start": pa.int32(),
+        "stop": pa.int32(),
+        "num_examples": pa.int64(),
+        "states": pa.binary(),
+        "score_seconds": pa.float64(),
+        "peak_memory_bytes": pa.int64(),
+        "device": pa.string(),
+        "dtype": pa.string(),
+        "threads": pa.int32(),
+        "cost": pa.string(),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardCommit:
+    """What one scored shard leaves behind: batches [start, stop) and their examples' metric states and coverage."""
+
+    trial_id: str
+    start: int
+    stop: int
+    num_examples: int
+    states: bytes  # a StateSet, with its coverage, as Arrow IPC
+    score_seconds: float
+    peak_memory_bytes: int
+    device: str
+    dtype: str
+    threads: int
+    cost: str  # what the model says of itself (parameters, FLOPs), as JSON
+
+
+class ShardLog:
+    """Appends commits; those not flushed are lost with the process and scored again."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._pending: list[ShardCommit] = []
+
+    @property
+    def num_pending(self) -> int:
+        return len(self._pending)
+
+    def append(self, commit: ShardCommit) -> None:
+        """Take a commit for the next flush."""
+        self._pending.append(commit)
+
+    def flush(self) -> None:
+        """Write what is pending, one file a trial."""
+        by_trial = defaultdict(list)
+        for commit in self._pending:
+            by_trial[commit.trial_id].append(asdict(commit))
+        for trial_id, rows in by_trial.items():
+            data = parquet_bytes(pa.Table.from_pylist(rows, _SCHEMA), _KIND, _VERSION)
+            self._files.write(f"{_folder(trial_id)}/part-{uuid.uuid4().hex}.parquet", data)
+        self._pending.clear()
+
+    def read(self, trial_id: str, skipped: Skipped) -> list[ShardCommit]:
+        """A trial's commits, disjoint and ordered by batch."""
+        paths = self._files.list(_folder(trial_id), ".parquet")
+        tables = [table for _, table in self._files.read_tables(paths, _KIND, skipped)]
+        rows = [ShardCommit(**row) for table in tables for row in table.to_pylist()]
+        return disjoint([row for row in rows if row.trial_id == trial_id])
+
+    def trials(self) -> frozenset[str]:
+        """Ids of the trials that have commits."""
+        return frozenset(name.removeprefix("trial=") for name in self._files.list_folders("shards"))
+
+    def remove(self, trial_id: str) -> None:
+        """Forget a trial's commits, once its row is written."""
+        self._files.remove(_folder(trial_id))
+
+
+def disjoint(commits: list[ShardCommit]) -> list[ShardCommit]:
+    """Commits in canonical order with every batch once.
+
+    Two commits of the same batches hold the same bits, so any of them may stay; of overlapping ones the
+    one that starts first stays, then the longer.
+    """
+    kept: list[ShardCommit] = []
+    for commit in sorted(commits, key=lambda commit: (commit.start, -commit.stop)):
+        if not kept or commit.start >= kept[-1].stop:
+            kept.append(commit)
+    return kept
+
+
+def _folder(trial_id: str) -> str:
+    return f"shards/trial={trial_id}"

@@ -1,0 +1,119 @@
+"""How trials ended: one row a trial with identity, status, cost and merged states; the latest row of an id counts.
+
+    log = TrialLog(files)
+    log.append(TrialRow(trial_id=…, status="ok", …)); log.flush()
+    log.read(skipped)["3f…"].status
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from raybench.core import Status
+from raybench.store.files import Files, Skipped, parquet_bytes
+
+__all__ = ["TrialLog", "TrialRow"]
+
+_KIND, _VERSION = "trials", 1
+_SCHEMA = pa.schema(
+    {
+        "trial_id": pa.string(),
+        "status": pa.string(),
+        "reason": pa.string(),
+        "num_examples": pa.int64(),
+        "states": pa.binary(),
+        "cost": pa.string(),
+        "provenance": pa.string(),
+        "identity": pa.string(),
+        "finished_at": pa.float64(),
+    }
+)
+_JSON = ("cost", "provenance", "identity")
+_COMPACT_ABOVE = 64  # files; a night's run flushes a few times a minute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRow:
+    """A trial's end. `cost` and `provenance` (device, dtype, threads, versions) are flat and JSON-like."""
+
+    trial_id: str
+    status: Status
+    reason: str | None = None
+    num_examples: int = 0
+    states: bytes = b""
+    cost: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    identity: dict[str, Any] = field(default_factory=dict)
+    finished_at: float = field(default_factory=time.time)
+
+    def as_record(self) -> dict[str, Any]:
+        """The row as Parquet holds it."""
+        names = _SCHEMA.names
+        return {name: json.dumps(getattr(self, name)) if name in _JSON else getattr(self, name) for name in names}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> TrialRow:
+        """The row back from Parquet."""
+        parsed = {name: json.loads(record[name]) for name in _JSON}
+        return cls(**{**record, **parsed, "status": Status(record["status"])})
+
+
+class TrialLog:
+    """Appends rows; the newest of an id is its status."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._pending: list[TrialRow] = []
+
+    @property
+    def num_pending(self) -> int:
+        return len(self._pending)
+
+    def append(self, row: TrialRow) -> None:
+        """Take a row for the next flush."""
+        self._pending.append(row)
+
+    def flush(self) -> None:
+        """Write what is pending as one file."""
+        if self._pending:
+            self._write(self._pending)
+            self._pending.clear()
+
+    def read(self, skipped: Skipped) -> dict[str, TrialRow]:
+        """Every trial's latest row by id."""
+        return self._latest(self._files.list("trials", ".parquet"), skipped)
+
+    def compact(self, skipped: Skipped) -> None:
+        """Join many small files into one: the new file is written first, so a crash leaves rows twice, never none."""
+        paths = self._files.list("trials", ".parquet")
+        if len(paths) <= _COMPACT_ABOVE:
+            return
+        unreadable: set[str] = set()
+
+        def note(path: str, reason: str) -> None:
+            unreadable.add(path)
+            skipped(path, reason)
+
+        self._write(list(self._latest(paths, note).values()))
+        for path in paths:
+            if path not in unreadable:
+                self._files.remove(path)
+
+    def _write(self, rows: list[TrialRow]) -> None:
+        table = pa.Table.from_pylist([row.as_record() for row in rows], _SCHEMA)
+        self._files.write(f"trials/part-{uuid.uuid4().hex}.parquet", parquet_bytes(table, _KIND, _VERSION))
+
+    def _latest(self, paths: list[str], skipped: Skipped) -> dict[str, TrialRow]:
+        latest: dict[str, TrialRow] = {}
+        for _, table in self._files.read_tables(paths, _KIND, skipped):
+            for record in table.to_pylist():
+                row = TrialRow.from_record(record)
+                if row.trial_id not in latest or row.finished_at >= latest[row.trial_id].finished_at:
+                    latest[row.trial_id] = row
+        return latest
