@@ -5,4 +5,21 @@
     ranking.to_pandas()
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from raybench.api import rank, run
+
+__all__ = ["__version__", "rank", "run"]
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:  # `import raybench.metrics` need not import the engine
+    if name in ("rank", "run"):
+        from raybench import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'raybench' has no attribute {name!r}")

@@ -1,19 +1,22 @@
 """A trial's shards into one row: coverage proven, states merged exactly, cost added up.
 
-    row = reduce_trial(blank, Status.OK, None, commits, expected, files)
+    row = reduce_trial(blank, commits, expected, fit_meta)
 
 Raises CoverageError unless every example of the split was merged exactly once.
 """
 
 from __future__ import annotations
 
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from raybench.core import Status
-from raybench.errors import CoverageError
-from raybench.store.checkpoints import read_checkpoint
-from raybench.store.files import Files
+from raybench.metrics import StateSet
+from raybench.metrics.coverage import Coverage
 from raybench.store.shards import ShardCommit, disjoint
 from raybench.store.trials import TrialRow
 
@@ -21,16 +24,33 @@ __all__ = ["reduce_trial"]
 
 
 def reduce_trial(
-    blank: TrialRow, status: Status, reason: str | None, commits: list[ShardCommit], expected: Any, files: Files
+    blank: TrialRow, commits: Sequence[ShardCommit], expected: Coverage, fit_meta: Mapping[str, Any]
 ) -> TrialRow:
-    """The trial's row; its states only where it ended well."""
-    import time
-
-    row = replace(blank, status=status, reason=reason, finished_at=time.time())
-    if status is not Status.OK:
-        return row
-    from raybench.metrics import StateSet
-
-    commits = disjoint(commits)
-    merged = StateSet.from_bytes(commits[0].states).merge(*(StateSet.from_bytes(c.states) for c in commits[1:]))
-    return row
+    """The row of a trial all of whose batches are scored; `fit_meta` is what its checkpoint says of its fit."""
+    commits = disjoint(list(commits))
+    states = StateSet().merge(*(StateSet.from_bytes(commit.states) for commit in commits))
+    states.coverage.check(expected)
+    num_examples = states.coverage.n
+    seconds = math.fsum(commit.score_seconds for commit in commits)
+    scoring_cost = json.loads(commits[0].cost)
+    cost = {
+        **scoring_cost,
+        **{name: fit_meta[name] for name in ("fit_seconds", "params_total", "params_trained", "flops") if name in fit_meta},
+        "score_seconds": seconds,
+        "examples_per_second": num_examples / seconds if seconds > 0 else None,
+        "peak_memory_bytes": max(
+            [*(commit.peak_memory_bytes for commit in commits), int(fit_meta.get("peak_memory_bytes") or 0)]
+        ),
+    }
+    return replace(
+        blank,
+        status=Status.OK,
+        num_examples=num_examples,
+        states=states.to_bytes(),
+        cost=cost,
+        provenance={
+            **{name: sorted({getattr(commit, name) for commit in commits}) for name in ("device", "dtype", "threads")},
+            "fit": dict(fit_meta),
+        },
+        finished_at=time.time(),
+    )

@@ -6,49 +6,36 @@ not happen. Commits are flushed every second or so; a driver that is killed lose
 
 from __future__ import annotations
 
+import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from concurrent.futures import Future, ThreadPoolExecutor
+
+from typing import Any
 
 from raybench.cluster.pool import Pool
 from raybench.core import Status
 from raybench.errors import RaybenchError
+from raybench.metrics.coverage import Coverage
+from raybench.observer import Observer
 from raybench.reduce import reduce_trial
 from raybench.schedule.queue import Queue
-from raybench.schedule.work import Action, Event, Failed, Finish, Fit, Fitted, Lost, Send, StartActor, StopActor
+from raybench.schedule.work import Action, Event, Failed, Finish, Fit, Fitted, Lost, Prepared, Send, StartActor, StopActor
 from raybench.store import Store
-from raybench.store.checkpoints import remove_checkpoint
+from raybench.store.checkpoints import read_metadata, remove_checkpoint
 from raybench.store.files import Skipped
 from raybench.store.records import compact_records
 from raybench.store.shards import ShardCommit
 from raybench.store.trials import TrialRow
 
-__all__ = ["Driver", "Observer"]
+__all__ = ["Driver"]
 
 _FLUSH_SECONDS = 1.0
 _WAIT_SECONDS = 1.0
 # These ends are written down: the same work would end the same way. The others are tried again by the next run.
 _FINAL = {Status.OK, Status.NAN, Status.INCOMPATIBLE}
-
-
-class Observer:
-    """What a progress display is told; this one says nothing."""
-
-    def batches_planned(self, trial_ids: Iterable[str], num_batches: int) -> None:
-        """The trials' test split makes so many batches."""
-
-    def shard_scored(self, commit: ShardCommit) -> None:
-        """A shard was committed."""
-
-    def trial_ended(self, row: TrialRow) -> None:
-        """A trial has its status."""
-
-    def actor_lost(self, actor: int, reason: str) -> None:
-        """An actor died or was killed; its work is given to others."""
-
-    def tick(self) -> None:
-        """Called about once a second."""
 
 
 class Driver:
@@ -61,12 +48,11 @@ class Driver:
         pool: Pool,
         store: Store,
         blank_rows: Mapping[str, TrialRow],  # trial id → its row without an end
-        expected: Mapping[str, str],  # trial id → the coverage its examples must have
+        expected: Mapping[str, Coverage],  # trial id → the coverage its examples must have
         data_keys: Mapping[str, str],
         resumed: Mapping[str, list[ShardCommit]],
         observer: Observer,
         skipped: Skipped,
-        reduce: Callable[..., TrialRow] = reduce_trial,
     ) -> None:
         self._queue = queue
         self._pool = pool
@@ -77,7 +63,6 @@ class Driver:
         self._commits: dict[str, list[ShardCommit]] = defaultdict(list, {k: list(v) for k, v in resumed.items()})
         self._observer = observer
         self._skipped = skipped
-        self._reduce = reduce
         self._last_flush = time.monotonic()
         self._ended: list[str] = []  # trials whose shards and checkpoints can go once their row is written
         self._cleaning: list[Future[None]] = []
@@ -112,6 +97,8 @@ class Driver:
                 trial_ids = work.trial_ids if isinstance(work, Fit) else [getattr(work, "trial_id", None)]
                 for trial_id in trial_ids:
                     self._remember(trial_id, failure.traceback)
+            case Prepared(data_key=data_key, num_batches=num_batches):
+                self._observer.batches_planned(data_key, num_batches)
             case Fitted(failures=failures):
                 for trial_id, failure in failures.items():
                     self._remember(trial_id, failure.traceback)
@@ -144,18 +131,24 @@ class Driver:
 
     def _end(self, trial_id: str, status: Status, reason: str | None) -> None:
         commits = self._commits.pop(trial_id, [])
-        try:
-            row = self._reduce(
-                self._blank_rows[trial_id], status, reason, commits, self._expected[trial_id], self._store.files
-            )
-        except RaybenchError as error:  # examples missing or counted twice: named, and never published
-            row = self._reduce(self._blank_rows[trial_id], Status.FAILED, str(error), [], "", self._store.files)
+        row = replace(self._blank_rows[trial_id], status=status, reason=reason, finished_at=time.time())
+        if status is Status.OK:
+            try:
+                row = reduce_trial(row, commits, self._expected[trial_id], self._fit_meta(trial_id))
+            except RaybenchError as error:  # examples missing or counted twice: named, and never published
+                row = replace(row, status=Status.FAILED, reason=str(error))
         self.rows[trial_id] = row
         if row.status in _FINAL:
             self._store.trials.append(row)
         if row.status is Status.OK:
             self._ended.append(trial_id)
         self._observer.trial_ended(row)
+
+    def _fit_meta(self, trial_id: str) -> dict[str, Any]:
+        try:
+            return json.loads(read_metadata(self._store.files, trial_id).get("meta", "{}"))
+        except FileNotFoundError:
+            return {}  # nothing was fitted
 
     def _flush(self, cleaner: ThreadPoolExecutor) -> None:
         self._store.flush()

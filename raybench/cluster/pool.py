@@ -33,7 +33,7 @@ class _Call:
 
 
 class Pool:
-    """The run's actors. `commits` collects what scored shards left behind until it is taken."""
+    """The run's actors, the calls in flight on them and the rows they prepared."""
 
     def __init__(
         self, start_worker: Callable[[int], Any], *, hang_seconds: float, trial_seconds: float | None = None
@@ -48,8 +48,7 @@ class Pool:
         self._last_beat = time.monotonic()
         self._prepared: dict[str, ray.ObjectRef] = {}
         self._preparing: dict[ray.ObjectRef, ray.ObjectRef] = {}  # call → the rows it will leave
-        self._data_keys: dict[str, str] = {}
-        self.commits: list[ShardCommit] = []
+        self._commits: list[ShardCommit] = []
 
     def start(self, actor: int) -> None:
         """Start an actor; ActorReady follows when it answers."""
@@ -101,6 +100,11 @@ class Pool:
         self._exchange_beats()
         return events
 
+    def take_commits(self) -> list[ShardCommit]:
+        """What the shards scored since the last call left behind."""
+        commits, self._commits = self._commits, []
+        return commits
+
     def _event(self, ref: ray.ObjectRef, call: _Call) -> Event:
         actor, work = call.actor, call.work
         try:
@@ -126,7 +130,7 @@ class Pool:
             case Fit():
                 return Fitted(actor=actor, work=work, failures=value)
             case Shard():
-                self.commits.append(value)
+                self._commits.append(value)
                 return Scored(actor=actor, shard=work)
 
     def _overdue(self) -> list[Event]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import ray
 import torch
 
-from raybench.coverage import Coverage
 from raybench.metrics import MetricSet
 from raybench.prepare import PreparedData, prepare_data
 from raybench.schedule.classify import classify
@@ -81,13 +81,13 @@ class Session:
                 start=start,
                 stop=stop,
                 num_examples=result.records.num_rows,
-                coverage=Coverage.of(result.records.column("id")).digest,
                 states=result.states.to_bytes(),
                 score_seconds=time.perf_counter() - began,
                 peak_memory_bytes=result.peak_memory_bytes,
                 device=self._device.type,
                 dtype=predictor.dtype,
                 threads=torch.get_num_threads(),
+                cost=json.dumps(predictor.cost),
             )
         except Exception as error:
             return classify(error)

@@ -15,20 +15,11 @@ from typing import Any
 import ray
 
 from raybench.core import Trial
+from raybench.plan import DataNeeds
 from raybench.schedule.retry import Failure
 from raybench.store.shards import ShardCommit
 
 __all__ = ["RunContext", "Worker"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataNeeds:
-    """How the rows of one data key are made: the dataset's rows, by the task, for a model's tokenizer."""
-
-    dataset: str
-    model: Any  # a ModelSpec with this tokenizer
-    task: str
-    max_length: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +31,7 @@ class RunContext:
     data: Mapping[str, DataNeeds]  # by data key
     data_keys: Mapping[str, str]  # trial id → data key
     rows: Mapping[str, ray.ObjectRef] = field(default_factory=dict)  # dataset → its splits
-    metrics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # dataset → metric names
+    metrics: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = field(default_factory=dict)  # names and options
     threads: int = 1
     extra_path: tuple[str, ...] = ()  # where `module:attribute` of the job is found
 

@@ -1,14 +1,25 @@
 """Checkpoints of trials under way: what a fit trained, as one safetensors file, removed when the trial ends.
 
 Any actor on any node scores a trial from here, and a run that was killed goes on without fitting again.
-The bytes are `raybench.trial.Checkpoint`'s; this module does not look inside.
+The bytes are `raybench.trial.Checkpoint`'s; of them this module reads the header alone.
 """
 
 from __future__ import annotations
 
+import json
+import struct
+from typing import Any
+
 from raybench.store.files import Files
 
-__all__ = ["has_checkpoint", "list_checkpoints", "read_checkpoint", "remove_checkpoint", "write_checkpoint"]
+__all__ = [
+    "is_whole",
+    "list_checkpoints",
+    "read_checkpoint",
+    "read_metadata",
+    "remove_checkpoint",
+    "write_checkpoint",
+]
 
 _SUFFIX = ".safetensors"
 
@@ -23,9 +34,19 @@ def read_checkpoint(files: Files, trial_id: str) -> bytes:
     return files.read(_path(trial_id))
 
 
-def has_checkpoint(files: Files, trial_id: str) -> bool:
-    """Whether a trial's fit is in the store."""
-    return files.exists(_path(trial_id))
+def is_whole(files: Files, trial_id: str) -> bool:
+    """Whether a checkpoint's file is as long as its header says."""
+    try:
+        header, header_end = _header(files, trial_id)
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    except (OSError, ValueError, KeyError, TypeError, struct.error):
+        return False
+    return files.size(_path(trial_id)) == header_end + max(ends, default=0)
+
+
+def read_metadata(files: Files, trial_id: str) -> dict[str, str]:
+    """The text the fit left beside its arrays, read without them; FileNotFoundError when there is no checkpoint."""
+    return _header(files, trial_id)[0].get("__metadata__", {})
 
 
 def list_checkpoints(files: Files) -> frozenset[str]:
@@ -37,6 +58,12 @@ def list_checkpoints(files: Files) -> frozenset[str]:
 def remove_checkpoint(files: Files, trial_id: str) -> None:
     """Remove a trial's checkpoint."""
     files.remove(_path(trial_id))
+
+
+def _header(files: Files, trial_id: str) -> tuple[dict[str, Any], int]:
+    """A safetensors file starts with the length of its header (uint64, little-endian) and the header, a JSON object."""
+    (length,) = struct.unpack("<Q", files.read(_path(trial_id), 0, 8))
+    return json.loads(files.read(_path(trial_id), 8, 8 + length)), 8 + length
 
 
 def _path(trial_id: str) -> str:

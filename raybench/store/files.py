@@ -70,9 +70,13 @@ class Files:
             file.write(data)
         os.replace(temporary, path)
 
-    def read(self, relative: str) -> bytes:
-        """A file's bytes; FileNotFoundError when there is none."""
-        return self._fs.cat_file(self.path(relative))
+    def read(self, relative: str, start: int | None = None, stop: int | None = None) -> bytes:
+        """A file's bytes, or those of a range; FileNotFoundError when there is no file."""
+        return self._fs.cat_file(self.path(relative), start=start, end=stop)
+
+    def size(self, relative: str) -> int:
+        """A file's length in bytes."""
+        return self._fs.size(self.path(relative))
 
     def exists(self, relative: str) -> bool:
         """Whether a file or folder is there, asked of the store and not of a cached listing."""

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from raybench.store.files import Files, Skipped, parquet_bytes
 
-__all__ = ["compact_records", "read_records", "remove_records", "write_records"]
+__all__ = ["compact_records", "count_records", "read_records", "remove_records", "write_records"]
 
 _KIND, _VERSION = "records", 1
 _COMPACT_ABOVE = 4  # files a trial
@@ -27,6 +27,12 @@ def read_records(files: Files, trial_id: str, skipped: Skipped, columns: list[st
     paths = files.list(_folder(trial_id), ".parquet")
     tables = [table for _, table in files.read_tables(paths, _KIND, skipped, columns)]
     return _unique(tables) if tables else None
+
+
+def count_records(files: Files, trial_id: str, skipped: Skipped) -> int:
+    """How many examples of a trial have a record."""
+    ids = read_records(files, trial_id, skipped, columns=["id"])
+    return ids.num_rows if ids is not None else 0
 
 
 def compact_records(files: Files, trial_id: str, skipped: Skipped) -> None:

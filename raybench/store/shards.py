@@ -24,32 +24,32 @@ _SCHEMA = pa.schema(
         "start": pa.int32(),
         "stop": pa.int32(),
         "num_examples": pa.int64(),
-        "coverage": pa.string(),
         "states": pa.binary(),
         "score_seconds": pa.float64(),
         "peak_memory_bytes": pa.int64(),
         "device": pa.string(),
         "dtype": pa.string(),
         "threads": pa.int32(),
+        "cost": pa.string(),
     }
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardCommit:
-    """What one scored shard leaves behind: batches [start, stop), their examples' coverage and metric states."""
+    """What one scored shard leaves behind: batches [start, stop) and their examples' metric states and coverage."""
 
     trial_id: str
     start: int
     stop: int
     num_examples: int
-    coverage: str  # order-free fingerprint of the example ids, hexadecimal
-    states: bytes  # a StateSet as Arrow IPC
+    states: bytes  # a StateSet, with its coverage, as Arrow IPC
     score_seconds: float
     peak_memory_bytes: int
     device: str
     dtype: str
     threads: int
+    cost: str  # what the model says of itself (parameters, FLOPs), as JSON
 
 
 class ShardLog:

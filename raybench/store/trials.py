@@ -27,7 +27,6 @@ _SCHEMA = pa.schema(
         "status": pa.string(),
         "reason": pa.string(),
         "num_examples": pa.int64(),
-        "coverage": pa.string(),
         "states": pa.binary(),
         "cost": pa.string(),
         "provenance": pa.string(),
@@ -47,7 +46,6 @@ class TrialRow:
     status: Status
     reason: str | None = None
     num_examples: int = 0
-    coverage: str = ""
     states: bytes = b""
     cost: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,73 @@
+"""The Python interface: run a job, and get its ranking.
+
+    ranking = raybench.run("jobs/quickstart.yaml")
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from raybench.errors import RaybenchError
+from raybench.job import Job, load_job
+from raybench.plan import Plan, make_plan
+from raybench.progress import Progress
+from raybench.publish import publish
+from raybench.ranking.ranking import Ranking
+from raybench.resume import look_up
+from raybench.store import Store
+
+__all__ = ["StoreWarning", "rank", "run", "warn_skipped"]
+
+
+class StoreWarning(UserWarning):
+    """Something in the store cannot be trusted and was left out."""
+
+
+def warn_skipped(path: str, reason: str) -> None:
+    """Say what was skipped in a store, and why."""
+    warnings.warn(f"store: {path}: {reason}", StoreWarning, stacklevel=2)
+
+
+def run(
+    job: str | Path | Job, *, address: str | None = None, actors: int | None = None, quiet: bool = False
+) -> Ranking:
+    """Do what is missing of a job and rank.
+
+    `address` is a Ray cluster's (default: an embedded Ray, or the cluster this runs inside); `actors` overrides the
+    job's number. Raises RaybenchError for what a user can mend, before anything starts. A trial that fails does not
+    raise: it has a status and a reason in the ranking. Running again does only what is missing.
+    """
+    plan = _plan(job, actors)
+    store = Store.open(plan.job.store)
+    store.files.check_writable()
+    found = look_up(plan, store, warn_skipped)
+    todo = found.todo(plan)
+    tracebacks: dict[str, str] = {}
+    rows = dict(found.rows)
+    with Progress(plan, todo, store.run(plan.run_id), quiet=quiet) as progress:
+        if todo:
+            from raybench.cluster.run import run_trials
+
+            outcome = run_trials(plan, todo, found, store, address=address, observer=progress, skipped=warn_skipped)
+            rows |= outcome.rows
+            tracebacks = dict(outcome.tracebacks)
+        return publish(plan, rows, store, warn_skipped, tracebacks)
+
+
+def rank(job: str | Path | Job) -> Ranking:
+    """Rank what the store holds of a job; trials that have not ended are `stopped`."""
+    plan = _plan(job, None)
+    store = Store.open(plan.job.store)
+    return publish(plan, look_up(plan, store, warn_skipped).rows, store, warn_skipped)
+
+
+def _plan(job: str | Path | Job, actors: int | None) -> Plan:
+    loaded = job if isinstance(job, Job) else load_job(job)
+    if actors is not None:
+        loaded = loaded.model_copy(update={"resources": loaded.resources.model_copy(update={"actors": actors})})
+    plan = make_plan(loaded)
+    problems = {planned.problem.reason for planned in plan.trials if planned.problem is not None}
+    if all(planned.problem is not None for planned in plan.trials):
+        raise RaybenchError("\n".join(sorted(problems)))
+    return plan

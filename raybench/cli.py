@@ -1,0 +1,154 @@
+"""The command line: `raybench check | plan | run | rank | status | submit`; heavy imports live inside the commands.
+
+Exit codes: 0 all well, 1 some trials did not end well, 2 something to mend before anything starts, 3 a bug of ours,
+130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from raybench.ranking.ranking import Ranking
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Which of these checkpoints should I use? Fine-tune, score and rank candidates × datasets.",
+)
+
+JobFile = Annotated[str, typer.Argument(metavar="JOB", help="the job file, such as jobs/quickstart.yaml")]
+Debug = Annotated[bool, typer.Option("--debug", help="show tracebacks")]
+Address = Annotated[
+    str | None, typer.Option(help="an existing Ray cluster's address (default: this machine, or the cluster inside)")
+]
+Actors = Annotated[int | None, typer.Option(min=1, help="number of workers, instead of the job's")]
+
+
+@app.command()
+def run(job: JobFile, address: Address = None, actors: Actors = None, debug: Debug = False) -> None:
+    """Fit, score and rank what is missing; the same command again goes on where it stopped."""
+    with _exit_codes(debug):
+        from raybench.api import run as run_job
+
+        ranking = run_job(job, address=address, actors=actors)
+        _show(ranking, debug)
+
+
+@app.command()
+def rank(job: JobFile, debug: Debug = False) -> None:
+    """Rank what the store holds of a job; starts nothing."""
+    with _exit_codes(debug):
+        from raybench.api import rank as rank_job
+
+        _show(rank_job(job), debug)
+
+
+@app.command()
+def plan(job: JobFile, debug: Debug = False) -> None:
+    """Print trials, shards and bundles and what is already done; starts nothing."""
+    with _exit_codes(debug):
+        from raybench.report.plan_table import print_plan
+
+        print_plan(job)
+
+
+@app.command()
+def check(
+    job: Annotated[str | None, typer.Argument(metavar="JOB", help="the job file")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="print the job file's JSON schema for editors")] = False,
+    debug: Debug = False,
+) -> None:
+    """Check a job file and the names in it; opens no data and no model."""
+    with _exit_codes(debug):
+        import json
+
+        from raybench.errors import JobError
+        from raybench.job import job_schema, load_job
+
+        if schema:
+            print(json.dumps(job_schema(), indent=2))
+            return
+        if job is None:
+            raise JobError("check: name a job file, or --schema")
+        loaded = load_job(job)
+        num = sum(len(candidate.expand()) for candidate in loaded.candidates)
+        print(f"{job}: good: {num} configurations × {len(loaded.datasets)} datasets × seeds {list(loaded.seeds)}")
+
+
+@app.command()
+def status(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="the store of a running or ended run")],
+    debug: Debug = False,
+) -> None:
+    """How far each run in a store has got."""
+    with _exit_codes(debug):
+        from raybench.report.status_table import print_status
+
+        print_status(store)
+
+
+@app.command()
+def submit(
+    job: JobFile,
+    address: Annotated[str, typer.Option(help="the cluster's dashboard, such as http://127.0.0.1:8265")],
+    follow: Annotated[bool, typer.Option(help="stream the log until the job ends")] = True,
+    debug: Debug = False,
+) -> None:
+    """Run a job on a Ray cluster through its job API; the same job on the same day is one submission."""
+    with _exit_codes(debug):
+        from raybench.cluster.submit import submit as submit_job
+
+        raise typer.Exit(submit_job(job, address, follow=follow))
+
+
+def main() -> None:
+    """The entry point of the `raybench` command."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's polite end is a Ctrl-C
+    app()
+
+
+def _show(ranking: Ranking, debug: bool) -> None:
+    from raybench.report.ranking_table import print_ranking
+
+    print_ranking(ranking)
+    if debug:
+        for trial_id, traceback in ranking.tracebacks.items():
+            print(f"\ntrial {trial_id}:\n{traceback}", file=sys.stderr)
+    if not ranking.complete:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _exit_codes(debug: bool) -> Iterator[None]:
+    from raybench.errors import RaybenchError
+
+    try:
+        yield
+    except RaybenchError as error:
+        if debug:
+            raise
+        _fail(2, str(error))
+    except KeyboardInterrupt:
+        _fail(130, "stopped; what is done is in the store: the same command goes on from there")
+    except typer.Exit:
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        _fail(3, f"unexpected {type(error).__name__}: {error}; --debug shows where")
+
+
+def _fail(code: int, message: str) -> None:
+    print(message, file=sys.stderr)
+    raise typer.Exit(code)

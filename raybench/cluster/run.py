@@ -1,0 +1,109 @@
+"""A plan's missing trials on Ray: connect, share the rows, start the actors, drive the queue to its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from raybench.cluster.connect import Cluster, connect
+from raybench.core import Status
+from raybench.metrics.coverage import Coverage
+from raybench.observer import Observer
+from raybench.plan import Plan
+from raybench.resume import Found
+from raybench.schedule.queue import Queue
+from raybench.schedule.work import TrialWork
+from raybench.store import Store
+from raybench.store.files import Skipped
+from raybench.store.trials import TrialRow
+
+__all__ = ["Outcome", "run_trials"]
+
+
+class Outcome(NamedTuple):
+    """The rows of the trials that ended in this run, and the tracebacks of those that failed."""
+
+    rows: Mapping[str, TrialRow]
+    tracebacks: Mapping[str, str]
+
+
+def run_trials(
+    plan: Plan,
+    todo: Sequence[TrialWork],
+    found: Found,
+    store: Store,
+    *,
+    address: str | None,
+    observer: Observer,
+    skipped: Skipped,
+) -> Outcome:
+    """Fit and score what is left to do."""
+    with connect(plan.job.resources, address) as cluster:
+        import ray
+
+        from raybench.cluster.driver import Driver
+        from raybench.cluster.pool import Pool
+        from raybench.cluster.worker import RunContext, Worker
+
+        planned = {one.trial.trial_id: one for one in plan.trials}
+        wanted = {work.trial_id for work in todo}
+        datasets = {planned[trial_id].trial.dataset.name for trial_id in wanted}
+        resources = plan.job.resources
+        context = RunContext(
+            store_url=store.files.absolute_url,
+            trials={trial_id: planned[trial_id].trial for trial_id in wanted},
+            data={key: needs for key, needs in plan.data.items() if needs.dataset in datasets},
+            data_keys={trial_id: planned[trial_id].data_key for trial_id in wanted},
+            rows={name: ray.put(dict(plan.datasets[name].loaded.splits)) for name in datasets},
+            metrics={name: (plan.datasets[name].metrics, plan.datasets[name].metric_config) for name in datasets},
+            threads=resources.cpus_per_actor,
+            extra_path=(str(plan.job.directory),),
+        )
+        shared = ray.put(context)
+        pool = Pool(
+            lambda actor: _start(Worker, cluster, shared),
+            hang_seconds=resources.hang_seconds,
+            trial_seconds=resources.trial_timeout_minutes * 60 if resources.trial_timeout_minutes else None,
+        )
+        expected = {name: Coverage.of(plan.datasets[name].loaded.splits["test"].column("id")) for name in datasets}
+        driver = Driver(
+            queue=Queue(todo, num_actors=cluster.num_actors, shard_batches=resources.shard_batches),
+            pool=pool,
+            store=store,
+            blank_rows={trial_id: blank_row(planned[trial_id].trial) for trial_id in wanted},
+            expected={trial_id: expected[planned[trial_id].trial.dataset.name] for trial_id in wanted},
+            data_keys=context.data_keys,
+            resumed={trial_id: commits for trial_id, commits in found.commits.items() if trial_id in wanted},
+            observer=observer,
+            skipped=skipped,
+        )
+        driver.run()
+        return Outcome(driver.rows, driver.tracebacks)
+
+
+def blank_row(trial: Any) -> TrialRow:
+    """A trial's row before it has ended: what it was, for whoever reads the store without its job."""
+    identity = {
+        "candidate": trial.candidate,
+        "model": trial.model.reference,
+        "revision": trial.model.revision,
+        "method": trial.method,
+        "hyperparameters": dict(trial.hyperparameters),
+        "dataset": trial.dataset.name,
+        "task": trial.dataset.task,
+        "labels": list(trial.dataset.labels),
+        "max_length": trial.dataset.max_length,
+        "seed": trial.seed,
+        "weights_fingerprint": trial.weights_fingerprint,
+        "data_fingerprint": trial.dataset.fingerprint,
+    }
+    return TrialRow(trial_id=trial.trial_id, status=Status.STOPPED, identity=json.loads(json.dumps(identity)))
+
+
+def _start(worker: Any, cluster: Cluster, context: Any) -> Any:
+    return worker.options(
+        num_cpus=cluster.cpus_per_actor, num_gpus=cluster.gpus_per_actor, enable_task_events=False
+    ).remote(context)

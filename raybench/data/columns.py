@@ -1,0 +1,145 @@
+"""A source's columns under the task's names and in its types: text, labels as names, pictures.
+
+A column is found by the job's `columns`, else by its canonical name; one that is missing is an error that names
+those there are. Empty cells (null) are errors too: which rows a user wants to leave out is theirs to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raybench.core import Column
+from raybench.data.files import RawSplit, SplitReader
+from raybench.data.fingerprint import RowHashes
+from raybench.data.images import canonical_images
+from raybench.data.labels import class_names, label_names
+from raybench.errors import DataError
+from raybench.suggestion import did_you_mean
+
+__all__ = ["Rows", "canonical_rows", "map_columns"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """A split's rows in the source's order: inputs, labels as names, content hashes of the inputs."""
+
+    columns: dict[str, pa.ChunkedArray]
+    images: frozenset[str]  # the columns that may still be encoded pictures
+    labels: pa.ChunkedArray | None
+    declared: tuple[str, ...]  # the labels that the source says there are
+    ids: pa.ChunkedArray | None
+    hashes: RowHashes
+    numbers: np.ndarray  # the row's number in the source, for errors
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.numbers)
+
+    def take(self, rows: np.ndarray) -> Rows:
+        index = pa.array(rows)
+        return Rows(
+            columns={name: column.take(index) for name, column in self.columns.items()},
+            images=self.images,
+            labels=self.labels.take(index) if self.labels is not None else None,
+            declared=self.declared,
+            ids=self.ids.take(index) if self.ids is not None else None,
+            hashes=self.hashes.take(rows),
+            numbers=self.numbers[rows],
+        )
+
+
+def map_columns(
+    read: SplitReader, columns: tuple[Column, ...], given: Mapping[str, str], split: str
+) -> tuple[dict[str, str], RawSplit]:
+    """{canonical name: source's name} and the split with these columns; DataError for one that is not there."""
+    known = {column.name for column in columns} | {"id"}
+    for name in given:
+        if name not in known:
+            raise DataError(f"unknown column {name!r} of the task{did_you_mean(name, known)}", key=("columns", name))
+    raw = read(known | set(given.values()))
+    mapping = {}
+    for name in sorted(known):
+        source = given.get(name, name)
+        if source in raw.column_names:
+            if name in given or name != "id":
+                mapping[name] = source
+        elif name in given or any(column.name == name and column.required for column in columns):
+            near = did_you_mean(source, raw.column_names, noun="columns of the source")
+            listed = f" (columns of the source: {', '.join(raw.column_names)})" if "did you mean" in near else ""
+            how = "" if name in given else f"; or say which it is: columns: {{{name}: …}}"
+            raise DataError(
+                f"split {split!r} has no column {source!r}{near}{listed}{how}",
+                key=("columns", name) if name in given else ("columns",),
+            )
+    return mapping, raw
+
+
+def canonical_rows(
+    table: pa.Table, mapping: Mapping[str, str], columns: tuple[Column, ...], split: str, directory: Path
+) -> Rows:
+    """The split's rows; DataError for null cells, cells of a wrong type and ids that repeat."""
+    inputs: dict[str, pa.ChunkedArray] = {}
+    labels: pa.ChunkedArray | None = None
+    declared: tuple[str, ...] = ()
+    for column in columns:
+        if column.name not in mapping:
+            continue
+        source = mapping[column.name]
+        cells = table[source]
+        key = ("columns", column.name)
+        _refuse_null(cells, source, split, key)
+        try:
+            if column.kind == "label":
+                declared = class_names(table, source)
+                labels = label_names(cells, declared, source)
+                _refuse_null(pc.if_else(pc.equal(labels, ""), None, labels), source, split, key)
+            elif column.kind == "text":
+                inputs[column.name] = _text(cells, source)
+            elif column.kind == "image":
+                inputs[column.name] = canonical_images(cells, source, directory)
+            else:
+                raise DataError(f"columns of {column.kind} ({source!r}) are not read yet")
+        except DataError as error:
+            raise DataError(f"split {split!r}: {error}", key=key) from error.__cause__
+    ids = _ids(table[mapping["id"]], mapping["id"], split) if "id" in mapping else None
+    return Rows(
+        columns=inputs,
+        images=frozenset(column.name for column in columns if column.kind == "image"),
+        labels=labels,
+        declared=declared,
+        ids=ids,
+        hashes=RowHashes.of(list(inputs.values())),
+        numbers=np.arange(table.num_rows),
+    )
+
+
+def _text(cells: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
+    kind = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+        raise DataError(f"text column {source!r} holds {kind}, not text")
+    return cells.cast(pa.string())
+
+
+def _ids(cells: pa.ChunkedArray, source: str, split: str) -> pa.ChunkedArray:
+    key = ("columns", "id")
+    _refuse_null(cells, source, split, key)
+    ids = cells.cast(pa.string())
+    counts = pc.value_counts(ids)
+    repeated = counts.filter(pc.greater(counts.field("counts"), 1))
+    if len(repeated):
+        first = repeated[0]["values"].as_py()
+        raise DataError(f"split {split!r}: id column {source!r} holds {first!r} more than once", key=key)
+    return ids
+
+
+def _refuse_null(cells: pa.ChunkedArray, source: str, split: str, key: tuple[str, ...]) -> None:
+    if cells.null_count:
+        first = pc.index(pc.is_null(cells), True).as_py()
+        count = f"{cells.null_count} of {len(cells)} rows"
+        raise DataError(f"split {split!r}: column {source!r} is empty (null) in {count}, first in row {first}", key=key)

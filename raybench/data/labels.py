@@ -1,0 +1,84 @@
+"""Labels of any type as names, and one dictionary of names for all splits.
+
+Whole numbers sort as numbers, all else as text; a class label's integers become its names; true and false are
+"true" and "false". So the same labels get the same indices whatever the file format.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raybench.errors import DataError
+
+__all__ = ["class_names", "encode", "label_dictionary", "label_names", "refuse_unseen"]
+
+_WHOLE = re.compile(r"-?(0|[1-9]\d*)")
+_MAX_NAMED = 5
+
+
+def class_names(table: pa.Table, column: str) -> tuple[str, ...]:
+    """The names that a source of `datasets` declares for an integer column, or none."""
+    metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+    feature = metadata.get("info", {}).get("features", {}).get(column, {})
+    return tuple(feature.get("names", ())) if isinstance(feature, dict) else ()
+
+
+def label_names(column: pa.ChunkedArray, declared: tuple[str, ...], source: str) -> pa.ChunkedArray:
+    """A column of labels as names; `source` is the column's name, for errors."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = column.type
+    if pa.types.is_boolean(kind):
+        return pc.if_else(column, "true", "false")
+    if pa.types.is_floating(kind):
+        if not pc.all(pc.equal(column, pc.round(column))).as_py():
+            raise DataError(f"label column {source!r} holds fractions; a label is a name or a whole number")
+        column = column.cast(pa.int64())
+    elif not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        raise DataError(f"label column {source!r} holds {kind}; a label is text, a whole number or true/false")
+    if declared and pa.types.is_integer(column.type):
+        outside = pc.or_(pc.less(column, 0), pc.greater_equal(column, len(declared)))
+        if (count := pc.sum(outside).as_py() or 0) > 0:
+            row = pc.index(outside, True).as_py()
+            raise DataError(
+                f"{count} labels in {source!r} are outside the {len(declared)} that the source names, first "
+                f"{column[row].as_py()} in row {row}; if this split hides its labels, choose another in splits"
+            )
+        return pc.take(pa.array(declared, pa.string()), column)
+    return column.cast(pa.string())
+
+
+def label_dictionary(names: Iterable[str]) -> tuple[str, ...]:
+    """Names in their canonical order."""
+    distinct = set(names)
+    if all(_WHOLE.fullmatch(name) for name in distinct):
+        return tuple(sorted(distinct, key=int))
+    return tuple(sorted(distinct))
+
+
+def encode(column: pa.ChunkedArray, labels: tuple[str, ...]) -> np.ndarray:
+    """Names as int32 indices into `labels`."""
+    return pc.index_in(column, value_set=pa.array(labels, pa.string())).to_numpy().astype(np.int32)
+
+
+def refuse_unseen(names: Mapping[str, pa.ChunkedArray]) -> None:
+    """DataError for labels of another split that the train split lacks: nothing could learn them."""
+    if "train" not in names:
+        return
+    known = pc.unique(names["train"])
+    for split, column in names.items():
+        distinct = pc.unique(column)
+        unseen = distinct.filter(pc.invert(pc.is_in(distinct, value_set=known))).to_pylist()
+        if unseen:
+            listed = ", ".join(map(repr, sorted(unseen)[:_MAX_NAMED])) + (", …" if len(unseen) > _MAX_NAMED else "")
+            raise DataError(
+                f"{len(unseen)} of {len(distinct)} labels are only in the {split} split, never in train: {listed}; "
+                "nothing could learn them"
+            )

@@ -1,0 +1,131 @@
+"""A dataset as tasks read it: canonical columns, ids and order by content, labels, a fingerprint.
+
+    dataset = load_dataset(spec, task.columns, job.directory)
+    dataset.splits["test"]        # pa.Table: id, text, label
+    dataset.labels                # ("business", "politics", …), what label indexes
+    dataset.notes                 # what was decided for the user, in words
+
+The order of rows comes from their content, not from the source: `limit: 100` is the first hundred of it, so it lies
+within `limit: 300` and is the same on any machine, from any file format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from raybench.core import Column
+from raybench.data.columns import Rows, canonical_rows, map_columns
+from raybench.data.fingerprint import RowHashes, fingerprint
+from raybench.data.images import decode_images
+from raybench.data.labels import encode, label_dictionary, refuse_unseen
+from raybench.data.sources import open_source
+from raybench.data.splits import TEST_FRACTION, choose_splits, cut_test
+from raybench.errors import DataError
+from raybench.job.spec import DatasetSpec
+
+__all__ = ["LoadedDataset", "load_dataset"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedDataset:
+    """A dataset ready for a task; `splits` has test, mostly train, sometimes validation."""
+
+    name: str
+    splits: dict[str, pa.Table]
+    labels: tuple[str, ...]
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+
+
+def load_dataset(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> LoadedDataset:
+    """The rows that a job asks for; DataError, one line that begins with the dataset's name, if they can't be had."""
+    try:
+        return _load(spec, columns, Path(directory))
+    except DataError as error:
+        raise DataError(f"dataset {spec.name}: {error}", key=error.key) from error.__cause__
+
+
+def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> LoadedDataset:
+    readers = open_source(spec, directory)
+    chosen = choose_splits(spec.splits, readers)
+    notes: list[str] = []
+    rows: dict[str, Rows] = {}
+    for role, name in chosen.items():
+        mapping, raw = map_columns(readers[name], columns, spec.columns, name)
+        if raw.table.num_rows == 0:
+            raise DataError(f"split {name!r} is empty", key=("splits", role))
+        rows[role] = canonical_rows(raw.table, mapping, columns, name, directory)
+    if "test" not in rows:
+        rows["train"], rows["test"] = _cut(rows["train"], chosen["train"])
+        sizes = f"{rows['test'].num_rows} of {rows['train'].num_rows + rows['test'].num_rows} rows"
+        notes.append(
+            f"{spec.name}: the source has no test split; {sizes} ({TEST_FRACTION:.0%}) of {chosen['train']!r} "
+            "were cut off for testing, by their content"
+        )
+    labels: tuple[str, ...] = ()
+    if all(split.labels is not None for split in rows.values()):
+        names = {role: split.labels for role, split in rows.items() if split.labels is not None}
+        refuse_unseen(names)
+        declared = {name for split in rows.values() for name in split.declared}
+        labels = label_dictionary(
+            declared | {name for column in names.values() for name in column.unique().to_pylist()}
+        )
+    splits: dict[str, tuple[pa.Table, RowHashes]] = {}
+    for role, split in rows.items():
+        splits[role] = _ordered(split, labels, getattr(spec.limit, role))
+    if "train" in splits and (shared := _shared(splits["train"][1], splits["test"][1])):
+        notes.append(f"{spec.name}: {shared} of {splits['test'][0].num_rows} test rows have the content of a train row")
+    return LoadedDataset(
+        name=spec.name,
+        splits={role: table for role, (table, _) in splits.items()},
+        labels=labels,
+        fingerprint=fingerprint(labels, splits),
+        notes=tuple(notes),
+    )
+
+
+def _cut(train: Rows, name: str) -> tuple[Rows, Rows]:
+    target = np.zeros(train.num_rows, np.int32)
+    if train.labels is not None:
+        target = train.labels.combine_chunks().dictionary_encode().indices.to_numpy()
+    is_test = cut_test(train.hashes.side, target)
+    if not is_test.any() or is_test.all():
+        raise DataError(
+            f"split {name!r} has too few rows ({train.num_rows}) to cut a test split from; name one in splits",
+            key=("splits",),
+        )
+    return train.take(np.flatnonzero(~is_test)), train.take(np.flatnonzero(is_test))
+
+
+def _ordered(split: Rows, labels: tuple[str, ...], limit: int | None) -> tuple[pa.Table, RowHashes]:
+    """The first `limit` rows in canonical order as a table of ids and columns."""
+    target = encode(split.labels, labels) if split.labels is not None else np.zeros(split.num_rows, np.int32)
+    given = np.array(split.ids.to_pylist()) if split.ids is not None else np.zeros(split.num_rows, np.int8)
+    kept = split.hashes.sort(target, given)[:limit]
+    hashes = split.hashes.take(kept)
+    ids = given[kept].tolist() if split.ids is not None else _numbered(hashes.ids())
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {"id": pa.array(ids, pa.string())}
+    for name, column in split.columns.items():
+        taken = column.take(pa.array(kept))
+        columns[name] = decode_images(taken, split.numbers[kept]) if name in split.images else taken
+    if split.labels is not None:
+        columns["label"] = pa.array(target[kept], pa.int32())
+    return pa.table(columns), hashes
+
+
+def _numbered(ids: list[str]) -> list[str]:
+    """Ids of equal contents, which stand together, told apart: x, x-2, x-3."""
+    numbered, previous, count = [], None, 1
+    for name in ids:
+        count = count + 1 if name == previous else 1
+        numbered.append(name if count == 1 else f"{name}-{count}")
+        previous = name
+    return numbered
+
+
+def _shared(train: RowHashes, test: RowHashes) -> int:
+    return int(np.isin(test.order, train.order).sum())

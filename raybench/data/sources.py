@@ -1,0 +1,148 @@
+"""Where rows come from: the splits that a dataset's source has, each with a reader that builds only what is wanted.
+
+    readers = open_source(spec, directory)       # {"train": read, "test": read}
+    readers["train"]({"text", "label"})          # RawSplit(table, column_names)
+
+Files go to `files.py`; functions, saved datasets and hub ids come as Arrow tables or through `datasets`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from raybench.data.files import (
+    FORMATS,
+    RawSplit,
+    SplitReader,
+    find_files,
+    format_of,
+    read_files,
+    rows_split,
+    subfolders,
+)
+from raybench.errors import DataError
+from raybench.job.spec import DatasetSpec
+from raybench.suggestion import did_you_mean
+
+__all__ = ["open_source"]
+
+
+def open_source(spec: DatasetSpec, directory: Path) -> dict[str, SplitReader]:
+    """The source's splits by its own names; DataError for a source that cannot be opened."""
+    if spec.source in FORMATS:
+        return _files(spec.source, spec.data_files or {})
+    local = Path(spec.source)
+    if local.is_file() and (format := format_of(spec.source)):
+        return _files(format, {"train": (spec.source,)})
+    if ":" in spec.source and "://" not in spec.source and not local.exists():
+        return _tables(_called(spec, directory), spec.source)
+    if local.is_dir():
+        return _tables(_saved(spec), spec.source)
+    if local.is_absolute() or spec.source.startswith("."):
+        raise DataError(f"no file or directory {spec.source}", key=("source",))
+    return _tables(_hub(spec), spec.source)
+
+
+def _files(format: str, data_files: Mapping[str, tuple[str, ...]]) -> dict[str, SplitReader]:
+    found = {split: find_files(patterns) for split, patterns in data_files.items()}
+    if format == "imagefolder" and list(found) == ["train"] and len(found["train"]) == 1:
+        inside = subfolders(found["train"][0])
+        found = {split: [folder] for split, folder in inside.items()} or found
+    return {split: functools.partial(read_files, format, files) for split, files in found.items()}
+
+
+def _called(spec: DatasetSpec, directory: Path) -> Any:
+    """What `module:function` or `file.py:function` returns; modules beside the job file are found first."""
+    module_name, _, attribute = spec.source.rpartition(":")
+    try:
+        module = _module(module_name, directory)
+    except ImportError as error:
+        raise DataError(f"source {spec.source!r}: no module: {error}", key=("source",)) from error
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        known = did_you_mean(attribute, public, noun="functions")
+        raise DataError(f"source {spec.source!r}: no function {attribute!r} in {module_name}{known}", key=("source",))
+    try:
+        return function() if spec.config is None else function(spec.config)
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"source {spec.source!r} failed: {type(error).__name__}: {error}", key=("source",)) from error
+
+
+def _module(name: str, directory: Path) -> Any:
+    if name.endswith(".py"):
+        path = directory / name
+        found = importlib.util.spec_from_file_location(f"raybench_source_{path.stem}", path)
+        if found is None or found.loader is None or not path.exists():
+            raise ImportError(f"no file {path}")
+        module = importlib.util.module_from_spec(found)
+        found.loader.exec_module(module)
+        return module
+    sys.path.insert(0, str(directory))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(directory))
+
+
+def _saved(spec: DatasetSpec) -> Any:
+    """A directory that `save_to_disk` wrote, or one of data files as a hub repository has them."""
+    import datasets
+
+    folder = Path(spec.source)
+    if (folder / "dataset_dict.json").exists() or (folder / "state.json").exists():
+        return datasets.load_from_disk(str(folder))
+    return _hub(spec)
+
+
+def _hub(spec: DatasetSpec) -> Any:
+    import datasets
+
+    files = {split: list(names) for split, names in spec.data_files.items()} if spec.data_files else None
+    try:
+        return datasets.load_dataset(spec.source, spec.config, revision=spec.revision, data_files=files)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise DataError(
+            f"source {spec.source!r} cannot be loaded, neither from here nor from the hub: {type(error).__name__}: "
+            f"{reason}; want a hub id that can be reached, {', '.join(FORMATS)} with data_files, a directory or "
+            "module:function",
+            key=("source",),
+        ) from error
+
+
+def _tables(loaded: Any, source: str) -> dict[str, SplitReader]:
+    """Readers of what a function or `datasets` gave: one table for train, or tables by split."""
+    splits = loaded if isinstance(loaded, Mapping) else {"train": loaded}
+    return {str(name): functools.partial(_project, rows, source) for name, rows in splits.items()}
+
+
+def _project(rows: Any, source: str, wanted: Collection[str]) -> RawSplit:
+    if isinstance(rows, list):
+        return rows_split(rows, wanted)
+    if isinstance(rows, pa.Table):
+        table = rows
+    elif hasattr(rows, "with_format") and hasattr(rows, "features"):  # datasets.Dataset
+        metadata = rows.features.arrow_schema.metadata
+        names = tuple(rows.column_names)
+        kept = rows.select_columns([name for name in names if name in wanted])
+        return RawSplit(kept.with_format("arrow")[:].replace_schema_metadata(metadata), names)
+    elif type(rows).__module__.partition(".")[0] == "pandas":
+        table = pa.Table.from_pandas(rows, preserve_index=False)
+    else:
+        raise DataError(
+            f"source {source!r} gave a {type(rows).__name__}; want a pyarrow.Table, a pandas.DataFrame, a "
+            "datasets.Dataset, a list of dicts, or a dict of these by split",
+            key=("source",),
+        )
+    return RawSplit(table.select([name for name in table.column_names if name in wanted]), tuple(table.column_names))

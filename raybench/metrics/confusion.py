@@ -1,0 +1,109 @@
+"""Confusion counts: how often each target class got each prediction; the state of accuracy, F1, MCC, kappa.
+
+Cells are [C, C + 1]: the last column counts predictions that are no class (outside [0, C), as after NaN logits);
+they are wrong. A target equal to `ignore_index` drops its row, also where that index is a class; another target
+outside [0, C) is an error.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from raybench.errors import MetricError
+from raybench.metrics.columns import integers_of
+from raybench.metrics.metric import REQUIRED, Contribution, Measure, OneHot, Options
+from raybench.metrics.state import Sums
+
+__all__ = ["CONFUSION", "IGNORE_INDEX", "Marginals", "count_cells", "kept_targets", "marginals"]
+
+IGNORE_INDEX = -100
+_CHUNK = 1 << 15  # rows a pass: the fused index stays in the cache
+
+
+class Marginals(NamedTuple):
+    """Sums of the cells, [R, C]: right predictions, predictions, targets; and all of them, [R]."""
+
+    tp_RC: np.ndarray
+    predicted_RC: np.ndarray
+    true_RC: np.ndarray
+    total_R: np.ndarray
+
+
+def marginals(sums: Sums, num_classes: int) -> Marginals:
+    """The marginals of `cells`, walking the filled cells only."""
+    cells = sums.fields["cells"]
+    row, column = np.divmod(cells.keys, num_classes + 1)
+    values_RK = cells.values_RK
+    hit = row == column
+    return Marginals(
+        tp_RC=_scatter(values_RK[:, hit], row[hit], num_classes),
+        predicted_RC=_scatter(values_RK, column, num_classes + 1)[:, :num_classes],
+        true_RC=_scatter(values_RK, row, num_classes),
+        total_R=sums["n"],
+    )
+
+
+def _scatter(values_RK: np.ndarray, places_K: np.ndarray, size: int) -> np.ndarray:
+    """The sum of the columns of each place, [R, size], in the dtype of the values."""
+    out = np.zeros((values_RK.shape[0], size), dtype=values_RK.dtype)
+    if places_K.size:
+        order = np.argsort(places_K, kind="stable")
+        sorted_places = places_K[order]
+        starts = np.flatnonzero(np.r_[True, sorted_places[1:] != sorted_places[:-1]])
+        out[:, sorted_places[starts]] = np.add.reduceat(values_RK[:, order], starts, axis=1)
+    return out
+
+
+def kept_targets(records: pa.Table, num_classes: int, ignore_index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Targets [N] and which of them count; a target that is neither a class nor the ignore index is an error."""
+    target = integers_of(records, "target")
+    kept = target != ignore_index
+    wrong = kept & ((target < 0) | (target >= num_classes))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        expected = f"0 to {num_classes - 1}, or {ignore_index} for a row to ignore"
+        raise MetricError(f"target {target[row]} (row {row}) is no class: expected {expected}")
+    return target, kept
+
+
+def count_cells(target: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
+    """Confusion counts [C, C] of integer arrays [N] whose values are all in [0, C), int64.
+
+    The index is fused in one preallocated buffer that stays in the cache; narrow integer input is read as it is.
+    """
+    size = num_classes * num_classes
+    counts = np.zeros(size, dtype=np.int64)
+    small = size <= 1 << 14
+    step = _CHUNK if small else max(_CHUNK, size * 4)
+    buffer = np.empty(min(step, target.size), dtype=np.intp)
+    for start in range(0, target.size, step):
+        index = buffer[: min(step, target.size - start)]
+        np.multiply(target[start : start + step], num_classes, out=index, dtype=np.intp, casting="unsafe")
+        np.add(index, prediction[start : start + step], out=index, casting="unsafe")
+        counts += np.bincount(index, minlength=size)
+    return counts.reshape(num_classes, num_classes)
+
+
+def _contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
+    num_classes = len(options["labels"])
+    target, kept = kept_targets(records, num_classes, options["ignore_index"])
+    prediction = integers_of(records, "prediction")
+    invalid = (prediction < 0) | (prediction >= num_classes)
+    codes = target * (num_classes + 1) + np.where(invalid, num_classes, prediction)
+    return {
+        "n": kept.astype(np.int64),
+        "ignored": (~kept).astype(np.int64),
+        "invalid": (invalid & kept).astype(np.int64),
+        "cells": OneHot(np.where(kept, codes, -1), num_classes * (num_classes + 1)),
+    }
+
+
+CONFUSION = Measure(
+    name="confusion",
+    columns=("target", "prediction"),
+    options={"labels": REQUIRED, "ignore_index": IGNORE_INDEX},
+    contributions=_contributions,
+)

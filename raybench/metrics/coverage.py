@@ -1,0 +1,98 @@
+"""Which examples a state has seen: their number and an order-free fingerprint of their ids.
+
+    merged = a.merge(b)                     # refuses the same rows twice
+    merged.check(expected)                  # CoverageError: 7 of 600 examples are missing
+
+The fingerprint is the sum modulo 2¹²⁸ of a 128-bit hash an id: any order and any split of the ids gives the same.
+`id_hashes` is also the source of randomness keyed by example (bootstrap.py). It is no cryptographic hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from raybench.errors import CoverageError, MergeError, MetricError
+
+__all__ = ["Coverage", "id_hashes", "mix"]
+
+_LONG = 64  # a longer id is replaced by its digest first, so that one long id does not widen all
+_MASK = (1 << 128) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """`parts` are the fingerprints of the shards merged, so a shard merged twice is refused at once."""
+
+    n: int = 0
+    fingerprint: int = 0
+    parts: frozenset[int] = field(default=frozenset(), compare=False)
+
+    @classmethod
+    def of(cls, ids: pa.ChunkedArray | pa.Array | Sequence[str]) -> Coverage:
+        hashes_N2 = id_hashes(ids)
+        n = len(hashes_N2)
+        if n == 0:
+            return cls()
+        order = np.lexsort(hashes_N2.T)
+        repeated = (hashes_N2[order][1:] == hashes_N2[order][:-1]).all(axis=1)
+        if repeated.any():
+            first = ids[int(order[int(np.flatnonzero(repeated)[0])])]
+            raise MetricError(f"example id {str(first)!r} occurs twice in one table of records; an example counts once")
+        low, high = (sum(int(part) for part in _wide_sum(hashes_N2[:, lane])) for lane in (0, 1))
+        fingerprint = (low + (high << 64)) & _MASK
+        return cls(n=n, fingerprint=fingerprint, parts=frozenset([fingerprint]))
+
+    def merge(self, *others: Coverage) -> Coverage:
+        n, fingerprint, parts = self.n, self.fingerprint, set(self.parts)
+        for other in others:
+            if not parts.isdisjoint(other.parts):
+                raise MergeError(f"the same {other.n} examples were to be merged twice; a shard counts once")
+            parts |= other.parts
+            n += other.n
+            fingerprint = (fingerprint + other.fingerprint) & _MASK
+        return Coverage(n=n, fingerprint=fingerprint, parts=frozenset(parts))
+
+    def check(self, expected: Coverage) -> None:
+        """Every expected example exactly once, or a CoverageError that says how many are missing or too many."""
+        if self.n < expected.n:
+            raise CoverageError(f"{expected.n - self.n} of {expected.n} examples are missing")
+        if self.n > expected.n:
+            raise CoverageError(f"{self.n - expected.n} examples too many: {self.n} were merged, {expected.n} exist")
+        if self.fingerprint != expected.fingerprint:
+            raise CoverageError(f"the {self.n} examples merged are not the {expected.n} of the split")
+
+
+def id_hashes(ids: pa.ChunkedArray | pa.Array | Sequence[str]) -> np.ndarray:
+    """A 128-bit hash of each id as two uint64, [N, 2]."""
+    array = ids if isinstance(ids, pa.Array | pa.ChunkedArray) else pa.array(ids, type=pa.string())
+    encoded = [value.encode() for value in array.cast(pa.string()).to_pylist()]
+    short = [value if len(value) <= _LONG else hashlib.blake2b(value).digest() for value in encoded]
+    lengths = np.array([len(value) for value in encoded], dtype=np.uint64)
+    width = max(8, -(-max((len(value) for value in short), default=1) // 8) * 8)
+    words_NW = np.array(short, dtype=f"S{width}").view("<u8").reshape(len(short), -1).astype(np.uint64)
+    lanes = []
+    for lane in (0x243F6A8885A308D3, 0x13198A2E03707344):  # digits of pi
+        state = mix(lengths ^ np.uint64(lane))
+        for word in range(words_NW.shape[1]):
+            inside = lengths > np.uint64(8 * word)  # padding never enters, so a neighbour's length does not matter
+            state = np.where(inside, mix(state ^ words_NW[:, word]), state)
+        lanes.append(state)
+    return np.stack(lanes, axis=1)
+
+
+def mix(x: np.ndarray) -> np.ndarray:
+    """SplitMix64's step and finaliser (Steele, Lea and Flood 2014): 64 bits in, 64 well-stirred bits out."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _wide_sum(values: np.ndarray) -> tuple[int, int]:
+    """The parts of an exact sum of uint64: high halves and low halves apart."""
+    return int((values >> np.uint64(32)).sum()) << 32, int((values & np.uint64(0xFFFFFFFF)).sum())

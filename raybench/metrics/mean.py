@@ -1,0 +1,36 @@
+"""Metrics that are the mean of one number a record: n, Σx and Σx², exact, with Student's t interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+
+from raybench.metrics.metric import Contribution, Measure, Options, ratio
+from raybench.metrics.state import Sums
+
+__all__ = ["mean", "mean_measure"]
+
+Rows = Callable[[pa.Table, Options], np.ndarray | tuple[np.ndarray, np.ndarray]]
+
+
+def mean_measure(name: str, columns: tuple[str, ...], rows: Rows, options: Options | None = None) -> Measure:
+    """A measure of `rows(records, options)`: a number a record, or the numbers and which records count."""
+
+    def contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
+        found = rows(records, options)
+        values, kept = found if isinstance(found, tuple) else (found, np.ones(records.num_rows, dtype=bool))
+        values = np.where(kept, values, 0.0).astype(np.float64)
+        return {
+            "n": kept.astype(np.int64),
+            "ignored": (~kept).astype(np.int64),
+            "x": values,
+            "xx": values * values,
+        }
+
+    return Measure(name=name, columns=columns, options=options or {}, contributions=contributions)
+
+
+def mean(sums: Sums, options: Options) -> np.ndarray:
+    return ratio(sums["x"], sums["n"])

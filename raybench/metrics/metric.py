@@ -1,0 +1,182 @@
+"""What a metric is: a measure (what every record contributes, summed exactly) and a formula over the sums.
+
+    ERRORS = Measure(name="errors", columns=("target", "value"), contributions=lambda records, options: {...})
+    MSE = Metric(measure=ERRORS, value=lambda sums, options: ratio(sums["squared"], sums["n"]), ...)
+
+Several metrics read one measure, so accuracy, macro-F1 and kappa cost one pass. A formula sees replicates R first
+([R] or [R, K]) and serves the exact value (R = 1, Python int and Fraction) and the bootstrap (float64) alike.
+What cannot be summed (ranks, detections) is a `TableMetric`: a function of all records in canonical order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from raybench.errors import MetricError
+from raybench.identity import content_hash
+from raybench.metrics.exact_sum import exact_column_sums, split_nonfinite
+from raybench.metrics.state import Cells, State, Sums
+
+__all__ = [
+    "REQUIRED",
+    "Contribution",
+    "Info",
+    "Measure",
+    "Metric",
+    "OneHot",
+    "Options",
+    "TableMetric",
+    "one_hot_total",
+    "ratio",
+    "resolve_options",
+    "to_float",
+]
+
+Options = Mapping[str, Any]
+REQUIRED: Any = ...  # an option without a default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Info:
+    """What a reader must know of a metric beside its value."""
+
+    name: str
+    columns: tuple[str, ...]
+    higher_is_better: bool | None
+    unit: str
+    range: tuple[float, float]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneHot:
+    """One count a row at place `codes[n]` of `size` places; a negative code counts nowhere."""
+
+    codes: np.ndarray
+    size: int
+
+
+Contribution = np.ndarray | OneHot
+"""Integers or floats a row, [N] (a scalar sum) or [N, K] (a vector of sums), or a OneHot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """What every record contributes. The contribution `n` is 1 where the record counts and is always there."""
+
+    name: str
+    columns: tuple[str, ...] | Callable[[Options], tuple[str, ...]]
+    options: Options = field(default_factory=dict)  # every option it reads, with its default or REQUIRED
+    contributions: Callable[[pa.Table, Options], dict[str, Contribution]]
+    totals: Callable[[pa.Table, Options], dict[str, Cells]] | None = None  # where a faster exact sum is known
+
+    def state(self, records: pa.Table, options: Options) -> State:
+        """The exact sums over `records`."""
+        if self.totals is not None:
+            fields = self.totals(records, options)
+        else:
+            fields = {}
+            for name, contribution in self.contributions(records, options).items():
+                fields |= _total(name, contribution)
+        return State(measure=self.name, config=self.config(options), fields=fields)
+
+    def config(self, options: Options) -> str:
+        """What must agree before two states are merged."""
+        return content_hash({name: _plain(options[name]) for name in self.options})
+
+
+Interval = Literal["bootstrap", "wilson", "cells", "mean", "none"]
+"""How a 95 % interval is found: Wilson's for a proportion, multinomial draws of the counted cells, Student's t from
+exact second moments (the measure sums `x` and `xx`), or a Poisson bootstrap of the records."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A formula over the sums of a measure."""
+
+    measure: Measure
+    value: Callable[[Sums, Options], np.ndarray]  # [R]; NaN is undefined
+    per_class: Callable[[Sums, Options], tuple[np.ndarray, np.ndarray]] | None = None  # values [R, C], counts [R, C]
+    classes: Callable[[Options], Sequence[str]] = lambda options: options["labels"]
+    proportion: Callable[[Sums, Options], tuple[np.ndarray, np.ndarray]] | None = None  # successes, trials
+    interval: Interval = "bootstrap"
+    options: Options = field(default_factory=dict)  # options of the formula, beside the measure's
+    parameter: str | None = None  # the option that a number in the name sets: top_5_accuracy is top_k = 5
+    higher_is_better: bool | None
+    unit: str = "fraction"
+    range: tuple[float, float] = (0.0, 1.0)
+    source: str
+    undefined: str = "not defined for these records"
+    undefined_class: str = "not defined for this class"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableMetric:
+    """A function of all records, sorted by id; in a bootstrap a record may occur several times."""
+
+    columns: tuple[str, ...] | Callable[[Options], tuple[str, ...]]
+    value: Callable[[pa.Table, Options], float]
+    count: Callable[[pa.Table, Options], int] = lambda records, options: records.num_rows
+    problem: Callable[[pa.Table, Options], str | None] = lambda records, options: None  # why it has no value, if so
+    interval: Callable[[pa.Table, Options], tuple[float, float] | None] | None = None  # a closed form, if there is one
+    options: Options = field(default_factory=dict)
+    parameter: str | None = None
+    higher_is_better: bool | None
+    unit: str = "fraction"
+    range: tuple[float, float] = (0.0, 1.0)
+    source: str
+    undefined: str = "not defined for these records"
+
+
+def resolve_options(name: str, declared: Options, config: Mapping[str, Any]) -> Options:
+    """The declared options with the values of `config`, else their defaults."""
+    missing = [option for option, default in declared.items() if default is REQUIRED and option not in config]
+    if missing:
+        raise MetricError(f"metric {name!r} needs {missing[0]!r} in its configuration; given are {sorted(config)}")
+    return {option: config.get(option, default) for option, default in declared.items()}
+
+
+def ratio(numerator: Any, denominator: Any) -> np.ndarray:
+    """`numerator / denominator` as float64, correctly rounded from exact input; NaN where the denominator is 0."""
+    numerator, denominator = np.broadcast_arrays(np.asarray(numerator), np.asarray(denominator))
+    zero = denominator == 0
+    if numerator.dtype != object and denominator.dtype != object:
+        return np.where(zero, np.nan, numerator / np.where(zero, 1, denominator))
+    safe = np.where(zero, 1, denominator)
+    return np.where(zero, np.nan, to_float(numerator.astype(object) / safe.astype(object)))
+
+
+def to_float(values: np.ndarray) -> np.ndarray:
+    """Exact numbers, each rounded once to float64."""
+    return np.asarray(values).astype(np.float64)
+
+
+def _total(name: str, contribution: Contribution) -> dict[str, Cells]:
+    if isinstance(contribution, OneHot):
+        return {name: one_hot_total(contribution)}
+    size = None if contribution.ndim == 1 else contribution.shape[1]
+    matrix_NK = contribution.reshape(len(contribution), -1 if len(contribution) else (size or 1))
+    if contribution.dtype.kind != "f":
+        return {name: Cells.from_dense(matrix_NK.sum(axis=0, dtype=np.int64), size=size)}
+    finite, others = split_nonfinite(matrix_NK)
+    fields = {name: Cells.from_dense(exact_column_sums(finite), size=size, is_float=True)}
+    for kind, where in others.items():
+        fields[f"{name}.{kind}"] = Cells.from_dense(where.sum(axis=0, dtype=np.int64), size=size)
+    return fields
+
+
+def one_hot_total(contribution: OneHot) -> Cells:
+    codes = contribution.codes[contribution.codes >= 0]
+    if codes.size * 8 < contribution.size:  # a few rows over many places: sort the rows instead of walking the places
+        keys, counts = np.unique(codes, return_counts=True)
+        return Cells.of(keys, counts, size=contribution.size)
+    return Cells.from_dense(np.bincount(codes, minlength=contribution.size), size=contribution.size)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

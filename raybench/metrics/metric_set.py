@@ -1,0 +1,135 @@
+"""The metrics of a run: which record columns they need, the states of a shard, the scores of merged states.
+
+    metrics = MetricSet(["accuracy", "macro_f1", "log_loss"], {"labels": ["business", "sport"]})
+    total = metrics.empty().merge(*(metrics.states(shard) for shard in shards))
+    metrics.compute(total, records=lambda: table, seed=0)["macro_f1"]      # Score(value=…, low=…, high=…, n=…)
+
+`evaluate` does it in one go for a table in hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from raybench.core import Score
+from raybench.errors import MetricError
+from raybench.metrics.catalog import find
+from raybench.metrics.coverage import Coverage
+from raybench.metrics.metric import Info, Measure, Metric, Options, TableMetric, resolve_options
+from raybench.metrics.scoring import Scorer
+from raybench.metrics.state_set import StateSet
+
+__all__ = ["MetricSet", "evaluate"]
+
+Records = Callable[[], pa.Table]
+
+
+class MetricSet:
+    """Metrics by name with one configuration; every metric reads of it the options it declares."""
+
+    def __init__(self, names: Sequence[str], config: Mapping[str, Any]) -> None:
+        if isinstance(names, str):
+            raise MetricError(f"metrics are a list of names, not the string {names!r}")
+        self.names = tuple(dict.fromkeys(names))
+        self.config = dict(config)
+        self._metrics: dict[str, Metric | TableMetric] = {}
+        self._options: dict[str, Options] = {}
+        for name in self.names:
+            metric, bound = find(name)
+            declared = dict(metric.options)
+            if isinstance(metric, Metric):
+                declared = {**metric.measure.options, **declared}
+            self._metrics[name] = metric
+            self._options[name] = resolve_options(name, declared, {**self.config, **bound})
+
+    @property
+    def group(self) -> str | None:
+        """The column whose equal values are drawn together (document, query, speaker), if any."""
+        return self.config.get("group")
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The record columns that the metrics need, with `id`."""
+        needed = {column for name in self.names for column in self._columns(name)}
+        return frozenset(needed | {"id"} | ({self.group} if self.group else set()))
+
+    def info(self, name: str) -> Info:
+        metric = self._metrics[name]
+        return Info(
+            name=name,
+            columns=self._columns(name),
+            higher_is_better=metric.higher_is_better,
+            unit=metric.unit,
+            range=metric.range,
+            source=metric.source,
+        )
+
+    def empty(self) -> StateSet:
+        """The identity of merging."""
+        return StateSet()
+
+    def states(self, records: pa.Table) -> StateSet:
+        """The states of these records; refuses a missing column and an id that occurs twice."""
+        missing = self.columns - set(records.column_names)
+        if missing:
+            wanting = [name for name in self.names if missing & set(self._columns(name))]
+            raise MetricError(
+                f"records lack column {sorted(missing)[0]!r}"
+                + (f", needed by {wanting[0]!r}" if wanting else "")
+                + f"; they have {', '.join(records.column_names)}"
+            )
+        coverage = Coverage.of(records.column("id"))
+        states = {key: measure.state(records, options) for key, (measure, options) in self._measures().items()}
+        return StateSet(states=states, coverage=coverage)
+
+    def compute(self, states: StateSet, records: Records | None = None, *, seed: int = 0) -> dict[str, Score]:
+        """The score of each metric; `records` is called at most once, and only if a value or an interval needs it."""
+        scorer = Scorer(states, records, seed=seed, group=self.group)
+        scores = {}
+        for name in self.names:
+            metric, options = self._metrics[name], self._options[name]
+            if isinstance(metric, TableMetric):
+                scores[name] = scorer.table_score(metric, options)
+            else:
+                scores[name] = scorer.score(metric, options, _key(metric.measure, options))
+        return scores
+
+    def covers(self, states: StateSet) -> bool:
+        """Whether these states hold all that the metrics sum, measured with this configuration."""
+        return self._measures().keys() <= states.states.keys()
+
+    def replicates(self, name: str, records: pa.Table, *, seed: int = 0) -> np.ndarray | None:
+        """Bootstrap values of a metric, [R]; draws depend on (seed, id), so those of other models on the same
+        examples are paired with them. None where the metric cannot be resampled."""
+        metric, options = self._metrics[name], self._options[name]
+        return Scorer(self.states(records), lambda: records, seed=seed, group=self.group).replicates(metric, options)
+
+    def _columns(self, name: str) -> tuple[str, ...]:
+        metric = self._metrics[name]
+        columns = metric.measure.columns if isinstance(metric, Metric) else metric.columns
+        return columns(self._options[name]) if callable(columns) else columns
+
+    def _measures(self) -> dict[str, tuple[Measure, Options]]:
+        return {
+            _key(metric.measure, self._options[name]): (metric.measure, self._options[name])
+            for name, metric in self._metrics.items()
+            if isinstance(metric, Metric)
+        }
+
+
+def evaluate(names: Sequence[str], records: pa.Table, config: Mapping[str, Any], *, seed: int = 0) -> dict[str, Score]:
+    """The scores of a table in hand. Without an `id` column rows are numbered; a `group` column is used if there."""
+    if "id" not in records.column_names:
+        records = records.append_column("id", pa.array(np.arange(records.num_rows).astype(str), type=pa.string()))
+    if "group" in records.column_names:
+        config = {"group": "group", **config}
+    metrics = MetricSet(names, config)
+    return metrics.compute(metrics.states(records), lambda: records, seed=seed)
+
+
+def _key(measure: Measure, options: Options) -> str:
+    return f"{measure.name}:{measure.config(options)}"

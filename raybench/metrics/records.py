@@ -1,0 +1,92 @@
+"""From logits to records in one pass: float32 maths, chunks of rows for large vocabularies, one copy off the device.
+
+    columns = classification_records(logits_BC, target_B)       # numpy arrays of length B, by column name
+
+Rows whose logits hold NaN or +inf have no prediction (−1), rank behind all classes, and NaN elsewhere. Of equal
+largest logits the lowest index is predicted. Targets that are negative (to be ignored) get NaN for what needs them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["MAX_SCORES", "classification_records", "token_nll"]
+
+MAX_SCORES = 64  # log-probabilities of all classes are kept up to so many
+_CHUNK_ELEMENTS = 1 << 21  # 8 MiB of float32 a chunk
+
+Kind = Literal["logits", "probabilities"]
+
+
+def classification_records(
+    logits_BC: torch.Tensor, targets_B: torch.Tensor, *, kind: Kind = "logits"
+) -> dict[str, np.ndarray]:
+    """`prediction`, `confidence`, `nll`, `rank`, `brier`, for C = 2 `score` (logit 1 − logit 0), for C ≤ 64 `scores`.
+
+    `kind` says what is given; probabilities are taken to their logarithm, never recognised by their values.
+    """
+    import torch
+
+    num_rows, num_classes = logits_BC.shape
+    keep_scores = num_classes <= MAX_SCORES
+    width = 6 + (num_classes if keep_scores else 0)
+    out_WB = torch.empty((width, num_rows), dtype=torch.float64, device=logits_BC.device)
+    places_C = torch.arange(num_classes, device=logits_BC.device)
+    step = max(1, _CHUNK_ELEMENTS // max(1, num_classes))
+    for start in range(0, num_rows, step):
+        rows = slice(start, start + step)
+        logits = logits_BC[rows].float()
+        if kind == "probabilities":
+            logits = logits.log()
+        target = targets_B[rows].to(logits.device, torch.int64)
+        known = target >= 0
+        lse = torch.logsumexp(logits, dim=1)
+        valid = torch.isfinite(lse)
+        prediction = logits.argmax(dim=1)
+        target_logit = logits.gather(1, target.clamp(min=0)[:, None])
+        log_probability_C = logits - lse[:, None]
+        probability_C = log_probability_C.exp()
+        probability = probability_C.gather(1, target.clamp(min=0)[:, None])[:, 0]
+        outrank = (logits > target_logit) | ((logits == target_logit) & (places_C < target[:, None]))
+        nan = torch.full_like(lse, float("nan"))
+        out_WB[0, rows] = torch.where(valid, prediction, -1).double()
+        out_WB[1, rows] = torch.where(valid, probability_C.amax(dim=1), nan).double()
+        out_WB[2, rows] = torch.where(valid & known, lse - target_logit[:, 0], nan).double()
+        out_WB[3, rows] = torch.where(valid & known, outrank.sum(dim=1), num_classes).double()
+        squares = (probability_C.double() ** 2).sum(dim=1)
+        out_WB[4, rows] = torch.where(valid & known, squares - 2 * probability.double() + 1, nan.double())
+        if num_classes == 2:
+            out_WB[5, rows] = torch.where(valid, logits[:, 1] - logits[:, 0], nan).double()
+        if keep_scores:
+            out_WB[6:, rows] = log_probability_C.T.double()
+    host_WB = out_WB.cpu().numpy()
+    columns = {
+        "prediction": host_WB[0].astype(np.int32),
+        "confidence": host_WB[1].astype(np.float32),
+        "nll": host_WB[2].copy(),
+        "rank": host_WB[3].astype(np.int32),
+        "brier": host_WB[4].copy(),
+    }
+    if num_classes == 2:
+        columns["score"] = host_WB[5].astype(np.float32)
+    if keep_scores:
+        columns["scores"] = np.ascontiguousarray(host_WB[6:].T, dtype=np.float32)
+    return columns
+
+
+def token_nll(logits_BTV: torch.Tensor, targets_BT: torch.Tensor, *, ignore_index: int = -100) -> torch.Tensor:
+    """−ln p of each target token, float32 [B, T]; 0 where ignored; 64 rows at a time, so that memory stays small."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    logits, targets = logits_BTV.flatten(0, -2), targets_BT.flatten()
+    nll = torch.empty(targets.shape, dtype=torch.float32, device=logits.device)
+    for start in range(0, targets.numel(), 64):
+        rows = slice(start, start + 64)
+        nll[rows] = cross_entropy(logits[rows].float(), targets[rows], ignore_index=ignore_index, reduction="none")
+    return nll.view(targets_BT.shape)

@@ -1,0 +1,37 @@
+"""Top-k accuracy from `rank`: how many classes outrank the target.
+
+Ties at the edge go to the lower class index: of equal logits the classes before the target outrank it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from raybench.metrics.confusion import IGNORE_INDEX
+from raybench.metrics.columns import integers_of
+from raybench.metrics.metric import Contribution, Measure, Metric, Options, ratio
+
+__all__ = ["TOP_K_ACCURACY"]
+
+
+def _contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
+    kept = integers_of(records, "target") != options["ignore_index"]
+    hit = (integers_of(records, "rank") < options["top_k"]) & kept
+    return {"n": kept.astype(np.int64), "ignored": (~kept).astype(np.int64), "hits": hit.astype(np.int64)}
+
+
+TOP_K_ACCURACY = Metric(
+    measure=Measure(
+        name="top_k",
+        columns=("target", "rank"),
+        options={"top_k": 5, "ignore_index": IGNORE_INDEX},
+        contributions=_contributions,
+    ),
+    value=lambda sums, options: ratio(sums["hits"], sums["n"]),
+    proportion=lambda sums, options: (sums["hits"], sums["n"]),
+    interval="wilson",
+    parameter="top_k",
+    higher_is_better=True,
+    source="https://scikit-learn.org/stable/modules/model_evaluation.html#top-k-accuracy-score",
+)

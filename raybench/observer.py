@@ -1,0 +1,27 @@
+"""What a driver tells of a run; this observer keeps silent, a display overrides what it shows."""
+
+from __future__ import annotations
+
+from raybench.store.shards import ShardCommit
+from raybench.store.trials import TrialRow
+
+__all__ = ["Observer"]
+
+
+class Observer:
+    """Told of every commit and every end."""
+
+    def batches_planned(self, data_key: str, num_batches: int) -> None:
+        """The test split of the trials with this data key makes so many batches."""
+
+    def shard_scored(self, commit: ShardCommit) -> None:
+        """A shard was committed."""
+
+    def trial_ended(self, row: TrialRow) -> None:
+        """A trial has its status."""
+
+    def actor_lost(self, actor: int, reason: str) -> None:
+        """An actor died or was killed; its work is given to others."""
+
+    def tick(self) -> None:
+        """Called about once a second."""

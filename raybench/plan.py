@@ -1,0 +1,239 @@
+"""Job → Plan: every trial with its content id, what its rows are made of, and who shares work with whom.
+
+    plan = make_plan(load_job("jobs/x.yaml"))
+    plan.trials[0].trial.trial_id
+
+Reads the data and hashes the weights; starts nothing and imports neither torch nor ray by itself. A candidate at
+fault becomes trials with a problem, the others go on; a dataset at fault is a DataError, for nothing can be compared.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from raybench.core import DatasetKey, ModelSpec, Status, Trial
+from raybench.data import LoadedDataset, load_dataset
+from raybench.errors import IncompatibleError, JobError, ModelError, RaybenchError
+from raybench.identity import canonical_json, content_hash
+from raybench.job import DatasetSpec, Job
+from raybench.methods.catalog import get_method
+from raybench.metrics import MetricSet
+from raybench.models.check import check_model
+from raybench.models.fingerprint import weights_fingerprint
+from raybench.tasks.catalog import get_task
+from raybench.tasks.task import Task
+
+__all__ = ["DataNeeds", "Plan", "PlannedDataset", "PlannedTrial", "Problem", "make_plan"]
+
+# Raised whenever a change of raybench changes a trial's numbers: results of older code are then new work.
+RESULT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataNeeds:
+    """How the rows of one data key are made: a dataset's rows, by its task, for a model's tokenizer."""
+
+    dataset: str
+    model: ModelSpec
+    task: str
+    max_length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why a trial cannot start."""
+
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTrial:
+    """A trial, the key of its prepared rows, and the bundle it is fitted in."""
+
+    trial: Trial
+    data_key: str
+    bundle: str
+    needs_fit: bool
+    cost: float
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedDataset:
+    """A dataset's rows and what is measured on them."""
+
+    spec: DatasetSpec
+    loaded: LoadedDataset
+    metrics: tuple[str, ...]
+    metric_config: Mapping[str, Any]
+    rank_by: str
+
+    def metric_set(self) -> MetricSet:
+        return MetricSet(self.metrics, self.metric_config)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that a run will do, but for when and where."""
+
+    run_id: str
+    job: Job
+    trials: tuple[PlannedTrial, ...]
+    datasets: Mapping[str, PlannedDataset]
+    data: Mapping[str, DataNeeds] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Every metric measured on any dataset, in the order named."""
+        return tuple(dict.fromkeys(itertools.chain.from_iterable(one.metrics for one in self.datasets.values())))
+
+    @property
+    def rank_by(self) -> str:
+        """The metric that ranks."""
+        return next(iter(self.datasets.values())).rank_by
+
+
+def make_plan(job: Job) -> Plan:
+    """Every candidate configuration × dataset × seed."""
+    datasets = {spec.name: _plan_dataset(job, spec) for spec in job.datasets}
+    fingerprints = _Fingerprints()
+    data: dict[str, DataNeeds] = {}
+    trials: dict[str, PlannedTrial] = {}
+    for dataset in datasets.values():
+        task = get_task(dataset.spec.task)
+        for candidate in job.candidates:
+            for configuration in candidate.expand():
+                method = get_method(configuration.method)
+                hyperparameters = method.resolve(configuration.hyperparameters)
+                seeds = candidate.seeds or job.seeds
+                for seed in seeds if method.uses_seed(configuration.model, hyperparameters) else seeds[:1]:
+                    planned = _plan_trial(
+                        candidate.name, configuration.model, method, hyperparameters, dataset, task, seed, fingerprints
+                    )
+                    trials[f"{candidate.name} {planned.trial.trial_id}"] = planned
+                    if planned.problem is None:
+                        data.setdefault(
+                            planned.data_key,
+                            DataNeeds(
+                                dataset=dataset.spec.name,
+                                model=configuration.model,
+                                task=dataset.spec.task,
+                                max_length=dataset.spec.max_length,
+                            ),
+                        )
+    planned_trials = tuple(trials.values())
+    identity = [sorted(one.trial.trial_id for one in planned_trials), {k: v.metrics for k, v in datasets.items()}]
+    names = sorted({one.trial.candidate for one in planned_trials})
+    run_id = f"{_slug(job.name)}-{content_hash([identity, names, job.rank_by])[:12]}"
+    return Plan(run_id=run_id, job=job, trials=planned_trials, datasets=datasets, data=data)
+
+
+class _Fingerprints:
+    """Weights hashed once a model, not once a trial."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str | ModelError] = {}
+
+    def of(self, model: ModelSpec) -> str:
+        key = canonical_json([model.reference, model.revision, model.init, model.tokenizer, dict(model.config)])
+        if key not in self._known:
+            try:
+                self._known[key] = weights_fingerprint(model)
+            except ModelError as error:
+                self._known[key] = error
+        found = self._known[key]
+        if isinstance(found, ModelError):
+            raise found
+        return found
+
+
+def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
+    task = get_task(spec.task)
+    loaded = load_dataset(spec, task.columns, job.directory)
+    names = tuple(job.metrics) or tuple(task.metrics)
+    rank_by = job.rank_by or (task.primary if task.primary in names else names[0])
+    names = names if rank_by in names else (*names, rank_by)
+    return PlannedDataset(
+        spec=spec,
+        loaded=loaded,
+        metrics=names,
+        metric_config=task.metric_config(loaded.labels, spec.task_config),
+        rank_by=rank_by,
+    )
+
+
+def _plan_trial(
+    candidate: str,
+    model: ModelSpec,
+    method: Any,
+    hyperparameters: Mapping[str, Any],
+    dataset: PlannedDataset,
+    task: Task,
+    seed: int,
+    fingerprints: _Fingerprints,
+) -> PlannedTrial:
+    loaded, spec = dataset.loaded, dataset.spec
+    problem = None
+    weights, data_key = f"unavailable:{model.reference}", ""
+    try:
+        check_model(model, task, loaded.labels, method.name)
+        weights = weights_fingerprint_of(fingerprints, model)
+        data_key = content_hash([loaded.fingerprint, spec.task, task.processor_key(model), spec.max_length])
+        if method.needs_fit and "train" not in loaded.splits:
+            raise IncompatibleError(f"{spec.name} has no train split, which method {method.name} needs")
+    except IncompatibleError as error:
+        problem = Problem(status=Status.INCOMPATIBLE, reason=str(error))
+    except ModelError as error:
+        problem = Problem(status=Status.FAILED, reason=str(error))
+    key = DatasetKey(
+        name=spec.name,
+        task=spec.task,
+        labels=loaded.labels,
+        fingerprint=loaded.fingerprint,
+        max_length=spec.max_length,
+        task_config=dict(spec.task_config),
+    )
+    identity = {
+        "version": RESULT_VERSION,
+        "weights": weights,
+        "model": {
+            "init": model.init,
+            "num_layers": model.num_layers,
+            "config": dict(model.config),
+            "pooling": model.pooling,
+            "dtype": model.dtype,
+        },
+        "data": loaded.fingerprint,
+        "task": [spec.task, dict(spec.task_config), spec.max_length],
+        "method": method.name,
+        "hyperparameters": dict(hyperparameters),
+        "seed": seed,
+    }
+    trial = Trial(
+        trial_id=content_hash(identity),
+        candidate=candidate,
+        model=model,
+        dataset=key,
+        method=method.name,
+        hyperparameters=dict(hyperparameters),
+        seed=seed,
+        weights_fingerprint=weights,
+    )
+    bundle = content_hash([identity["weights"], identity["model"], data_key, method.name]) if method.shares_features else ""
+    train = loaded.splits.get("train")
+    return PlannedTrial(
+        trial=trial,
+        data_key=data_key,
+        bundle=bundle or trial.trial_id,
+        needs_fit=method.needs_fit,
+        cost=(train.num_rows if train is not None else 0) * method.cost(hyperparameters) * (model.baseline is None),
+        problem=problem,
+    )
+
+
+def _slug(name: str) -> str:
+    return "".join(character if character.isalnum() or character in "-_" else "-" for character in name)[:60]

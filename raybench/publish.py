@@ -1,0 +1,134 @@
+"""From a plan and the rows of its trials to the tables of a run, written to the store.
+
+    ranking = publish(plan, rows, store, skipped)
+
+The same rows and records give the same files to the bit, whoever made them and in whatever order.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from raybench.core import Score, Status
+from raybench.errors import StoreError
+from raybench.metrics import StateSet
+from raybench.plan import Plan, PlannedDataset, PlannedTrial
+from raybench.ranking.entry import Entry
+from raybench.ranking.ranking import Ranking
+from raybench.ranking.tables import MetricTrait, ranking_table, scores_table
+from raybench.store import Store
+from raybench.store.files import Skipped
+from raybench.store.records import read_records
+from raybench.store.trials import TrialRow
+
+__all__ = ["publish"]
+
+_VERSIONS_OF = ("raybench", "torch", "transformers", "datasets", "ray", "scikit-learn", "numpy", "pyarrow")
+
+
+class _Measured(NamedTuple):
+    scores: Mapping[str, Score]
+    replicates: np.ndarray | None
+
+
+def publish(
+    plan: Plan, rows: Mapping[str, TrialRow], store: Store, skipped: Skipped, tracebacks: dict[str, str] | None = None
+) -> Ranking:
+    """Scores and ranking of a plan as far as it has got; trials without a row are `stopped`."""
+    measured: dict[str, _Measured] = {}
+    entries = []
+    for planned in plan.trials:
+        trial_id = planned.trial.trial_id
+        row = rows.get(trial_id)
+        if row is not None and row.status is Status.OK and trial_id not in measured:
+            measured[trial_id] = _measure(row, plan.datasets[planned.trial.dataset.name], store, skipped)
+        entries.append(_entry(planned, row, measured.get(trial_id)))
+    traits = {
+        name: MetricTrait(info.higher_is_better, info.range)
+        for dataset in plan.datasets.values()
+        for name in dataset.metrics
+        for info in [dataset.metric_set().info(name)]
+    }
+    scores = scores_table(plan.run_id, entries, traits)
+    table = ranking_table(entries, plan.metrics, plan.rank_by, traits)
+    notes = tuple(
+        [f"{name}: {note}" for name, dataset in plan.datasets.items() for note in dataset.loaded.notes]
+        + _mixed_devices(plan, rows)
+    )
+    run = store.run(plan.run_id)
+    run.write_table("scores", scores)
+    run.write_table("ranking", table)
+    run.write_text("job.yaml", plan.job.text)
+    run.write_json("environment.json", _environment())
+    return Ranking(
+        run_id=plan.run_id,
+        rank_by=plan.rank_by,
+        higher_is_better=traits[plan.rank_by].higher_is_better is not False,
+        table=table,
+        scores=scores,
+        location=run.location("ranking.parquet"),
+        notes=notes,
+        tracebacks=tracebacks or {},
+    )
+
+
+def _measure(row: TrialRow, dataset: PlannedDataset, store: Store, skipped: Skipped) -> _Measured:
+    metric_set = dataset.metric_set()
+
+    @cache
+    def records() -> pa.Table:
+        table = read_records(store.files, row.trial_id, skipped)
+        if table is None or table.num_rows != row.num_examples:
+            raise StoreError(f"store {store.files.url}: records of trial {row.trial_id} are missing; run the job again")
+        return table
+
+    states = StateSet.from_bytes(row.states)
+    if not metric_set.covers(states):  # the job names metrics that were not measured then: the records have them
+        states = metric_set.states(records())
+    scores = metric_set.compute(states, records=records)
+    return _Measured(scores, metric_set.replicates(dataset.rank_by, records()))
+
+
+def _entry(planned: PlannedTrial, row: TrialRow | None, measured: _Measured | None) -> Entry:
+    if planned.problem is not None:
+        return Entry(trial=planned.trial, status=planned.problem.status, reason=planned.problem.reason)
+    if row is None:
+        return Entry(trial=planned.trial, status=Status.STOPPED, reason="not finished; run the same command to go on")
+    return Entry(
+        trial=planned.trial,
+        status=row.status,
+        reason=row.reason,
+        scores=measured.scores if measured else {},
+        num_examples=row.num_examples,
+        cost=row.cost,
+        replicates=measured.replicates if measured else None,
+    )
+
+
+def _mixed_devices(plan: Plan, rows: Mapping[str, TrialRow]) -> list[str]:
+    """Numbers from other kinds of device, types or thread counts may differ in their last bits: say so."""
+    notes = []
+    ids = {planned.trial.trial_id for planned in plan.trials}
+    for key in ("device", "threads"):
+        found = {str(value) for one, row in rows.items() if one in ids for value in row.provenance.get(key, [])}
+        if len(found) > 1:
+            notes.append(f"trials ran with {key} {' and '.join(sorted(found))}: last digits may differ between them")
+    return notes
+
+
+def _environment() -> dict[str, object]:
+    return {
+        "versions": {name: version(name) for name in _VERSIONS_OF},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "written_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }

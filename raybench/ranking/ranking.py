@@ -1,0 +1,39 @@
+"""What a run returns: the ranking as a table, the scores behind it, and where both were written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Ranking"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ranking:
+    """`table` is ranking.parquet and `scores` scores.parquet of one run.
+
+    `tracebacks` holds, by trial id, those of the trials that failed in this process' run.
+    """
+
+    run_id: str
+    rank_by: str
+    higher_is_better: bool
+    table: pa.Table
+    scores: pa.Table
+    location: str
+    notes: tuple[str, ...] = ()
+    tracebacks: dict[str, str] = field(default_factory=dict)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The ranking as a data frame, best first."""
+        return self.table.to_pandas()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial ended well."""
+        return set(self.table.column("status").to_pylist()) <= {"ok"}

@@ -1,0 +1,78 @@
+"""What a run would do: its trials, shards and bundles, and what is already done."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from raybench.api import warn_skipped
+from raybench.job import load_job
+from raybench.plan import Plan, make_plan
+from raybench.prepare import prepare_data
+from raybench.resume import Found, look_up
+from raybench.schedule.shards import remaining_shards
+from raybench.store import Store
+from raybench.tasks.catalog import get_task
+
+__all__ = ["print_plan"]
+
+
+def print_plan(path: str, console: Console | None = None) -> None:
+    """A line a candidate configuration and dataset, then the totals; rows are tokenised to count their batches."""
+    console = console or Console(highlight=False)
+    plan = make_plan(load_job(path))
+    found = look_up(plan, Store.open(plan.job.store), warn_skipped)
+    batches = {key: _num_batches(plan, key) for key in plan.data}
+    table = Table(title=f"run {plan.run_id}", title_justify="left", box=None, pad_edge=False)
+    for name in ("trial", "candidate", "dataset", "seed", "bundle", "batches", "shards left", "state"):
+        table.add_column(name, justify="right" if name in ("seed", "batches", "shards left") else "left")
+    sizes = Counter(planned.bundle for planned in plan.trials if planned.problem is None)
+    shards_left = 0
+    states: Counter[str] = Counter()
+    problems = []
+    for planned in plan.trials:
+        trial = planned.trial
+        state, left = "", 0
+        if planned.problem is not None:
+            state = str(planned.problem.status)
+            problems.append(f"{trial.candidate} on {trial.dataset.name}: {planned.problem.reason}")
+        elif trial.trial_id in found.rows:
+            state = f"done ({found.rows[trial.trial_id].status})"
+        else:
+            state, left = _left(plan, found, trial.trial_id, batches[planned.data_key])
+        states[state] += 1
+        shards_left += left
+        cells = [
+            trial.trial_id[:8],
+            trial.candidate,
+            trial.dataset.name,
+            str(trial.seed),
+            planned.bundle[:8] if sizes[planned.bundle] > 1 else "",
+            str(batches.get(planned.data_key, "")),
+            str(left or ""),
+            state,
+        ]
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print(table)
+    for problem in problems:
+        console.print(problem, markup=False, soft_wrap=True)
+    counts = ", ".join(f"{count} {state}" for state, count in states.items())
+    shared = sum(1 for size in sizes.values() if size > 1)
+    console.print(f"{len(plan.trials)} trials ({counts}); {shards_left} shards to score; {shared} bundles of several fits")
+
+
+def _num_batches(plan: Plan, data_key: str) -> int:
+    needs = plan.data[data_key]
+    rows = {"test": plan.datasets[needs.dataset].loaded.splits["test"]}
+    return prepare_data(get_task(needs.task), rows, needs.model, needs.max_length).plan.num_batches
+
+
+def _left(plan: Plan, found: Found, trial_id: str, num_batches: int) -> tuple[str, int]:
+    scored = [(commit.start, commit.stop) for commit in found.commits.get(trial_id, [])]
+    left = len(remaining_shards(trial_id, num_batches, scored, plan.job.resources.shard_batches))
+    if scored:
+        return "partly scored", left
+    return ("fitted" if trial_id in found.fitted else "new"), left

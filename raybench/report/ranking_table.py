@@ -1,0 +1,129 @@
+"""The ranking as tables on a terminal: one a dataset, best first, with intervals and cost.
+
+    print_ranking(ranking)
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from raybench.ranking.ranking import Ranking
+from raybench.ranking.tables import OVERALL
+
+__all__ = ["print_ranking"]
+
+_NARROW = 100  # columns of a terminal below which cost is left to the file
+
+
+def print_ranking(ranking: Ranking, console: Console | None = None) -> None:
+    """Every dataset's table, what went wrong grouped by cause, and where the files are."""
+    console = console or Console(highlight=False)
+    rows = ranking.table.to_pylist()
+    for dataset in dict.fromkeys(row["dataset"] for row in rows):
+        of_dataset = [row for row in rows if row["dataset"] == dataset]
+        console.print(_overall(ranking, of_dataset) if dataset == OVERALL else _table(ranking, of_dataset, console))
+    causes = Counter(
+        (row["status"], row["reason"]) for row in rows if row["dataset"] != OVERALL and row["status"] != "ok"
+    )
+    for (status, reason), count in causes.most_common():
+        console.print(f"{count} × {status}: {reason}", markup=False, soft_wrap=True)
+    for note in ranking.notes:
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
+    console.print(f"written to {ranking.location}", markup=False, soft_wrap=True)
+
+
+def _table(ranking: Ranking, rows: list[dict[str, Any]], console: Console) -> Table:
+    title = f"{rows[0]['dataset']}, {max(row['num_examples'] or 0 for row in rows):,} examples, by {ranking.rank_by}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("rank", justify="right")
+    table.add_column("(95 %)")
+    table.add_column("candidate", overflow="fold")
+    table.add_column(ranking.rank_by, justify="right")
+    table.add_column("95 % interval")
+    table.add_column("fit s", justify="right")
+    table.add_column("examples/s", justify="right")
+    if console.width >= _NARROW:
+        table.add_column("trained", justify="right")
+        table.add_column("parameters", justify="right")
+    varying = _varying(rows)
+    for row in rows:
+        cells = [
+            str(row["rank"] or "–"),
+            _span(row["rank_low"], row["rank_high"]),
+            _name(row, varying),
+            _number(row[ranking.rank_by]),
+            _interval(row, ranking.rank_by) if row["status"] == "ok" else row["status"],
+            _seconds(row["fit_seconds"]),
+            _rate(row["examples_per_second"]),
+        ]
+        if console.width >= _NARROW:
+            cells += [_count(row["params_trained"]), _count(row["params_total"])]
+        table.add_row(*(Text(cell) for cell in cells))  # names come from users: never read as markup
+    return table
+
+
+def _overall(ranking: Ranking, rows: list[dict[str, Any]]) -> Table:
+    table = Table(title="over all datasets, by mean rank", title_justify="left", box=None, pad_edge=False)
+    table.add_column("rank", justify="right")
+    table.add_column("(95 %)")
+    table.add_column("candidate", overflow="fold")
+    table.add_column("mean rank", justify="right")
+    table.add_column(f"mean {ranking.rank_by}", justify="right")
+    varying = _varying(rows)
+    for row in rows:
+        mean_rank = f"{row['mean_rank']:.2f}" if row["mean_rank"] is not None else "–"
+        place = str(row["rank"] or "–")
+        cells = [place, _span(row["rank_low"], row["rank_high"]), _name(row, varying), mean_rank]
+        table.add_row(*(Text(cell) for cell in [*cells, _number(row[ranking.rank_by])]))
+    return table
+
+
+def _varying(rows: list[dict[str, Any]]) -> dict[str, set[str]]:
+    """Of each candidate with several configurations, the hyperparameters that tell them apart."""
+    values: dict[str, dict[str, set[str]]] = {}
+    for row in rows:
+        for key, value in json.loads(row["hyperparameters"]).items():
+            values.setdefault(row["candidate"], {}).setdefault(key, set()).add(json.dumps(value))
+    return {name: {key for key, seen in keys.items() if len(seen) > 1} for name, keys in values.items()}
+
+
+def _name(row: dict[str, Any], varying: dict[str, set[str]]) -> str:
+    keys = sorted(varying.get(row["candidate"], ()))
+    hyperparameters = json.loads(row["hyperparameters"])
+    return " ".join([row["candidate"], *(f"{key}={hyperparameters[key]}" for key in keys if key in hyperparameters)])
+
+
+def _interval(row: dict[str, Any], metric: str) -> str:
+    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
+    return f"{_number(low)} – {_number(high)}" if low is not None else ""
+
+
+def _span(low: int | None, high: int | None) -> str:
+    return "" if low is None else f"({low})" if low == high else f"({low}–{high})"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _rate(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
+
+
+def _count(value: int | None) -> str:
+    if value is None:
+        return ""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if value >= size:
+            return f"{value / size:.1f} {unit}"
+    return str(value)

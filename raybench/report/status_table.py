@@ -1,0 +1,41 @@
+"""How far the runs of a store have got, from their progress.json."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from raybench.errors import StoreError
+from raybench.store import Store
+from raybench.store.runs import list_runs
+
+__all__ = ["print_status"]
+
+_SILENT_SECONDS = 30.0  # progress is written every second or so: after this the driver is gone
+
+
+def print_status(url: str, console: Console | None = None) -> None:
+    """A line a run, the newest first."""
+    console = console or Console(highlight=False)
+    runs = list_runs(Store.open(url).files)
+    progress = [(run.run_id, state) for run in runs if (state := run.read_json("progress.json")) is not None]
+    if not progress:
+        raise StoreError(f"store {url}: holds no runs; `raybench run JOB` with `store: {url}` makes one")
+    table = Table(box=None, pad_edge=False)
+    for name in ("run", "state", "trials", "shards", "examples/s", "took", "left"):
+        table.add_column(name, justify="left" if name in ("run", "state") else "right")
+    for run_id, state in sorted(progress, key=lambda item: -item[1]["began_at"]):
+        silent = time.time() - state["updated_at"]
+        name = state["state"]
+        if name == "running" and silent > _SILENT_SECONDS:
+            name = f"silent for {silent:.0f} s; run the job again to go on"
+        rate, left = state["examples_per_second"], state["seconds_left"]
+        bad = {status: count for status, count in state["statuses"].items() if status != "ok"}
+        trials = f"{state['trials_done']}/{state['trials']}" + "".join(f", {n} {status}" for status, n in bad.items())
+        cells = [run_id, name, trials, str(state["shards_scored"]), f"{rate:.0f}" if rate else ""]
+        cells += [f"{state['seconds']:.0f} s", f"{left:.0f} s" if left else ""]
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print(table)

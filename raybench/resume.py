@@ -1,0 +1,72 @@
+"""What the store already holds of a plan: so that a run does only what is missing.
+
+    found = look_up(plan, store, skipped)
+    found.rows, found.commits, found.fitted
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from raybench.core import Status
+from raybench.plan import Plan
+from raybench.schedule.work import TrialWork
+from raybench.store import Store
+from raybench.store.checkpoints import is_whole, list_checkpoints
+from raybench.store.files import Skipped
+from raybench.store.records import count_records
+from raybench.store.shards import ShardCommit
+from raybench.store.trials import TrialRow
+
+__all__ = ["Found", "look_up"]
+
+_THREADS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Trials that have ended, shards of those that have not, and trials whose fit need not be done again."""
+
+    rows: Mapping[str, TrialRow]
+    commits: Mapping[str, list[ShardCommit]]
+    fitted: frozenset[str]
+
+    def todo(self, plan: Plan) -> list[TrialWork]:
+        """The work that is left, each trial once however many candidates' names it has."""
+        work = {}
+        for planned in plan.trials:
+            trial_id = planned.trial.trial_id
+            if planned.problem is None and trial_id not in self.rows:
+                work[trial_id] = TrialWork(
+                    trial_id=trial_id,
+                    data_key=planned.data_key,
+                    needs_fit=planned.needs_fit and trial_id not in self.fitted,
+                    bundle=planned.bundle,
+                    cost=planned.cost,
+                    scored=tuple((commit.start, commit.stop) for commit in self.commits.get(trial_id, [])),
+                )
+        return list(work.values())
+
+
+def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
+    """Read the store; what is torn or foreign is named and counts as missing."""
+    wanted = {planned.trial.trial_id for planned in plan.trials if planned.problem is None}
+    ended = {trial_id: row for trial_id, row in store.trials.read(skipped).items() if trial_id in wanted}
+    with ThreadPoolExecutor(_THREADS) as pool:
+        counts = pool.map(lambda trial_id: count_records(store.files, trial_id, skipped), ended)
+        rows = {}
+        for (trial_id, row), count in zip(ended.items(), counts, strict=True):
+            if row.status is Status.OK and count != row.num_examples:
+                skipped(f"trials: {trial_id}", f"{count} of its {row.num_examples} records are there; scored again")
+            else:
+                rows[trial_id] = row
+        begun = sorted(store.shards.trials() & wanted - rows.keys())
+        commits = dict(zip(begun, pool.map(lambda one: store.shards.read(one, skipped), begun), strict=True))
+        stored = sorted(list_checkpoints(store.files) & wanted - rows.keys())
+        whole = pool.map(lambda trial_id: is_whole(store.files, trial_id), stored)
+        fitted = frozenset(trial_id for trial_id, good in zip(stored, whole, strict=True) if good)
+        for trial_id in set(stored) - fitted:
+            skipped(f"checkpoints: {trial_id}", "torn; fitted again")
+    return Found(rows=rows, commits=commits, fitted=fitted)
