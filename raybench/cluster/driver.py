@@ -166,7 +166,7 @@ class Driver:
 
     def _fit_meta(self, trial_id: str) -> dict[str, Any]:
         try:
-            return json.loads(read_metadata(self._store.files, trial_id).get("meta", "{}"))
+            return json.loads(read_metadata(self._store.files, trial_id).get("raybench", "{}"))
         except FileNotFoundError:
             return {}  # nothing was fitted
 

@@ -30,7 +30,8 @@ class FeatureCache:
         used = len(self._places)
         if used + len(keys) > len(self._values):
             grown = np.empty((max(256, 2 * (used + len(keys))), features.shape[1]), dtype=np.float32)
-            grown[:used] = self._values[:used]
+            if used:
+                grown[:used] = self._values[:used]
             self._values = grown
         for key in keys:
             self._places[padded, key] = len(self._places)
