@@ -1,8 +1,8 @@
 """Rows of Parquet, CSV, JSON and folders of pictures, as Arrow tables; only the wanted columns are built.
 
 Read with pyarrow and json, not `datasets`: those files need no download and no script, and `datasets` would first
-copy them to Arrow under ~/.cache (a 100,000-row CSV: 0.9 s and 1.4 s of import, here 0.1 s), keyed by path and time
-of change instead of content.
+copy them to Arrow under ~/.cache (a 100,000-row CSV: 0.33 s after 0.53 s of import, here 0.04 s), keyed by path and
+time of change instead of content.
 """
 
 from __future__ import annotations
