@@ -39,8 +39,14 @@ def check_names(job: Job) -> list[Problem]:
 
 
 def _methods(candidate: CandidateSpec) -> Iterator[Problem]:
+    from raybench.baselines.catalog import get_baseline
     from raybench.methods.catalog import get_method
 
+    if candidate.baseline is not None:
+        yield from _asked((*candidate._path, "baseline"), get_baseline, candidate.baseline)
+        if candidate.grid:
+            yield (*candidate._path, "grid"), f"baseline {candidate.baseline!r} has no hyperparameters; leave grid out"
+        return
     for _, name, hyperparameters in candidate.expand():
         try:
             get_method(name).resolve(hyperparameters)
