@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from raybench.errors import RaybenchError
-from raybench.job import ResourcesSpec
+from raybench.job import Resources
 
 __all__ = ["Cluster", "connect", "plan_actors"]
 
@@ -39,7 +39,7 @@ class Cluster:
     gpus_per_actor: float
 
 
-def plan_actors(resources: ResourcesSpec, available: Mapping[str, float], embedded: bool) -> Cluster:
+def plan_actors(resources: Resources, available: Mapping[str, float], embedded: bool) -> Cluster:
     """How many actors of which size: as the job says, or as many as the CPUs and GPUs carry."""
     num_gpus = available.get("GPU", 0.0)
     asked = resources.gpus_per_actor
@@ -59,7 +59,7 @@ def plan_actors(resources: ResourcesSpec, available: Mapping[str, float], embedd
 
 
 @contextmanager
-def connect(resources: ResourcesSpec, address: str | None = None) -> Iterator[Cluster]:
+def connect(resources: Resources, address: str | None = None) -> Iterator[Cluster]:
     """Connect, yield what may be used, and shut the connection down: an embedded Ray ends with it."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
