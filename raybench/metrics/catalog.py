@@ -76,7 +76,7 @@ def describe() -> list[Info]:
             higher_is_better=metric.higher_is_better,
             unit=metric.unit,
             range=metric.range,
-            source=metric.source,
+            source=metric.source if isinstance(metric.source, str) else "depends on the options",
         )
         for name, metric in found
     ]

@@ -17,6 +17,7 @@ from raybench.models.network import Network
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Examples, Task
 from raybench.training.checkpoint import Checkpoint
+from raybench.training.cost import count_parameters
 from raybench.training.feature_cache import FeatureCache
 from raybench.training.features import batch_features
 from raybench.training.heads import head_module
@@ -33,6 +34,10 @@ class Predictor(Protocol):
     dtype: str
     device: torch.device
 
+    @property
+    def cost(self) -> dict[str, int]:
+        """What is known of the cost without a fit: `params_total`, of those `params_trained`; empty for a baseline."""
+
     def read(self, rows: pa.Table) -> object:
         """Prepared rows as `outputs` wants them."""
 
@@ -48,6 +53,10 @@ class _NetworkPredictor:
         self._trial, self._network = trial, network
         self._compute = compute_dtype(precision, device)
         self.dtype = str(self._compute).removeprefix("torch.")
+
+    @property
+    def cost(self) -> dict[str, int]:
+        return {"params_total": count_parameters(self._network.parameters()), "params_trained": 0}
 
     def read(self, rows: pa.Table) -> Examples:
         return self.task.examples(rows, self._trial.model)
@@ -80,6 +89,10 @@ class _HeadPredictor:
         self.task, self.device, self.dtype = task, device, "float32"
         self._trial, self._network, self._head, self._cache = trial, network, head, cache
 
+    @property
+    def cost(self) -> dict[str, int]:
+        return {"params_total": count_parameters(self._network.parameters()), "params_trained": 0}
+
     def read(self, rows: pa.Table) -> Examples:
         return self.task.examples(rows, self._trial.model)
 
@@ -95,6 +108,10 @@ class _BaselinePredictor:
         self.task, self.dtype, self.device = task, "float64", torch.device("cpu")
         self._baseline = get_baseline(trial.model.baseline or "")
         self._trial, self._arrays = trial, checkpoint.arrays
+
+    @property
+    def cost(self) -> dict[str, int]:
+        return {}
 
     def read(self, rows: pa.Table) -> pa.Table:
         return rows
