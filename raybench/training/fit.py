@@ -116,8 +116,8 @@ def _fit_alone(trial: Trial, train: pa.Table, device: torch.device, validation: 
 
 def _probe(trial: Trial, task: Task, network: PooledClassifier, examples: Examples, device: torch.device) -> None:
     """Start the head from a logistic regression on the features as they are before training."""
-    frozen = shared_network(trial, task, device, own_head=False)
-    features = extract(frozen, examples, feature_cache(trial, device), device)
+    frozen = shared_network(trial, task, device, own_head=False, for_scoring=False)
+    features = extract(frozen, examples, feature_cache(trial, device, for_scoring=False), device)
     spec = HeadSpec(seed=trial.seed, data=trial.dataset.fingerprint)
     labels = torch.from_numpy(_labels(examples)).to(device)
     weights = fit_heads(features, labels, [spec], num_labels=len(trial.dataset.labels))[0]
