@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from raybench.baselines.catalog import get_baseline
 from raybench.batches import BatchSlice
 from raybench.core import Trial
 from raybench.methods.catalog import get_method
+from raybench.methods.on_features import FeatureMethod
 from raybench.models.check import check_own_head
 from raybench.models.network import Network
 from raybench.models.variant import scoring_variant, variant_name
@@ -83,7 +85,7 @@ class _HeadPredictor:
         trial: Trial,
         task: Task,
         network: Network,
-        head: torch.nn.Module,
+        head: Callable[[torch.Tensor], torch.Tensor],
         cache: FeatureCache,
         device: torch.device,
     ) -> None:
@@ -140,13 +142,21 @@ def open_predictor(trial: Trial, checkpoint: Checkpoint | None, device: torch.de
         return _NetworkPredictor(trial, task, network, "auto", device)
     if method.on_features:
         network = shared_network(trial, task, device, own_head=False)
-        head = head_module(checkpoint.arrays).to(device).eval()
+        head: Callable[[torch.Tensor], torch.Tensor]
+        if isinstance(method, FeatureMethod):
+            head = _on_host(method, checkpoint)
+        else:
+            head = head_module(checkpoint.arrays).to(device).eval()
         return _HeadPredictor(trial, task, network, head, feature_cache(trial, device), device)
     h = method.read(trial.hyperparameters)
     network = trainable_network(trial, task, device, method, h)
     _load(network, checkpoint)
     network = scoring_variant(network.requires_grad_(False), trial.model, device)
     return _NetworkPredictor(trial, task, network, h.precision, device)
+
+
+def _on_host(method: FeatureMethod, checkpoint: Checkpoint) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda features: torch.from_numpy(method.outputs(checkpoint.arrays, features.cpu().numpy()))
 
 
 def _load(network: Network, checkpoint: Checkpoint) -> None:
