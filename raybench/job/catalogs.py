@@ -1,4 +1,4 @@
-"""The names in a job against the catalogues: tasks, methods with their hyperparameters, metrics.
+"""The names in a job against the catalogues: tasks, methods with their hyperparameters, baselines, metrics.
 
 The catalogues decide; what they refuse gets its place in the file here. An error that carries `key`, the
 hyperparameter at fault, is placed at that very key.
@@ -39,8 +39,15 @@ def check_names(job: Job) -> list[Problem]:
 
 
 def _methods(candidate: CandidateSpec) -> Iterator[Problem]:
+    from raybench.baselines.catalog import get_baseline
     from raybench.methods.catalog import get_method
 
+    if candidate.baseline is not None:
+        yield from _asked((*candidate._path, "baseline"), get_baseline, candidate.baseline)
+        for key in (*candidate.grid, *candidate.method.hyperparameters):
+            written = "grid" if key in candidate.grid else "method"
+            yield (*candidate._path, written, key), f"baseline {candidate.baseline} has no hyperparameter {key}"
+        return
     for _, name, hyperparameters in candidate.expand():
         try:
             get_method(name).resolve(hyperparameters)

@@ -230,7 +230,7 @@ class Resources(_Spec):
         _auto_or(float, 0, "a number from 0"),
         WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "minimum": 0}]}),
     ] = Field(default="auto", description="GPUs of a worker, a fraction shares one; auto: one where there are any")
-    shard_batches: Count = Field(default=4, description="batches of a shard: what is scored, retried and kept at once")
+    shard_batches: Count = Field(default=8, description="batches that are scored, committed and retried together")
     hang_seconds: float = Field(default=600.0, gt=0, description="a call that is silent for so long is given up")
     trial_timeout_minutes: float | None = Field(default=None, gt=0, description="a trial that takes longer is stopped")
 

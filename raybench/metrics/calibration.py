@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.metrics.confusion import IGNORE_INDEX
-from raybench.metrics.metric import Contribution, Measure, Metric, Options, integers_of, numbers_of, ratio, to_float
+from raybench.metrics.columns import integers_of, numbers_of
+from raybench.metrics.metric import Contribution, Measure, Metric, Options, ratio, to_float
 from raybench.metrics.state import Sums
 
 __all__ = ["ECE", "MCE"]

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.errors import MetricError
-from raybench.metrics.metric import REQUIRED, Contribution, Measure, OneHot, Options, integers_of
+from raybench.metrics.columns import integers_of
+from raybench.metrics.metric import REQUIRED, Contribution, Measure, OneHot, Options
 from raybench.metrics.state import Sums
 
 __all__ = ["CONFUSION", "IGNORE_INDEX", "Marginals", "count_cells", "kept_targets", "marginals"]

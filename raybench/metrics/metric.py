@@ -31,8 +31,6 @@ __all__ = [
     "OneHot",
     "Options",
     "TableMetric",
-    "integers_of",
-    "numbers_of",
     "one_hot_total",
     "ratio",
     "resolve_options",
@@ -156,23 +154,6 @@ def ratio(numerator: Any, denominator: Any) -> np.ndarray:
 def to_float(values: np.ndarray) -> np.ndarray:
     """Exact numbers, each rounded once to float64."""
     return np.asarray(values).astype(np.float64)
-
-
-def integers_of(records: pa.Table, column: str) -> np.ndarray:
-    """An integer column as int64 [N] (small and unsigned types are widened first); nulls are refused."""
-    return _column(records, column).astype(np.int64)
-
-
-def numbers_of(records: pa.Table, column: str) -> np.ndarray:
-    """A numeric column as float64 [N]; nulls are refused."""
-    return _column(records, column).astype(np.float64)
-
-
-def _column(records: pa.Table, column: str) -> np.ndarray:
-    values = records.column(column)
-    if values.null_count:
-        raise MetricError(f"column {column!r} has {values.null_count} nulls; every record needs a value")
-    return values.to_numpy()
 
 
 def _total(name: str, contribution: Contribution) -> dict[str, Cells]:

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.metrics.confusion import IGNORE_INDEX
-from raybench.metrics.metric import Contribution, Measure, Metric, Options, integers_of, ratio
+from raybench.metrics.columns import integers_of
+from raybench.metrics.metric import Contribution, Measure, Metric, Options, ratio
 
 __all__ = ["TOP_K_ACCURACY"]
 
