@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from raybench.errors import RaybenchError
-from raybench.job import ResourcesSpec as Resources
+from raybench.job import Resources
 
 __all__ = ["Cluster", "connect", "plan_actors"]
 

@@ -113,10 +113,12 @@ class CandidateSpec(_Spec):
     init: Literal["pretrained", "scratch"] = Field(
         default="pretrained", description="scratch: the architecture with random weights"
     )
-    num_layers: int | None = Field(default=None, ge=0, description="keep the first k layers; 0: the embeddings alone")
+    num_layers: int | None = Field(default=None, ge=1, description="keep the first k layers")
     tokenizer: str | None = Field(default=None, description="where the tokenizer is, when not with the model")
     config: dict[str, Any] = Field(default_factory=dict, description="overrides of the model's configuration")
-    pooling: Literal["auto", "mean", "cls"] = Field(default="auto", description="how tokens become one vector")
+    pooling: Literal["auto", "mean", "cls", "static"] = Field(
+        default="auto", description="how tokens become one vector; static: the word embeddings alone"
+    )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="of the weights")
     allow_pickle: bool = Field(default=False, description="open pickle weights, which can run any code they hold")
     method: Annotated[MethodSpec, BeforeValidator(_method), _AnyOfNameAndMapping] = Field(
