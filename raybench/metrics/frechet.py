@@ -100,15 +100,18 @@ def _fid_influence(records: pa.Table, options: Options) -> np.ndarray:
     features_ND, real = _features(records)
     features_ND = features_ND / (1 << GRID_BITS)
     influence_N = np.zeros(records.num_rows)
-    sides = [(features_ND[rows].mean(axis=0), np.cov(features_ND[rows], rowvar=False)) for rows in (real, ~real)]
-    for rows, (mean, cov), (other_mean, other_cov) in ((real, *sides), (~real, *reversed(sides))):
-        cov, other_cov = np.atleast_2d(cov), np.atleast_2d(other_cov)
-        inverse = _root(cov, -0.5)
-        map_DD = inverse @ _root(_root(cov) @ other_cov @ _root(cov)) @ inverse
+    for rows in (real, ~real):
+        (mean, cov), (other_mean, other_cov) = _gaussian(features_ND[rows]), _gaussian(features_ND[~rows])
+        inverse, root = _root(cov, -0.5), _root(cov)
+        map_DD = inverse @ _root(root @ other_cov @ root) @ inverse
         centred = features_ND[rows] - mean
         quadratic = np.einsum("nd,de,ne->n", centred, np.eye(len(mean)) - map_DD, centred, optimize=True)
         influence_N[rows] = (2 * centred @ (mean - other_mean) + quadratic - quadratic.mean()) / int(rows.sum())
     return influence_N
+
+
+def _gaussian(features_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return features_ND.mean(axis=0), np.atleast_2d(np.cov(features_ND, rowvar=False))
 
 
 def _no_contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
