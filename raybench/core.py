@@ -54,7 +54,9 @@ class ModelSpec:
     tokenizer: str | None = None  # where the tokenizer is, when not with the model
     config: Mapping[str, Any] = field(default_factory=dict)  # overrides of the model's configuration
     pooling: str = "auto"  # auto, mean, cls
-    dtype: str = "float32"
+    dtype: str = "float32"  # or bfloat16, float16, int8 (dynamic quantisation, scoring alone)
+    compile: bool = False  # torch.compile the network for scoring
+    instruction: str = ""  # put before every text
     allow_pickle: bool = False
 
     @property

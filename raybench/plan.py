@@ -10,18 +10,18 @@ fault becomes trials with a problem, the others go on; a dataset at fault is a D
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.data import LoadedDataset, load_dataset
-from raybench.errors import IncompatibleError, JobError, ModelError, RaybenchError
-from raybench.identity import canonical_json, content_hash
-from raybench.job import DatasetSpec, Job
+from raybench.errors import IncompatibleError, ModelError
+from raybench.identity import content_hash
+from raybench.job import Configuration, DatasetSpec, Job
 from raybench.methods.catalog import get_method
 from raybench.metrics import MetricSet
-from raybench.models.check import check_model
+from raybench.models.check import check
 from raybench.models.fingerprint import weights_fingerprint
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Task
@@ -100,31 +100,25 @@ class Plan:
 def make_plan(job: Job) -> Plan:
     """Every candidate configuration × dataset × seed."""
     datasets = {spec.name: _plan_dataset(job, spec) for spec in job.datasets}
-    fingerprints = _Fingerprints()
     data: dict[str, DataNeeds] = {}
     trials: dict[str, PlannedTrial] = {}
     for dataset in datasets.values():
         task = get_task(dataset.spec.task)
         for candidate in job.candidates:
             for configuration in candidate.expand():
-                method = get_method(configuration.method)
-                hyperparameters = method.resolve(configuration.hyperparameters)
+                adaptation = _Adaptation.of(configuration)
                 seeds = candidate.seeds or job.seeds
-                for seed in seeds if method.uses_seed(configuration.model, hyperparameters) else seeds[:1]:
-                    planned = _plan_trial(
-                        candidate.name, configuration.model, method, hyperparameters, dataset, task, seed, fingerprints
-                    )
+                for seed in seeds if adaptation.uses_seed else seeds[:1]:
+                    planned = _plan_trial(candidate.name, adaptation, dataset, task, seed)
                     trials[f"{candidate.name} {planned.trial.trial_id}"] = planned
+                    needs = DataNeeds(
+                        dataset=dataset.spec.name,
+                        model=adaptation.model,
+                        task=dataset.spec.task,
+                        max_length=dataset.spec.max_length,
+                    )
                     if planned.problem is None:
-                        data.setdefault(
-                            planned.data_key,
-                            DataNeeds(
-                                dataset=dataset.spec.name,
-                                model=configuration.model,
-                                task=dataset.spec.task,
-                                max_length=dataset.spec.max_length,
-                            ),
-                        )
+                        data.setdefault(planned.data_key, needs)
     planned_trials = tuple(trials.values())
     identity = [sorted(one.trial.trial_id for one in planned_trials), {k: v.metrics for k, v in datasets.items()}]
     names = sorted({one.trial.candidate for one in planned_trials})
@@ -132,23 +126,34 @@ def make_plan(job: Job) -> Plan:
     return Plan(run_id=run_id, job=job, trials=planned_trials, datasets=datasets, data=data)
 
 
-class _Fingerprints:
-    """Weights hashed once a model, not once a trial."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Adaptation:
+    """A configuration as the catalogues understand it."""
 
-    def __init__(self) -> None:
-        self._known: dict[str, str | ModelError] = {}
+    model: ModelSpec
+    method: str
+    hyperparameters: Mapping[str, Any]
+    needs_fit: bool
+    on_features: bool = False
+    uses_seed: bool = False
+    epochs: int = 1
 
-    def of(self, model: ModelSpec) -> str:
-        key = canonical_json([model.reference, model.revision, model.init, model.tokenizer, dict(model.config)])
-        if key not in self._known:
-            try:
-                self._known[key] = weights_fingerprint(model)
-            except ModelError as error:
-                self._known[key] = error
-        found = self._known[key]
-        if isinstance(found, ModelError):
-            raise found
-        return found
+    @classmethod
+    def of(cls, configuration: Configuration) -> _Adaptation:
+        model, name, given = configuration
+        if model.baseline is not None:
+            return cls(model=model, method=name, hyperparameters={}, needs_fit=True)
+        method = get_method(name)
+        hyperparameters = method.resolve(given)
+        return cls(
+            model=method.adapt(model, hyperparameters),
+            method=name,
+            hyperparameters=hyperparameters,
+            needs_fit=method.needs_fit,
+            on_features=method.on_features,
+            uses_seed=method.needs_fit,
+            epochs=1 if method.on_features else int(hyperparameters.get("epochs", 1)),
+        )
 
 
 def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
@@ -168,23 +173,21 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
 
 def _plan_trial(
     candidate: str,
-    model: ModelSpec,
-    method: Any,
-    hyperparameters: Mapping[str, Any],
+    adaptation: _Adaptation,
     dataset: PlannedDataset,
     task: Task,
     seed: int,
-    fingerprints: _Fingerprints,
 ) -> PlannedTrial:
     loaded, spec = dataset.loaded, dataset.spec
+    model, method, hyperparameters = adaptation.model, adaptation.method, dict(adaptation.hyperparameters)
     problem = None
     weights, data_key = f"unavailable:{model.reference}", ""
     try:
-        check_model(model, task, loaded.labels, method.name)
-        weights = weights_fingerprint_of(fingerprints, model)
+        check(model, task, loaded.labels, method)
+        weights = weights_fingerprint(model)
         data_key = content_hash([loaded.fingerprint, spec.task, task.processor_key(model), spec.max_length])
-        if method.needs_fit and "train" not in loaded.splits:
-            raise IncompatibleError(f"{spec.name} has no train split, which method {method.name} needs")
+        if adaptation.needs_fit and "train" not in loaded.splits:
+            raise IncompatibleError(f"dataset {spec.name!r} has no train split, which method {method!r} needs")
     except IncompatibleError as error:
         problem = Problem(status=Status.INCOMPATIBLE, reason=str(error))
     except ModelError as error:
@@ -200,17 +203,10 @@ def _plan_trial(
     identity = {
         "version": RESULT_VERSION,
         "weights": weights,
-        "model": {
-            "init": model.init,
-            "num_layers": model.num_layers,
-            "config": dict(model.config),
-            "pooling": model.pooling,
-            "dtype": model.dtype,
-        },
         "data": loaded.fingerprint,
         "task": [spec.task, dict(spec.task_config), spec.max_length],
-        "method": method.name,
-        "hyperparameters": dict(hyperparameters),
+        "method": method,
+        "hyperparameters": hyperparameters,
         "seed": seed,
     }
     trial = Trial(
@@ -218,19 +214,18 @@ def _plan_trial(
         candidate=candidate,
         model=model,
         dataset=key,
-        method=method.name,
-        hyperparameters=dict(hyperparameters),
+        method=method,
+        hyperparameters=hyperparameters,
         seed=seed,
         weights_fingerprint=weights,
     )
-    bundle = content_hash([identity["weights"], identity["model"], data_key, method.name]) if method.shares_features else ""
-    train = loaded.splits.get("train")
+    num_rows = loaded.splits["train"].num_rows if "train" in loaded.splits else 0
     return PlannedTrial(
         trial=trial,
         data_key=data_key,
-        bundle=bundle or trial.trial_id,
-        needs_fit=method.needs_fit,
-        cost=(train.num_rows if train is not None else 0) * method.cost(hyperparameters) * (model.baseline is None),
+        bundle=content_hash([weights, data_key, method]) if adaptation.on_features else trial.trial_id,
+        needs_fit=adaptation.needs_fit,
+        cost=0.0 if model.baseline is not None else float(num_rows * adaptation.epochs),
         problem=problem,
     )
 

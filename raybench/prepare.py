@@ -34,7 +34,7 @@ def prepare_data(task: Task, rows: Mapping[str, pa.Table], model: ModelSpec, max
     """Tokenise every split and fix the batches of the test split."""
     splits = {name: task.prepare(table, model, max_length) for name, table in rows.items()}
     test = splits["test"]
-    plan = plan_batches(test.column("length").to_numpy(), keys=test.column("id").to_numpy())
+    plan = plan_batches(test.column("length").to_numpy(), keys=test.column("key").to_numpy(zero_copy_only=False))
     return PreparedData(
         train=splits.get("train"),
         validation=splits.get("validation"),

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from raybench import __version__
 from raybench.core import Score, Status
 from raybench.errors import StoreError
 from raybench.metrics import StateSet
@@ -31,7 +32,7 @@ from raybench.store.trials import TrialRow
 
 __all__ = ["publish"]
 
-_VERSIONS_OF = ("raybench", "torch", "transformers", "datasets", "ray", "scikit-learn", "numpy", "pyarrow")
+_VERSIONS_OF = ("torch", "transformers", "datasets", "ray", "scikit-learn", "numpy", "pyarrow")
 
 
 class _Measured(NamedTuple):
@@ -126,7 +127,7 @@ def _mixed_devices(plan: Plan, rows: Mapping[str, TrialRow]) -> list[str]:
 
 def _environment() -> dict[str, object]:
     return {
-        "versions": {name: version(name) for name in _VERSIONS_OF},
+        "versions": {"raybench": __version__, **{name: version(name) for name in _VERSIONS_OF}},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),

@@ -16,13 +16,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from raybench.cluster.pool import Pool
-from raybench.core import Status
+from raybench.core import Shard, Status
 from raybench.errors import RaybenchError
 from raybench.metrics.coverage import Coverage
 from raybench.observer import Observer
 from raybench.reduce import reduce_trial
 from raybench.schedule.queue import Queue
-from raybench.schedule.work import Action, Event, Failed, Finish, Fit, Fitted, Lost, Prepared, Send, StartActor, StopActor
+from raybench.schedule.work import Action, Event, Failed, Finish, Fit, Fitted, Lost, Prepare, Prepared, Send, StartActor, StopActor, Work
 from raybench.store import Store
 from raybench.store.checkpoints import read_metadata, remove_checkpoint
 from raybench.store.files import Skipped
@@ -30,12 +30,19 @@ from raybench.store.records import compact_records
 from raybench.store.shards import ShardCommit
 from raybench.store.trials import TrialRow
 
-__all__ = ["Driver"]
+__all__ = ["Driver", "shards_ahead"]
 
 _FLUSH_SECONDS = 1.0
 _WAIT_SECONDS = 1.0
+_AHEAD_SECONDS = 0.1
+_MAX_AHEAD = 64
 # These ends are written down: the same work would end the same way. The others are tried again by the next run.
 _FINAL = {Status.OK, Status.NAN, Status.INCOMPATIBLE}
+
+
+def shards_ahead(shard_seconds: float) -> int:
+    """How many shards to give an actor ahead: what it does while the driver turns round, at least one."""
+    return max(1, min(_MAX_AHEAD, int(_AHEAD_SECONDS / max(shard_seconds, 1e-9))))
 
 
 class Driver:
@@ -63,6 +70,7 @@ class Driver:
         self._commits: dict[str, list[ShardCommit]] = defaultdict(list, {k: list(v) for k, v in resumed.items()})
         self._observer = observer
         self._skipped = skipped
+        self._shard_seconds = _AHEAD_SECONDS  # a running mean
         self._last_flush = time.monotonic()
         self._ended: list[str] = []  # trials whose shards and checkpoints can go once their row is written
         self._cleaning: list[Future[None]] = []
@@ -75,9 +83,11 @@ class Driver:
             try:
                 self._act(self._queue.start())
                 while not self._queue.done:
+                    actions: list[Action] = []
                     for event in self._pool.wait(_WAIT_SECONDS):
                         self._observe(event)
-                        self._act(self._queue.step(event))
+                        actions += self._queue.step(event)
+                    self._act(actions)
                     if time.monotonic() - self._last_flush >= _FLUSH_SECONDS:
                         self._flush(cleaner)
                         self._observer.tick()
@@ -107,27 +117,37 @@ class Driver:
                 self._commits[commit.trial_id].append(commit)
                 self._store.shards.append(commit)
                 self._observer.shard_scored(commit)
+                self._shard_seconds += (commit.score_seconds - self._shard_seconds) / 16
+        self._queue.ahead = shards_ahead(self._shard_seconds)
 
     def _remember(self, trial_id: str | None, traceback: str) -> None:
         if trial_id is not None and traceback:
             self.tracebacks[trial_id] = traceback
 
     def _act(self, actions: list[Action]) -> None:
+        sends: dict[tuple[int, str], list[Work]] = {}  # shards of one trial for one actor make one call
         for action in actions:
             match action:
                 case StartActor(actor=actor):
                     self._pool.start(actor)
                 case StopActor(actor=actor):
                     self._pool.stop(actor)
+                    sends = {key: work for key, work in sends.items() if key[0] != actor}
                 case Send(actor=actor, work=work):
-                    self._pool.send(actor, work, self._data_key(work))
+                    sends.setdefault((actor, getattr(work, "trial_id", "")), []).append(work)
                 case Finish(trial_id=trial_id, status=status, reason=reason):
                     self._end(trial_id, status, reason)
+        for (actor, _), work in sends.items():
+            self._pool.send(actor, work, self._data_key(work[0]))
 
-    def _data_key(self, work: object) -> str:
-        if isinstance(work, Fit):
-            return self._data_keys[work.trial_ids[0]]
-        return self._data_keys[work.trial_id] if hasattr(work, "trial_id") else work.data_key  # type: ignore[attr-defined]
+    def _data_key(self, work: Work) -> str:
+        match work:
+            case Prepare(data_key=data_key):
+                return data_key
+            case Fit(trial_ids=trial_ids):
+                return self._data_keys[trial_ids[0]]
+            case Shard(trial_id=trial_id):
+                return self._data_keys[trial_id]
 
     def _end(self, trial_id: str, status: Status, reason: str | None) -> None:
         commits = self._commits.pop(trial_id, [])
@@ -146,7 +166,7 @@ class Driver:
 
     def _fit_meta(self, trial_id: str) -> dict[str, Any]:
         try:
-            return json.loads(read_metadata(self._store.files, trial_id).get("meta", "{}"))
+            return json.loads(read_metadata(self._store.files, trial_id).get("raybench", "{}"))
         except FileNotFoundError:
             return {}  # nothing was fitted
 

@@ -1,13 +1,13 @@
 """Actors and the calls in flight on them: actions become calls, what returns becomes events.
 
     pool = Pool(start_worker)
-    pool.start(0); pool.send(0, work); events = pool.wait(timeout=1.0)
+    pool.start(0); pool.send(0, [work], data_key); events = pool.wait(timeout=1.0)
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ _BEAT_SECONDS = 5.0
 @dataclass(slots=True)
 class _Call:
     actor: int
-    work: Work | None  # None: the actor's start
+    work: tuple[Work, ...]  # empty: the actor's start; several: shards of one trial
     sent: float
 
 
@@ -54,23 +54,24 @@ class Pool:
         """Start an actor; ActorReady follows when it answers."""
         handle = self._start_worker(actor)
         self._handles[actor] = handle
-        self._calls[handle.ready.remote()] = _Call(actor, None, time.monotonic())
+        self._calls[handle.ready.remote()] = _Call(actor, (), time.monotonic())
 
-    def send(self, actor: int, work: Work, data_key: str) -> None:
-        """Call the actor with a piece of work."""
+    def send(self, actor: int, work: Sequence[Work], data_key: str) -> None:
+        """Call the actor with a piece of work, or with several shards of one trial."""
         handle = self._handles[actor]
-        match work:
+        match work[0]:
             case Prepare():
                 rows, ref = handle.prepare.remote(data_key)
                 self._preparing[ref] = rows
             case Fit(trial_ids=trial_ids):
                 ref = handle.fit.remote(trial_ids, [self._prepared[data_key]])
-            case Shard(trial_id=trial_id, start=start, stop=stop):
-                ref = handle.score.remote(trial_id, start, stop, [self._prepared[data_key]])
+            case Shard(trial_id=trial_id):
+                ranges = [(shard.start, shard.stop) for shard in work if isinstance(shard, Shard)]
+                ref = handle.score.remote(trial_id, ranges, [self._prepared[data_key]])
         now = time.monotonic()
         if not any(call.actor == actor for call in self._calls.values()):
             self._watch.working(actor, now)
-        self._calls[ref] = _Call(actor, work, now)
+        self._calls[ref] = _Call(actor, tuple(work), now)
 
     def stop(self, actor: int) -> None:
         """Kill an actor; what was in flight on it is forgotten."""
@@ -94,7 +95,7 @@ class Pool:
             for ref in done:
                 call = self._calls.pop(ref, None)
                 if call is not None:  # else its actor was lost a moment ago
-                    events.append(self._event(ref, call))
+                    events += self._events_of(ref, call)
         elif not events:
             time.sleep(timeout)
         self._exchange_beats()
@@ -105,22 +106,26 @@ class Pool:
         commits, self._commits = self._commits, []
         return commits
 
-    def _event(self, ref: ray.ObjectRef, call: _Call) -> Event:
-        actor, work = call.actor, call.work
+    def _events_of(self, ref: ray.ObjectRef, call: _Call) -> list[Event]:
+        actor = call.actor
         try:
             value = ray.get(ref)
         except (exceptions.RayActorError, exceptions.OwnerDiedError) as error:
             self._handles.pop(actor, None)
             self._forget(actor)
-            return Lost(actor=actor, failure=_death(error))
+            return [Lost(actor=actor, failure=_death(error))]
         except exceptions.RayError as error:  # the call could not be run or answered, the actor may be anywhere
             self.stop(actor)
-            return Lost(actor=actor, failure=Failure(kind=FailureKind.DIED, message=str(error).splitlines()[0]))
+            return [Lost(actor=actor, failure=Failure(kind=FailureKind.DIED, message=str(error).splitlines()[0]))]
         self._watch.idle(actor)
         if any(other.actor == actor for other in self._calls.values()):
             self._watch.working(actor, time.monotonic())
-        if work is None:
-            return ActorReady(actor=actor)
+        if not call.work:
+            return [ActorReady(actor=actor)]
+        values = value if isinstance(value, list) else [value]
+        return [self._event(actor, work, value, ref) for work, value in zip(call.work, values, strict=True)]
+
+    def _event(self, actor: int, work: Work, value: Any, ref: ray.ObjectRef) -> Event:
         if isinstance(value, Failure):
             return Failed(actor=actor, work=work, failure=value)
         match work:
@@ -141,7 +146,8 @@ class Pool:
             events.append(Lost(actor=actor, failure=Failure(kind=FailureKind.HUNG, message=message)))
         if self._trial_seconds is not None:
             for call in self._calls.values():
-                if isinstance(call.work, Fit) and now - call.sent > self._trial_seconds * len(call.work.trial_ids):
+                num_trials = sum(len(work.trial_ids) for work in call.work if isinstance(work, Fit))
+                if num_trials and now - call.sent > self._trial_seconds * num_trials:
                     message = f"took longer than {self._trial_seconds / 60:g} minutes"
                     events.append(Lost(actor=call.actor, failure=Failure(kind=FailureKind.TIMEOUT, message=message)))
         for event in events:
@@ -163,7 +169,7 @@ class Pool:
                     continue  # its death is told by its own call
                 self._watch.beat(actor, cpu_seconds, now)
         asked = set(self._beats.values())
-        for actor in {call.actor for call in self._calls.values() if call.work is not None} - asked:
+        for actor in {call.actor for call in self._calls.values() if call.work} - asked:
             self._beats[self._handles[actor].beat.remote()] = actor
 
     def _forget(self, actor: int) -> None:

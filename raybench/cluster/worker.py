@@ -58,9 +58,11 @@ class Worker:
         """Fit trials and leave their checkpoints in the store; those that failed are returned."""
         return self._session.fit(trial_ids, data[0])
 
-    def score(self, trial_id: str, start: int, stop: int, data: list[ray.ObjectRef]) -> ShardCommit | Failure:
-        """Score batches [start, stop): records to the store, states and coverage back."""
-        return self._session.score(trial_id, start, stop, data[0])
+    def score(
+        self, trial_id: str, ranges: list[tuple[int, int]], data: list[ray.ObjectRef]
+    ) -> list[ShardCommit | Failure]:
+        """Score runs of batches [start, stop): records to the store, states and coverage back, or why not."""
+        return [self._session.score(trial_id, start, stop, data[0]) for start, stop in ranges]
 
     @ray.method(concurrency_group="control")
     def beat(self) -> tuple[float, int]:

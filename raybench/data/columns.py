@@ -63,6 +63,8 @@ def map_columns(
         if name not in known:
             raise DataError(f"unknown column {name!r} of the task{did_you_mean(name, known)}", key=("columns", name))
     raw = read(known | set(given.values()))
+    if not raw.column_names:
+        raise DataError(f"split {split!r} is empty", key=("splits",))
     mapping = {}
     for name in sorted(known):
         source = given.get(name, name)

@@ -1,8 +1,8 @@
 """Rows of Parquet, CSV, JSON and folders of pictures, as Arrow tables; only the wanted columns are built.
 
 Read with pyarrow and json, not `datasets`: those files need no download and no script, and `datasets` would first
-copy them to Arrow under ~/.cache (a 100,000-row CSV: 0.9 s and 1.4 s of import, here 0.1 s), keyed by path and time
-of change instead of content.
+copy them to Arrow under ~/.cache (a 100,000-row CSV: 0.33 s after 0.53 s of import, here 0.04 s), keyed by path and
+time of change instead of content.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def read_files(format: str, files: Sequence[str], wanted: Collection[str]) -> Ra
     for file in files:
         try:
             parts.append(FORMATS[format](file, wanted))
-        except (pa.ArrowInvalid, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (DataError, pa.ArrowInvalid, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(f"{file} cannot be read as {format}: {reason}", key=("data_files",)) from error
     names = tuple(dict.fromkeys(name for part in parts for name in part.column_names))
@@ -109,7 +109,7 @@ def _json(file: str, wanted: Collection[str]) -> RawSplit:
 def _imagefolder(folder: str, wanted: Collection[str]) -> RawSplit:
     """Pictures below a folder; the label is the name of the folder that a picture lies in."""
     if not Path(folder).is_dir():
-        raise DataError(f"{folder} is not a folder of pictures", key=("data_files",))
+        raise DataError("want a folder of pictures")
     files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in _PICTURES)
     labels = pa.array([path.parent.name for path in files], pa.string())
     pictures = pa.array([path.read_bytes() for path in files], pa.large_binary())

@@ -6,7 +6,7 @@ for candidate in job.candidates:
 """
 
 from raybench.job.load import job_schema, load_job, parse_job
-from raybench.job.spec import CandidateSpec, Configuration, DatasetSpec, Job, MethodSpec, ResourcesSpec
+from raybench.job.spec import CandidateSpec, Configuration, DatasetSpec, Job, MethodSpec, Resources
 
 __all__ = [
     "CandidateSpec",
@@ -14,7 +14,7 @@ __all__ = [
     "DatasetSpec",
     "Job",
     "MethodSpec",
-    "ResourcesSpec",
+    "Resources",
     "job_schema",
     "load_job",
     "parse_job",

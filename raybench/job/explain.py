@@ -38,7 +38,14 @@ def explain(error: ValidationError, data: Any, schema: Mapping[str, Any]) -> lis
     """Every finding of a validation as its path in the file and a message."""
     findings = error.errors(include_url=False)
     # pydantic calls a list too short when all its items are wrong: the items' own findings say it
-    return [_one(dict(found), data, schema) for found in findings if found["type"] != "too_short" or not found["input"]]
+    explained = [
+        _one(dict(found), data, schema) for found in findings if found["type"] != "too_short" or not found["input"]
+    ]
+    mistyped = {
+        (path[:-1], message.rpartition("did you mean ")[2]) for path, message in explained if "did you" in message
+    }
+    # `tsak` for `task` is one mistake, not an unknown key and a missing one
+    return [(path, text) for path, text in explained if (path, f"{text.partition(' is missing')[0]}?") not in mistyped]
 
 
 def shown(value: Any) -> str:
@@ -57,6 +64,8 @@ def _one(finding: dict[str, Any], data: Any, schema: Mapping[str, Any]) -> tuple
     given = f"got {shown(finding['input'])}"
     if kind == "extra_forbidden":
         message = "unknown key" + did_you_mean(str(path[-1]), _properties(schema, path[:-1]))
+        if path[0] == "candidates" and "did you mean" not in message:
+            message += f"; a hyperparameter goes into method: {{name: …, {path[-1]}: …}}"
     elif kind == "value_error":
         reason = str(context["error"])
         message = (

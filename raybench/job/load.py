@@ -17,9 +17,10 @@ from pydantic import ValidationError
 from raybench.errors import JobError
 from raybench.job.catalogs import check_names
 from raybench.job.explain import explain
-from raybench.job.paths import default_name, expand_variables, file_path, input_path, is_glob, matches
+from raybench.job.paths import expand_variables
 from raybench.job.places import Path, Places, read_yaml
-from raybench.job.spec import FILE_FORMATS, CandidateSpec, DatasetSpec, Job
+from raybench.job.spec import Job
+from raybench.job.whole import whole_candidates, whole_dataset
 
 __all__ = ["job_schema", "load_job", "parse_job"]
 
@@ -49,8 +50,8 @@ def parse_job(text: str, filename: str = "job.yaml") -> Job:
         raise _failure(explain(error, data, job_schema()), places) from None
     problems: list[Problem] = []
     directory = FilePath(filename).absolute().parent
-    candidates = _each(job.candidates, "candidates", lambda spec: _candidates(spec, directory), problems)
-    datasets = _each(job.datasets, "datasets", lambda spec: [_dataset(spec, directory)], problems)
+    candidates = _each(job.candidates, "candidates", lambda spec: whole_candidates(spec, directory), problems)
+    datasets = _each(job.datasets, "datasets", lambda spec: [whole_dataset(spec, directory)], problems)
     problems += _repeated(candidates, "candidate", places) + _repeated(datasets, "dataset", places)
     problems += [
         ((key, index), f"{value} stands here twice")
@@ -66,7 +67,7 @@ def parse_job(text: str, filename: str = "job.yaml") -> Job:
     except JobError as error:
         problems.append((("store",), str(error)))
     job = job.model_copy(update=update)
-    job._places, job._text = places, text
+    job._places, job._text, job._directory = places, text, directory
     problems += check_names(job)
     if problems:
         raise _failure(problems, places)
@@ -78,47 +79,6 @@ def job_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Job.model_json_schema()}
 
 
-def _candidates(spec: CandidateSpec, directory: FilePath) -> list[CandidateSpec]:
-    """The candidate, or one for every checkpoint its glob finds."""
-    if spec.baseline is not None:
-        return [spec.model_copy(update={"name": spec.name or default_name(spec.baseline)})]
-    assert spec.model is not None
-    tokenizer = spec.tokenizer and input_path(spec.tokenizer, directory)
-    if not is_glob(spec.model):
-        model = input_path(spec.model, directory)
-        return [
-            spec.model_copy(update={"model": model, "tokenizer": tokenizer, "name": spec.name or default_name(model)})
-        ]
-    found = matches(spec.model, directory)
-    prefix = f"{spec.name}/" if spec.name else ""
-    names = [prefix + name for name in _distinct_names(found)]
-    return [
-        spec.model_copy(update={"model": model, "tokenizer": tokenizer, "name": name})
-        for model, name in zip(found, names, strict=True)
-    ]
-
-
-def _distinct_names(paths: list[str]) -> list[str]:
-    """The last part of each path, with as many parts before it as tell them apart."""
-    parts = [FilePath(path).parts for path in paths]
-    for depth in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(part[-depth:]) for part in parts]
-        if len(set(names)) == len(names):
-            return names
-    return paths
-
-
-def _dataset(spec: DatasetSpec, directory: FilePath) -> DatasetSpec:
-    update: dict[str, Any] = {"name": spec.name or "-".join(filter(None, [default_name(spec.source), spec.config]))}
-    if spec.source not in FILE_FORMATS:
-        update["source"] = input_path(spec.source, directory)
-    elif spec.data_files:
-        update["data_files"] = {
-            split: tuple(file_path(file, directory) for file in files) for split, files in spec.data_files.items()
-        }
-    return spec.model_copy(update=update)
-
-
 def _each(specs: Iterable[Any], key: str, make: Callable[[Any], list[Any]], problems: list[Problem]) -> list[Any]:
     """What is made of each spec, each noting where it stands in the file."""
     made = []
@@ -126,7 +86,7 @@ def _each(specs: Iterable[Any], key: str, make: Callable[[Any], list[Any]], prob
         try:
             results = make(spec)
         except JobError as error:
-            problems.append(((key, index), str(error)))
+            problems.append(((key, index, *error.key), str(error)))
             continue
         for result in results:
             result._path = (key, index)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from raybench.errors import JobError
 
-__all__ = ["default_name", "expand_variables", "file_path", "input_path", "is_glob", "matches"]
+__all__ = ["default_name", "expand_variables", "file_path", "folders", "input_path", "is_glob"]
 
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 _SCHEME = re.compile(r"^[a-zA-Z][\w+.-]+:")
@@ -46,12 +46,12 @@ def is_glob(reference: str) -> bool:
     return not _SCHEME.match(reference) and glob.has_magic(reference)
 
 
-def matches(pattern: str, directory: Path) -> list[str]:
-    """What a pattern finds, in natural order: checkpoint-2 before checkpoint-10."""
+def folders(pattern: str, directory: Path) -> list[str]:
+    """The directories that a pattern finds, in natural order: checkpoint-2 before checkpoint-10."""
     pattern = os.path.normpath(directory / expand_variables(pattern))
-    found = glob.glob(pattern, recursive=True)
+    found = [path for path in glob.glob(pattern, recursive=True) if os.path.isdir(path)]
     if not found:
-        raise JobError(f"nothing matches {pattern}")
+        raise JobError(f"no directory matches {pattern}")
     return sorted(found, key=_natural)
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
 
 from raybench.core import ModelSpec
+from raybench.errors import RaybenchError
 from raybench.job.places import Path, Places
 
 __all__ = [
@@ -25,7 +26,7 @@ __all__ = [
     "Job",
     "LimitSpec",
     "MethodSpec",
-    "ResourcesSpec",
+    "Resources",
     "SplitsSpec",
 ]
 
@@ -215,7 +216,7 @@ class DatasetSpec(_Spec):
         return self
 
 
-class ResourcesSpec(_Spec):
+class Resources(_Spec):
     """What the job may use; nothing here can change a result."""
 
     actors: Annotated[
@@ -229,6 +230,7 @@ class ResourcesSpec(_Spec):
         _auto_or(float, 0, "a number from 0"),
         WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "minimum": 0}]}),
     ] = Field(default="auto", description="GPUs of a worker, a fraction shares one; auto: one where there are any")
+    shard_batches: Count = Field(default=4, description="batches of a shard: what is scored, retried and kept at once")
     hang_seconds: float = Field(default=600.0, gt=0, description="a call that is silent for so long is given up")
     trial_timeout_minutes: float | None = Field(default=None, gt=0, description="a trial that takes longer is stopped")
 
@@ -251,15 +253,16 @@ class Job(_Spec):
     seeds: Seeds = Field(default=(0,), description="every configuration is fitted once a seed")
     metrics: Names = Field(default=(), description="what is measured; the task's own metrics when empty")
     rank_by: Name | None = Field(default=None, description="the metric that ranks; the task's primary when not given")
-    resources: ResourcesSpec = Field(default=ResourcesSpec(), description="workers, CPUs, GPUs, time limits")
+    resources: Resources = Field(default=Resources(), description="workers, CPUs, GPUs, time limits")
 
     _places: Places = PrivateAttr(default=Places(filename="<job>", lines={}))
     _text: str = PrivateAttr(default="")
+    _directory: FilePath = PrivateAttr(default_factory=FilePath.cwd)
 
     @property
     def directory(self) -> FilePath:
         """Where the job file is: what its relative paths start from."""
-        return FilePath(self._places.filename).absolute().parent
+        return self._directory
 
     @property
     def text(self) -> str:
@@ -269,3 +272,7 @@ class Job(_Spec):
     def where(self, spec: CandidateSpec | DatasetSpec | None = None, key: Path = ()) -> str:
         """`jobs/x.yaml:12: candidates[2].name`, for the start of an error line."""
         return self._places.where((*(spec._path if spec is not None else ()), *key))
+
+    def placed(self, error: RaybenchError, spec: CandidateSpec | DatasetSpec) -> RaybenchError:
+        """The same error of one of the job's parts, its line beginning with the place in the file."""
+        return type(error)(f"{self.where(spec, error.key)}: {error}", key=error.key)

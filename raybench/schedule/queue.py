@@ -6,8 +6,9 @@
         actions = queue.step(event)
 
 An idle actor takes, in this order: rows to prepare, shards of the trial it holds, the dearest fit, shards of
-the trial that has most left. One shard more is sent ahead while another is being scored, so that an actor
-never waits for the driver; a fit is never queued behind anything.
+the trial that has most left. Some shards more of the same trial are sent ahead while one is being scored (`ahead`:
+one, or as many as are done in a moment), so that an actor never waits for the driver; a fit is never queued behind
+anything.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ class Queue:
         self._failed_starts = 0
         self._attempts: dict[Work, int] = {}
         self._avoid: dict[Work, int] = {}  # the actor on which the work failed last
+        self.ahead = 1  # shards given to an actor beside the one it scores; whoever knows the time may change it
 
     @property
     def done(self) -> bool:
@@ -273,10 +275,11 @@ class Queue:
                 return fit
             most = max(self._scoring.values(), key=lambda trial: len(trial.pending), default=None)
             return self._pop_shard(most, number) if most is not None else None
-        ahead = actor.in_flight[0]
-        if len(actor.in_flight) == 1 and isinstance(ahead, Shard):
-            held = self._scoring.get(ahead.trial_id)
-            if held is not None and len(held.pending) >= len(self._actors):  # near the end others may be idle
+        last = actor.in_flight[-1]
+        if len(actor.in_flight) <= self.ahead and isinstance(last, Shard):
+            held = self._scoring.get(last.trial_id)
+            # near the end the rest is left to those who have less to do
+            if held is not None and len(held.pending) >= len(self._actors) * len(actor.in_flight):
                 return self._pop_shard(held, number)
         return None
 

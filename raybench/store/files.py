@@ -11,7 +11,6 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -44,9 +43,9 @@ class Files:
         return f"{self._root.rstrip('/')}/{relative}"
 
     @property
-    def local_root(self) -> Path | None:
-        """The directory on this machine, or None for a remote store."""
-        return Path(self._root) if self._local else None
+    def absolute_url(self) -> str:
+        """The store's URL for a process in another directory."""
+        return self._root if self._local else self.url
 
     def check_writable(self) -> None:
         """Raise StoreError in one line unless a file can be written and removed here."""

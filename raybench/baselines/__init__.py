@@ -1,0 +1,1 @@
+"""What a candidate must beat: majority, classic models on words and pixels; `catalog` names them."""

@@ -1,0 +1,65 @@
+"""Candidates and datasets made whole: names given, paths absolute, a glob of checkpoints a candidate each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from raybench.errors import JobError
+from raybench.job.paths import default_name, file_path, folders, input_path, is_glob
+from raybench.job.spec import FILE_FORMATS, CandidateSpec, DatasetSpec
+
+__all__ = ["whole_candidates", "whole_dataset"]
+
+
+def whole_candidates(spec: CandidateSpec, directory: Path) -> list[CandidateSpec]:
+    """The candidate, or one for every checkpoint that its glob finds."""
+    if spec.baseline is not None:
+        return [spec.model_copy(update={"name": spec.name or default_name(spec.baseline)})]
+    assert spec.model is not None
+    update: dict[str, Any] = {"tokenizer": _input(spec.tokenizer, directory, "tokenizer")}
+    if not is_glob(spec.model):
+        name = spec.name or default_name(spec.model)
+        update |= {"model": _input(spec.model, directory, "model"), "name": name}
+        return [spec.model_copy(update=update)]
+    try:
+        found = folders(spec.model, directory)
+    except JobError as error:
+        raise JobError(str(error), key=("model",)) from None
+    prefix = f"{spec.name}/" if spec.name else ""
+    return [
+        spec.model_copy(update=update | {"model": model, "name": prefix + name})
+        for model, name in zip(found, _distinct_names(found), strict=True)
+    ]
+
+
+def whole_dataset(spec: DatasetSpec, directory: Path) -> DatasetSpec:
+    """The dataset with absolute paths and a name; what is inside a hub repository stays relative to it."""
+    update: dict[str, Any] = {"name": spec.name or "-".join(filter(None, [default_name(spec.source), spec.config]))}
+    if spec.source not in FILE_FORMATS:
+        update["source"] = _input(spec.source, directory, "source")
+    elif spec.data_files:
+        try:
+            update["data_files"] = {
+                split: tuple(file_path(file, directory) for file in files) for split, files in spec.data_files.items()
+            }
+        except JobError as error:
+            raise JobError(str(error), key=("data_files",)) from None
+    return spec.model_copy(update=update)
+
+
+def _input(reference: str | None, directory: Path, key: str) -> str | None:
+    try:
+        return None if reference is None else input_path(reference, directory)
+    except JobError as error:
+        raise JobError(str(error), key=(key,)) from None
+
+
+def _distinct_names(paths: list[str]) -> list[str]:
+    """The last part of each path, with as many parts before it as tell them apart."""
+    parts = [Path(path).parts for path in paths]
+    for depth in range(1, max(map(len, parts))):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    return paths

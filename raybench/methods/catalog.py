@@ -1,0 +1,20 @@
+"""The methods by name; the user's own are `module:attribute`."""
+
+from __future__ import annotations
+
+from raybench.catalog import load_entry
+from raybench.methods.method import Method
+
+__all__ = ["METHODS", "get_method"]
+
+METHODS = {
+    "none": "raybench.methods.none:AsItIs",
+    "full": "raybench.methods.full:Full",
+    "frozen": "raybench.methods.frozen:Frozen",
+}
+
+
+def get_method(name: str) -> Method:
+    """The method of this name; JobError when there is none."""
+    method: Method = load_entry("method", name, METHODS)()
+    return method

@@ -1,0 +1,1 @@
+"""Opening what a candidate names: references, configurations, tokenizers, backbones, heads, fingerprints."""

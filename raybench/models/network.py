@@ -1,0 +1,87 @@
+"""A network is features and a head: what every method trains, freezes or replaces.
+
+    network = PooledClassifier(backbone, "mean", num_labels=5, seed=0)
+    logits_BC = network.head(network.features(inputs))          # the same as network(inputs)
+
+Shapes: B rows, H features, C classes.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from raybench.identity import seed_from
+from raybench.models.backbone import feature_size
+from raybench.models.pooling import pool
+
+__all__ = ["CheckpointClassifier", "Network", "PooledClassifier", "fresh_head"]
+
+
+class Network(nn.Module):
+    """Features of a row, then a head; `backbone` and `head` are its parts."""
+
+    backbone: nn.Module
+    head: nn.Module
+
+    def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        raise NotImplementedError
+
+    def forward(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return self.head(self.features(inputs))
+
+
+class PooledClassifier(Network):
+    """A backbone's hidden states, pooled, and a linear head."""
+
+    def __init__(self, backbone: nn.Module, pooling: str, *, num_labels: int, seed: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.pooling = pooling
+        self.head = fresh_head(feature_size(backbone), num_labels, seed)
+        self._accepts = set(inspect.signature(backbone.forward).parameters)
+
+    def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """float32 [B, H]."""
+        known: dict[str, Any] = {name: value for name, value in inputs.items() if name in self._accepts}
+        return pool(self.backbone(**known).last_hidden_state, inputs.get("attention_mask"), self.pooling)
+
+
+class CheckpointClassifier(Network):
+    """A checkpoint with the head it was saved with; its outputs are put in the dataset's order of labels."""
+
+    def __init__(self, model: nn.Module, order: Sequence[int]) -> None:
+        super().__init__()
+        self.backbone = model
+        self.head = _Select(order)
+        self._accepts = set(inspect.signature(model.forward).parameters)
+
+    def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The logits of all the head's own labels, float32."""
+        known: dict[str, Any] = {name: value for name, value in inputs.items() if name in self._accepts}
+        return self.backbone(**known).logits.float()
+
+
+class _Select(nn.Module):
+    def __init__(self, order: Sequence[int]) -> None:
+        super().__init__()
+        self.register_buffer("order", torch.tensor(list(order)), persistent=False)
+
+    def forward(self, logits: torch.Tensor) -> torch.Tensor:
+        order: Any = self.order
+        return logits[:, order]
+
+
+def fresh_head(num_features: int, num_labels: int, seed: int) -> nn.Linear:
+    """A linear layer with weights uniform in ±1/sqrt(H) from its own seed, and no bias."""
+    head = nn.Linear(num_features, num_labels)
+    generator = torch.Generator().manual_seed(seed_from("head.weight", seed))
+    bound = num_features**-0.5
+    with torch.no_grad():
+        head.weight.copy_((torch.rand(head.weight.shape, generator=generator) * 2 - 1) * bound)
+        head.bias.zero_()
+    return head

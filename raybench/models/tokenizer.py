@@ -1,0 +1,52 @@
+"""A model's tokenizer, and the hash of all that decides what it makes of a text."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raybench.core import ModelSpec
+from raybench.errors import ModelError
+from raybench.identity import content_hash, file_hash
+from raybench.models.files import small_files, tokenizer_directory
+from raybench.models.quiet import quiet
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["open_tokenizer", "tokenizer_hash"]
+
+_CONFIGURATION = {"config.json", "generation_config.json", "preprocessor_config.json"}
+
+
+def open_tokenizer(model: ModelSpec) -> PreTrainedTokenizerBase:
+    """The candidate's tokenizer; opened once a process.
+
+    Raises:
+        ModelError: there is none where the candidate says, or it cannot be opened.
+    """
+    return _open(str(tokenizer_directory(model)))
+
+
+@lru_cache(maxsize=8)
+def _open(directory: str) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    if not _files(Path(directory)):
+        raise ModelError(f"tokenizer {directory}: no tokenizer files there; name the tokenizer with 'tokenizer:'")
+    try:
+        with quiet():
+            return AutoTokenizer.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"tokenizer {directory}: cannot be opened: {str(error).strip().splitlines()[0]}") from error
+
+
+def tokenizer_hash(model: ModelSpec) -> str:
+    """The content of the tokenizer's files, wherever they lie."""
+    directory = tokenizer_directory(model)
+    return content_hash({str(path.relative_to(directory)): file_hash(path) for path in _files(directory)})
+
+
+def _files(directory: Path) -> list[Path]:
+    return [path for path in small_files(directory) if path.name not in _CONFIGURATION and path.parent == directory]

@@ -1,0 +1,48 @@
+"""Scoring a shard: whole planned batches through a predictor, one copy to the host, records and states."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+import torch
+
+from raybench.batches import BatchSlice
+from raybench.metrics import MetricSet, StateSet
+from raybench.scoring.predictor import Predictor
+from raybench.training.memory import peak_memory_bytes, reset_peak_memory
+
+__all__ = ["ShardResult", "score_shard"]
+
+
+class ShardResult(NamedTuple):
+    """What a shard leaves behind. `seconds` is forward passes and records, without the metrics' states."""
+
+    states: StateSet
+    records: pa.Table
+    seconds: float
+    num_examples: int
+    peak_memory_bytes: int
+
+
+@torch.inference_mode()
+def score_shard(
+    predictor: Predictor, rows: pa.Table, batches: Sequence[BatchSlice], metric_set: MetricSet
+) -> ShardResult:
+    """Score adjoining batches of the plan; `rows` are all prepared rows in the plan's order."""
+    reset_peak_memory(predictor.device)
+    began = time.perf_counter()
+    read = predictor.read(rows)
+    outputs = torch.cat([predictor.outputs(read, batch) for batch in batches])
+    start, stop = batches[0].start, batches[-1].stop
+    records = predictor.task.records(outputs, rows.slice(start, stop - start))
+    seconds = time.perf_counter() - began
+    return ShardResult(
+        states=metric_set.states(records),
+        records=records,
+        seconds=seconds,
+        num_examples=records.num_rows,
+        peak_memory_bytes=peak_memory_bytes(predictor.device),
+    )

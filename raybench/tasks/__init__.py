@@ -1,0 +1,1 @@
+"""What is asked of a model: one file a task, each the `Task` protocol; `catalog` names them."""

@@ -1,0 +1,58 @@
+"""Arrow columns as numpy views, and a hash a row of what a model is given."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+__all__ = ["Ragged", "input_keys", "key_column", "ragged", "ragged_column", "single_chunk"]
+
+_KEY_BYTES = 16
+
+
+class Ragged(NamedTuple):
+    """Row i is values[offsets[i]:offsets[i + 1]]."""
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+
+def single_chunk(table: pa.Table, name: str) -> pa.Array:
+    """A column as one array; a view where it already is one chunk."""
+    column = table.column(name)
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def ragged(table: pa.Table, name: str) -> Ragged:
+    """A list column without copying its values."""
+    array = single_chunk(table, name)
+    if isinstance(array, pa.ChunkedArray):  # no chunk at all
+        return Ragged(np.zeros(0, dtype=np.int32), np.zeros(1, dtype=np.int32))
+    return Ragged(array.values.to_numpy(), array.offsets.to_numpy())
+
+
+def ragged_column(rows: list[list[int]]) -> pa.Array:
+    """Lists of ints as list<int32>."""
+    lengths = np.fromiter((len(row) for row in rows), dtype=np.int32, count=len(rows))
+    offsets = np.concatenate([np.zeros(1, dtype=np.int32), np.cumsum(lengths, dtype=np.int32)])
+    values = np.fromiter((value for row in rows for value in row), dtype=np.int32, count=int(offsets[-1]))
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
+
+
+def key_column(inputs: Iterable[bytes]) -> pa.Array:
+    """The hash of each row's input bytes, as 16 bytes."""
+    digests = [hashlib.blake2b(data, digest_size=_KEY_BYTES).digest() for data in inputs]
+    return pa.array(digests, type=pa.binary(_KEY_BYTES))
+
+
+def input_keys(table: pa.Table) -> np.ndarray:
+    """Column `key` as a numpy array of 16 raw bytes each, sortable and hashable."""
+    array = single_chunk(table, "key")
+    if len(array) == 0:
+        return np.zeros(0, dtype=f"V{_KEY_BYTES}")
+    data = array.buffers()[1]
+    return np.frombuffer(data, dtype=f"V{_KEY_BYTES}")[array.offset : array.offset + len(array)]

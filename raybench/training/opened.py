@@ -1,0 +1,42 @@
+"""Networks over backbones that this process keeps open: loaded once, shared while frozen, copied before training."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from raybench.core import Trial
+from raybench.models.cache import BACKBONES
+from raybench.models.configuration import from_scratch
+from raybench.models.network import Network
+from raybench.tasks.task import Task
+from raybench.training.feature_cache import FEATURES, FeatureCache
+
+__all__ = ["feature_cache", "shared_network", "trainable_network"]
+
+
+def _key(trial: Trial, device: torch.device, *more: object) -> str:
+    seed = trial.seed if from_scratch(trial.model) else "pretrained"
+    return ":".join(str(part) for part in (trial.weights_fingerprint, seed, device, *more))
+
+
+def shared_network(trial: Trial, task: Task, device: torch.device, *, own_head: bool) -> Network:
+    """The candidate's network as it was opened, in eval mode; whoever takes it changes nothing in it."""
+    labels = ",".join(trial.dataset.labels) if own_head else len(trial.dataset.labels)
+
+    def make() -> Network:
+        network = task.network(trial.model, trial.dataset, trial.seed, own_head=own_head)
+        return network.requires_grad_(False).to(device).eval()
+
+    return BACKBONES.get(_key(trial, device, own_head, labels), make)
+
+
+def trainable_network(trial: Trial, task: Task, device: torch.device, *, own_head: bool) -> Network:
+    """A copy of the shared network, to be trained."""
+    return copy.deepcopy(shared_network(trial, task, device, own_head=own_head))
+
+
+def feature_cache(trial: Trial, device: torch.device) -> FeatureCache:
+    """The features that this trial's frozen backbone has computed in this process."""
+    return FEATURES.get(_key(trial, device), FeatureCache)

@@ -1,0 +1,24 @@
+"""Fit a trial and score shards of its test rows: one process, one device, no cluster.
+
+    checkpoint = fit_trial(trial, train, device)                    # prepared rows, see Task.prepare
+    predictor = open_predictor(trial, checkpoint, device)
+    result = score_shard(predictor, test, plan.batches(0, 4), metric_set)
+
+`test` is in the order of the batch plan; a shard is a run of its batches.
+"""
+
+from raybench.scoring.predictor import Predictor, open_predictor
+from raybench.scoring.shard import ShardResult, score_shard
+from raybench.training.checkpoint import Checkpoint
+from raybench.training.fit import fit_bundle, fit_trial, needs_fit
+
+__all__ = [
+    "Checkpoint",
+    "Predictor",
+    "ShardResult",
+    "fit_bundle",
+    "fit_trial",
+    "needs_fit",
+    "open_predictor",
+    "score_shard",
+]

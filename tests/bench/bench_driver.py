@@ -1,0 +1,101 @@
+"""What the driver costs a shard: 10,000 shards of no work through real actors, committed, merged and resumed.
+
+    python tests/bench/bench_driver.py [num_shards]
+
+The actors return the same state (a 5-class confusion matrix of 8 examples) at once, so what is timed is dispatch, wait, commit,
+the write of the store, the merge with its proof of coverage, and Ray.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+
+import numpy as np
+import pyarrow as pa
+import ray
+
+from raybench.cluster.driver import Driver
+from raybench.cluster.pool import Pool
+from raybench.core import Status
+from raybench.metrics import MetricSet
+from raybench.metrics.coverage import Coverage
+from raybench.observer import Observer
+from raybench.schedule.queue import Queue
+from raybench.schedule.work import TrialWork
+from raybench.store import Store
+from raybench.store.shards import ShardCommit
+from raybench.store.trials import TrialRow
+
+ROWS = 8  # examples a shard
+
+
+def ids(shard: int) -> list[str]:
+    return [f"{shard * ROWS + row:016x}" for row in range(ROWS)]
+
+
+@ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"control": 1})
+class IdleWorker:
+    """Answers at once."""
+
+    def __init__(self) -> None:
+        self._metrics = MetricSet(["accuracy", "macro_f1"], {"labels": list("abcde")})
+
+    def ready(self) -> bool:
+        return True
+
+    @ray.method(num_returns=2)
+    def prepare(self, data_key: str) -> tuple[None, int]:
+        return None, int(data_key)
+
+    def score(self, trial_id: str, ranges: list[tuple[int, int]], data: list[ray.ObjectRef]) -> list[ShardCommit]:
+        return [self._score(trial_id, start, stop) for start, stop in ranges]
+
+    def _score(self, trial_id: str, start: int, stop: int) -> ShardCommit:
+        columns = {"id": ids(start), "target": np.arange(ROWS, dtype=np.int32) % 5}
+        records = pa.table({**columns, "prediction": np.arange(ROWS, dtype=np.int32) % 4})
+        return ShardCommit(
+            trial_id=trial_id, start=start, stop=stop, num_examples=ROWS, states=self._metrics.states(records).to_bytes(),
+            score_seconds=0.0, peak_memory_bytes=0, device="cpu", dtype="float32", threads=1, cost="{}",
+        )  # fmt: skip
+
+    @ray.method(concurrency_group="control")
+    def beat(self) -> tuple[float, int]:
+        return time.process_time(), 0
+
+
+def main() -> None:
+    num_shards = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.open(folder)
+        expected = Coverage.of([name for shard in range(num_shards) for name in ids(shard)])
+        work = TrialWork(trial_id="t", data_key=str(num_shards), needs_fit=False, bundle="t")
+        pool = Pool(lambda actor: IdleWorker.options(num_cpus=1, enable_task_events=False).remote(), hang_seconds=600)
+        driver = Driver(
+            queue=Queue([work], num_actors=2, shard_batches=1),
+            pool=pool,
+            store=store,
+            blank_rows={"t": TrialRow(trial_id="t", status=Status.STOPPED)},
+            expected={"t": expected},
+            data_keys={"t": str(num_shards)},
+            resumed={},
+            observer=Observer(),
+            skipped=print,
+        )
+        clean, driver._clean = driver._clean, lambda trial_ids: None  # keep the shards, to time their resume
+        began_cpu, began = time.process_time(), time.perf_counter()
+        driver.run()
+        seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu
+        assert driver.rows["t"].status is Status.OK, driver.rows["t"]
+        began = time.perf_counter()
+        num_resumed = len(Store.open(folder).shards.read("t", print))
+        resume = time.perf_counter() - began
+        assert num_resumed == num_shards
+    print(f"{num_shards} shards: {seconds / num_shards * 1e3:.3f} ms a shard with the actors' start,", end=" ")
+    print(f"{cpu / num_shards * 1e3:.3f} ms of the driver's processor time; resumed in {resume:.2f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""The queue under any order of answers, deaths and failures: every trial ends once, every batch is scored once."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raybench.core import Shard, Status
+from raybench.schedule.queue import Queue
+from raybench.schedule.retry import Failure, FailureKind
+from raybench.schedule.work import (
+    ActorReady,
+    Failed,
+    Finish,
+    Fit,
+    Fitted,
+    Lost,
+    Prepare,
+    Prepared,
+    Scored,
+    Send,
+    StartActor,
+    StopActor,
+    TrialWork,
+)
+
+DIED = Failure(kind=FailureKind.DIED, message="its actor died")
+PREEMPTED = Failure(kind=FailureKind.PREEMPTED, message="its node was taken away")
+ERROR = Failure(kind=FailureKind.ERROR, message="ValueError: no")
+
+
+class FakeCluster:
+    """Executes actions in memory; `fate(work)` says what becomes of each piece of work: None, or a failure."""
+
+    def __init__(self, queue, num_batches, fate, rng):
+        self.queue, self.num_batches, self.fate, self.rng = queue, num_batches, fate, rng
+        self.starting, self.work = set(), {}
+        self.scored, self.ended, self.started, self.max_in_flight = [], {}, 0, 0
+
+    def run(self):
+        self.act(self.queue.start())
+        for _ in range(20_000):
+            if self.queue.done:
+                return self
+            self.act(self.queue.step(self.next_event()))
+        raise AssertionError("the queue does not come to an end")
+
+    def act(self, actions):
+        for action in actions:
+            match action:
+                case StartActor(actor=actor):
+                    self.starting.add(actor)
+                    self.work[actor] = []
+                    self.started += 1
+                case StopActor(actor=actor):
+                    self.starting.discard(actor)
+                    self.work.pop(actor, None)
+                case Send(actor=actor, work=work):
+                    self.work[actor].append(work)
+                    self.max_in_flight = max(self.max_in_flight, len(self.work[actor]))
+                case Finish(trial_id=trial_id, status=status):
+                    assert trial_id not in self.ended
+                    self.ended[trial_id] = status
+
+    def next_event(self):
+        ready = sorted(self.starting) + sorted(actor for actor, work in self.work.items() if work)
+        assert ready, "nothing is under way and the queue is not done"
+        actor = self.rng.choice(ready)
+        if actor in self.starting:
+            self.starting.discard(actor)
+            return ActorReady(actor=actor)
+        work = self.work[actor][0]
+        failure = self.fate(work)
+        if failure is not None and failure.kind in (FailureKind.DIED, FailureKind.PREEMPTED):
+            del self.work[actor]
+            return Lost(actor=actor, failure=failure)
+        self.work[actor].pop(0)
+        if failure is not None:
+            return Failed(actor=actor, work=work, failure=failure)
+        match work:
+            case Prepare(data_key=data_key):
+                return Prepared(actor=actor, data_key=data_key, num_batches=self.num_batches)
+            case Fit():
+                return Fitted(actor=actor, work=work)
+            case Shard():
+                self.scored.append(work)
+                return Scored(actor=actor, shard=work)
+
+
+def trial(number, *, bundle=None, needs_fit=True, scored=()):
+    return TrialWork(
+        trial_id=f"t{number}",
+        data_key=f"d{number % 2}",
+        needs_fit=needs_fit,
+        bundle=bundle or f"t{number}",
+        cost=float(number),
+        scored=scored,
+    )
+
+
+def batches(shards, trial_id):
+    return Counter(batch for shard in shards if shard.trial_id == trial_id for batch in range(shard.start, shard.stop))
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    num_trials=st.integers(1, 8),
+    num_actors=st.integers(1, 5),
+    shard_batches=st.integers(1, 4),
+    num_batches=st.integers(1, 9),
+    bundled=st.booleans(),
+    seed=st.integers(0, 10**6),
+)
+def test_every_batch_is_scored_once_whatever_dies(
+    num_trials, num_actors, shard_batches, num_batches, bundled, seed
+):
+    rng = random.Random(seed)
+    died = Counter()
+
+    def fate(work):  # each piece of work kills at most two actors, and nodes are taken away at will
+        if rng.random() < 0.2 and died[work] < 2:
+            died[work] += 1
+            return DIED
+        return PREEMPTED if rng.random() < 0.1 else None
+
+    trials = [
+        trial(number, bundle="b" if bundled else None, needs_fit=number % 3 > 0, scored=((0, 1),) if number == 1 else ())
+        for number in range(num_trials)
+    ]
+    cluster = FakeCluster(
+        Queue(trials, num_actors=num_actors, shard_batches=shard_batches), num_batches, fate, rng
+    ).run()
+    assert cluster.ended == {work.trial_id: Status.OK for work in trials}
+    assert cluster.max_in_flight <= 2
+    for work in trials:
+        before = {batch for start, stop in work.scored for batch in range(start, stop)}
+        assert batches(cluster.scored, work.trial_id) == Counter(set(range(num_batches)) - before)
+
+
+@settings(deadline=None, max_examples=100)
+@given(num_actors=st.integers(1, 4), seed=st.integers(0, 10**6), bundled=st.booleans(), phase=st.sampled_from(["fit", "score"]))
+def test_one_poisonous_trial_ends_alone(num_actors, seed, bundled, phase):
+    def fate(work):
+        in_it = "t1" in work.trial_ids if isinstance(work, Fit) else getattr(work, "trial_id", None) == "t1"
+        return DIED if in_it and isinstance(work, Fit) == (phase == "fit") else None
+
+    trials = [trial(number, bundle="b" if bundled else None) for number in (1, 3, 5)]
+    cluster = FakeCluster(
+        Queue(trials, num_actors=num_actors, shard_batches=2), 4, fate, random.Random(seed)
+    ).run()
+    assert cluster.ended == {"t1": Status.FAILED, "t3": Status.OK, "t5": Status.OK}
+    # a fit: three deaths of its own, one of its bundle; its two shards: at most three deaths each
+    assert cluster.started <= num_actors + (4 if phase == "fit" else 6)
+
+
+def test_an_exception_is_not_tried_again():
+    calls = []
+
+    def fate(work):
+        calls.append(work)
+        return ERROR if isinstance(work, Fit) else None
+
+    cluster = FakeCluster(Queue([trial(0)], num_actors=1, shard_batches=2), 4, fate, random.Random(0)).run()
+    assert cluster.ended == {"t0": Status.FAILED}
+    assert [call for call in calls if isinstance(call, Fit)] == [Fit(trial_ids=("t0",))]
+
+
+def test_a_passing_failure_is_tried_on_another_actor():
+    seen = []
+    queue = Queue([trial(0)], num_actors=2, shard_batches=2)
+    queue.start()
+    for actor in (0, 1):
+        for action in queue.step(ActorReady(actor=actor)):
+            if isinstance(action, Send):
+                first = action.actor
+    actions = queue.step(Prepared(actor=first, data_key="d0", num_batches=2))
+    (send,) = [action for action in actions if isinstance(action, Send)]
+    seen.append(send.actor)
+    transient = Failure(kind=FailureKind.TRANSIENT, message="ConnectionError: reset")
+    actions = queue.step(Failed(actor=send.actor, work=send.work, failure=transient))
+    (again,) = [action for action in actions if isinstance(action, Send)]
+    assert again.work == send.work
+    assert again.actor != send.actor
+
+
+def test_a_cluster_on_which_no_actor_starts_ends_every_trial():
+    queue = Queue([trial(0), trial(1)], num_actors=2, shard_batches=2)
+    actors = [action.actor for action in queue.start()]
+    ended = []
+    while not queue.done:
+        actions = queue.step(Lost(actor=actors.pop(0), failure=DIED))
+        actors += [action.actor for action in actions if isinstance(action, StartActor)]
+        ended += [action for action in actions if isinstance(action, Finish)]
+    assert [end.status for end in ended] == [Status.FAILED] * 2
+    assert "5 actors in a row died while starting" in ended[0].reason
+
+
+def test_a_held_model_keeps_its_actor():
+    cluster = FakeCluster(
+        Queue([trial(0, needs_fit=False), trial(2, needs_fit=False)], num_actors=1, shard_batches=1),
+        6,
+        lambda work: None,
+        random.Random(0),
+    ).run()
+    order = [shard.trial_id for shard in cluster.scored]
+    assert order == sorted(order)
+
+
+def test_idle_actors_help_with_the_last_trial():
+    queue = Queue([trial(0)], num_actors=3, shard_batches=1)
+    cluster = FakeCluster(queue, 30, lambda work: None, random.Random(1))
+    scorers = set()
+    step = queue.step
+
+    def watched(event):
+        if isinstance(event, Scored):
+            scorers.add(event.actor)
+        return step(event)
+
+    queue.step = watched
+    cluster.run()
+    assert scorers == {0, 1, 2}
+
+
+@pytest.mark.parametrize("needs_fit", [True, False])
+def test_a_trial_all_scored_before_only_ends(needs_fit):
+    queue = Queue([trial(0, needs_fit=needs_fit, scored=((0, 4),))], num_actors=1, shard_batches=2)
+    cluster = FakeCluster(queue, 4, lambda work: None, random.Random(0)).run()
+    assert cluster.ended == {"t0": Status.OK}
+    assert cluster.scored == []

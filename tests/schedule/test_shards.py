@@ -1,0 +1,24 @@
+"""Cutting shards out of what remains."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raybench.schedule.shards import remaining_shards
+
+
+@given(num_batches=st.integers(0, 60), size=st.integers(1, 9), done=st.sets(st.integers(0, 59)))
+def test_shards_cover_exactly_what_remains(num_batches, size, done):
+    scored = [(batch, batch + 1) for batch in sorted(done) if batch < num_batches]
+    shards = remaining_shards("t", num_batches, scored, size)
+    covered = [batch for shard in shards for batch in range(shard.start, shard.stop)]
+    assert covered == [batch for batch in range(num_batches) if batch not in done]
+    assert all(0 < shard.num_batches <= size for shard in shards)
+
+
+@given(num_batches=st.integers(1, 60), size=st.integers(1, 9), keep=st.integers(0, 60))
+def test_a_resumed_trial_has_the_shards_it_had(num_batches, size, keep):
+    whole = remaining_shards("t", num_batches, [], size)
+    scored = [(shard.start, shard.stop) for shard in whole[:keep]]
+    assert remaining_shards("t", num_batches, scored, size) == whole[keep:]

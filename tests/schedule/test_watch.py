@@ -1,0 +1,68 @@
+"""Hanging actors are told from slow ones by the processor time they use."""
+
+from __future__ import annotations
+
+import errno
+
+from raybench.core import Status
+from raybench.errors import DivergedError, IncompatibleError
+from raybench.schedule.classify import classify
+from raybench.schedule.retry import Failure, FailureKind, decide
+from raybench.schedule.watch import Watch
+
+
+def test_an_actor_without_processor_time_hangs():
+    watch = Watch(hang_seconds=60)
+    watch.working(0, now=0)
+    for now in range(0, 100, 5):
+        watch.beat(0, 3.0, now)
+    assert watch.hung(now=100) == [0]
+
+
+def test_an_actor_that_does_not_answer_hangs():
+    watch = Watch(hang_seconds=60)
+    watch.working(0, now=0)
+    assert watch.hung(now=59) == []
+    assert watch.hung(now=61) == [0]
+
+
+def test_a_slow_actor_does_not_hang():
+    watch = Watch(hang_seconds=60)
+    watch.working(0, now=0)
+    for now in range(0, 1000, 5):
+        watch.beat(0, 0.5 * now, now)
+    assert watch.hung(now=1000) == []
+
+
+def test_an_idle_actor_does_not_hang():
+    watch = Watch(hang_seconds=60)
+    watch.working(0, now=0)
+    watch.idle(0)
+    assert watch.hung(now=1000) == []
+
+
+def test_deaths_are_retried_twice():
+    died = Failure(kind=FailureKind.DIED, message="")
+    assert [decide(died, attempts) for attempts in (1, 2, 3)] == [None, None, Status.FAILED]
+
+
+def test_preemption_is_never_charged():
+    assert decide(Failure(kind=FailureKind.PREEMPTED, message=""), attempts=100) is None
+
+
+def test_exceptions_become_their_status():
+    kinds = {
+        DivergedError("loss is nan"): Status.NAN,
+        IncompatibleError("no head"): Status.INCOMPATIBLE,
+        ValueError("x"): Status.FAILED,
+        OSError(errno.ENOSPC, "No space left on device"): Status.FAILED,
+    }
+    assert {error: decide(classify(error), attempts=1) for error in kinds} == kinds
+
+
+def test_a_lost_connection_is_tried_again():
+    assert decide(classify(ConnectionResetError("reset by peer")), attempts=1) is None
+
+
+def test_a_device_assert_poisons_the_actor():
+    assert classify(RuntimeError("CUDA error: device-side assert triggered")).poisons_actor
