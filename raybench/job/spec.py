@@ -119,7 +119,10 @@ class CandidateSpec(_Spec):
     pooling: Literal["auto", "mean", "cls", "static"] = Field(
         default="auto", description="how tokens become one vector; static: the word embeddings alone"
     )
-    dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="of the weights")
+    dtype: Literal["float32", "bfloat16", "float16", "int8"] = Field(
+        default="float32", description="of the weights; int8: dynamic quantisation, for scoring alone"
+    )
+    compile: bool = Field(default=False, description="torch.compile the network for scoring")
     allow_pickle: bool = Field(default=False, description="open pickle weights, which can run any code they hold")
     method: Annotated[MethodSpec, BeforeValidator(_method), _AnyOfNameAndMapping] = Field(
         default=MethodSpec(name="none"),
@@ -137,7 +140,8 @@ class CandidateSpec(_Spec):
         if (self.model is None) == (self.baseline is None):
             raise ValueError("want exactly one of model and baseline" + (", got both" if self.model else ""))
         if self.baseline is not None:
-            of_models = {"revision", "init", "num_layers", "tokenizer", "config", "pooling", "dtype", "allow_pickle"}
+            of_models = {"revision", "init", "num_layers", "tokenizer", "config", "pooling", "dtype"}
+            of_models |= {"compile", "allow_pickle"}
             if idle := sorted(of_models & self.model_fields_set):
                 raise ValueError(f"a baseline has no {idle[0]}")
             if "method" in self.model_fields_set and self.method.name != BASELINE_METHOD:
@@ -160,6 +164,7 @@ class CandidateSpec(_Spec):
             config=self.config,
             pooling=self.pooling,
             dtype=self.dtype,
+            compile=self.compile,
             allow_pickle=self.allow_pickle,
         )
         method = self.method.name if self.model is not None else BASELINE_METHOD
@@ -232,7 +237,7 @@ class Resources(_Spec):
         _auto_or(float, 0, "a number from 0"),
         WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "minimum": 0}]}),
     ] = Field(default="auto", description="GPUs of a worker, a fraction shares one; auto: one where there are any")
-    shard_batches: Count = Field(default=8, description="batches that are scored, committed and retried together")
+    shard_batches: Count = Field(default=4, description="batches of a shard: what is scored, retried and kept at once")
     hang_seconds: float = Field(default=600.0, gt=0, description="a call that is silent for so long is given up")
     trial_timeout_minutes: float | None = Field(default=None, gt=0, description="a trial that takes longer is stopped")
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from raybench.metrics.confusion import IGNORE_INDEX
 from raybench.metrics.columns import integers_of, numbers_of
+from raybench.metrics.confusion import IGNORE_INDEX
 from raybench.metrics.metric import Contribution, Measure, Metric, Options, ratio, to_float
 from raybench.metrics.state import Sums
 

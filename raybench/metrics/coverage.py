@@ -74,7 +74,7 @@ def id_hashes(ids: pa.ChunkedArray | pa.Array | Sequence[str]) -> np.ndarray:
     short = [value if len(value) <= _LONG else hashlib.blake2b(value).digest() for value in encoded]
     lengths = np.array([len(value) for value in encoded], dtype=np.uint64)
     width = max(8, -(-max((len(value) for value in short), default=1) // 8) * 8)
-    words_NW = np.array(short, dtype=f"S{width}").view("<u8").reshape(len(short), -1).astype(np.uint64)
+    words_NW = np.array(short, dtype=f"S{width}").view("<u8").reshape(len(short), width // 8).astype(np.uint64)
     lanes = []
     for lane in (0x243F6A8885A308D3, 0x13198A2E03707344):  # digits of pi
         state = mix(lengths ^ np.uint64(lane))

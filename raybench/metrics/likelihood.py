@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.errors import MetricError
+from raybench.metrics.columns import integers_of, numbers_of
 from raybench.metrics.confusion import IGNORE_INDEX
 from raybench.metrics.mean import mean, mean_measure
-from raybench.metrics.columns import integers_of, numbers_of
 from raybench.metrics.metric import Metric, Options
 
 __all__ = ["BRIER", "LOG_LOSS"]

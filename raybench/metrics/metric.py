@@ -73,6 +73,8 @@ class Measure:
     columns: tuple[str, ...] | Callable[[Options], tuple[str, ...]]
     options: Options = field(default_factory=dict)  # every option it reads, with its default or REQUIRED
     contributions: Callable[[pa.Table, Options], dict[str, Contribution]]
+    signature: Callable[[Options], str] | None = None  # of the library that counts: another version does not merge
+    centre: Callable[[pa.Table], pa.Table] | None = None  # shifts that change no formula, for the bootstrap
     totals: Callable[[pa.Table, Options], dict[str, Cells]] | None = None  # where a faster exact sum is known
 
     def state(self, records: pa.Table, options: Options) -> State:
@@ -87,12 +89,13 @@ class Measure:
 
     def config(self, options: Options) -> str:
         """What must agree before two states are merged."""
-        return content_hash({name: _plain(options[name]) for name in self.options})
+        read = {name: _plain(options[name]) for name in self.options}
+        return content_hash([read, self.signature(options)] if self.signature is not None else read)
 
 
-Interval = Literal["bootstrap", "wilson", "cells", "mean", "none"]
+Interval = Literal["bootstrap", "wilson", "cells", "mean", "influence"]
 """How a 95 % interval is found: Wilson's for a proportion, multinomial draws of the counted cells, Student's t from
-exact second moments (the measure sums `x` and `xx`), or a Poisson bootstrap of the records."""
+exact second moments (the measure sums `x` and `xx`), a Poisson bootstrap of the records, or their influence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,31 +108,37 @@ class Metric:
     classes: Callable[[Options], Sequence[str]] = lambda options: options["labels"]
     proportion: Callable[[Sums, Options], tuple[np.ndarray, np.ndarray]] | None = None  # successes, trials
     interval: Interval = "bootstrap"
+    influence: Callable[[pa.Table, Options], np.ndarray] | None = None  # d value / d weight of each record [N]
     options: Options = field(default_factory=dict)  # options of the formula, beside the measure's
     parameter: str | None = None  # the option that a number in the name sets: top_5_accuracy is top_k = 5
     higher_is_better: bool | None
     unit: str = "fraction"
     range: tuple[float, float] = (0.0, 1.0)
-    source: str
+    source: str | Callable[[Options], str]
     undefined: str = "not defined for these records"
     undefined_class: str = "not defined for this class"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableMetric:
-    """A function of all records, sorted by id; in a bootstrap a record may occur several times."""
+    """A function of all records, sorted by id. `measure` is what several metrics read, and is called once for them.
+
+    `influence` gives d value / d weight of each record [N]; without it 20 groups are left out in turn.
+    """
 
     columns: tuple[str, ...] | Callable[[Options], tuple[str, ...]]
-    value: Callable[[pa.Table, Options], float]
+    measure: Callable[[pa.Table, Options], Any]
+    value: Callable[[Any, Options], float] = lambda measured, options: measured
+    influence: Callable[[pa.Table, Options], np.ndarray] | None = None
     count: Callable[[pa.Table, Options], int] = lambda records, options: records.num_rows
+    trials: Callable[[pa.Table, Options], int] | None = None  # what a perfect value rests upon, if not on all records
     problem: Callable[[pa.Table, Options], str | None] = lambda records, options: None  # why it has no value, if so
-    interval: Callable[[pa.Table, Options], tuple[float, float] | None] | None = None  # a closed form, if there is one
     options: Options = field(default_factory=dict)
     parameter: str | None = None
     higher_is_better: bool | None
     unit: str = "fraction"
     range: tuple[float, float] = (0.0, 1.0)
-    source: str
+    source: str | Callable[[Options], str]
     undefined: str = "not defined for these records"
 
 

@@ -65,7 +65,7 @@ class MetricSet:
             higher_is_better=metric.higher_is_better,
             unit=metric.unit,
             range=metric.range,
-            source=metric.source,
+            source=metric.source(self._options[name]) if callable(metric.source) else metric.source,
         )
 
     def empty(self) -> StateSet:

@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MAX_SCORES", "classification_records", "token_nll"]
+__all__ = ["MAX_SCORES", "classification_records", "multilabel_records", "segmentation_records", "token_nll"]
 
 MAX_SCORES = 64  # log-probabilities of all classes are kept up to so many
 _CHUNK_ELEMENTS = 1 << 21  # 8 MiB of float32 a chunk
@@ -90,3 +90,37 @@ def token_nll(logits_BTV: torch.Tensor, targets_BT: torch.Tensor, *, ignore_inde
         rows = slice(start, start + 64)
         nll[rows] = cross_entropy(logits[rows].float(), targets[rows], ignore_index=ignore_index, reduction="none")
     return nll.view(targets_BT.shape)
+
+
+def multilabel_records(
+    scores_BL: torch.Tensor, targets_BL: torch.Tensor, *, kind: Kind = "logits", threshold: float = 0.5
+) -> dict[str, np.ndarray]:
+    """`targets`, `predictions` (1 where the probability is `>=` the threshold) and `scores` as given, each [B, L]."""
+    scores_BL = scores_BL.float()
+    probability_BL = scores_BL.sigmoid() if kind == "logits" else scores_BL
+    return {
+        "targets": targets_BL.cpu().numpy().astype(np.int8),
+        "predictions": (probability_BL >= threshold).cpu().numpy().astype(np.int8),
+        "scores": scores_BL.cpu().numpy(),
+    }
+
+
+def segmentation_records(
+    prediction_BHW: torch.Tensor, target_BHW: torch.Tensor, num_classes: int, *, ignore_index: int = 255
+) -> dict[str, np.ndarray]:
+    """`intersection`, `predicted_pixels` and `target_pixels` of each image, int64 [B, C], without ignored pixels."""
+    import torch
+
+    prediction_BP, target_BP = prediction_BHW.flatten(1).long(), target_BHW.flatten(1).long()
+    kept_BP = target_BP != ignore_index
+    images_BP = torch.arange(len(target_BP), device=target_BP.device)[:, None].expand_as(target_BP)
+
+    def count(classes_BP: torch.Tensor, where_BP: torch.Tensor) -> np.ndarray:
+        index = images_BP[where_BP] * num_classes + classes_BP[where_BP]
+        return torch.bincount(index, minlength=len(target_BP) * num_classes).view(-1, num_classes).cpu().numpy()
+
+    return {
+        "intersection": count(target_BP, kept_BP & (prediction_BP == target_BP)),
+        "predicted_pixels": count(prediction_BP, kept_BP),
+        "target_pixels": count(target_BP, kept_BP),
+    }

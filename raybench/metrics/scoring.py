@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from raybench.core import Score
-from raybench.errors import CoverageError
 from raybench.identity import seed_from
-from raybench.metrics.bootstrap import Units, corrected_percentiles
-from raybench.metrics.coverage import Coverage
+from raybench.metrics.bootstrap import corrected_percentiles
+from raybench.metrics.evidence import Evidence, has_value
+from raybench.metrics.influence import influence_interval, unit_sums
 from raybench.metrics.intervals import draw_cells, mean_interval, wilson
 from raybench.metrics.metric import Metric, Options, TableMetric
 from raybench.metrics.state import Field, State, Sums
@@ -21,8 +20,8 @@ from raybench.metrics.state_set import StateSet
 __all__ = ["Scorer"]
 
 NO_EXAMPLES = "no examples"
-TABLE_REPLICATES = 200  # a metric of whole tables is computed anew in each replicate
-TABLE_WORK = 20_000  # and only while the table has at most so many rows
+
+Ends = tuple[float, float] | None
 
 
 class Scorer:
@@ -34,18 +33,17 @@ class Scorer:
         self._states = states
         self._read = records
         self._group = group
-        self._seed = seed_from(seed, states.coverage.fingerprint)
-        self._bootstrap_seed = seed_from(seed)
-        self._table: pa.Table | None = None
-        self._units: Units | None = None
+        self._cell_seed = seed_from(seed, states.coverage.fingerprint)
+        self._seed = seed_from(seed)
+        self._found: Evidence | None = None
         self._sums: dict[str, Sums] = {}
-        self._replicates: dict[tuple[str, str], Sums | None] = {}
+        self._cells: dict[str, Sums] = {}
 
     def score(self, metric: Metric, options: Options, key: str) -> Score:
         state = self._states.states.get(key)
         n = state.n if state is not None else 0
         if state is None or n == 0:
-            return Score(value=None, n=n, reason=self._nothing(state))
+            return Score(value=None, n=n, reason=_nothing(state))
         if key not in self._sums:
             self._sums[key] = state.sums()
         sums = self._sums[key]
@@ -53,86 +51,77 @@ class Scorer:
         if np.isnan(value):
             classes = self._classes(metric, options, sums, None)
             return Score(value=None, n=n, reason=_nan_reason(state, metric.undefined), per_class=classes)
-        replicates = None
-        low, high = None, None
-        interval = "bootstrap" if self._group and metric.interval != "none" else metric.interval
-        if interval in ("bootstrap", "cells"):
-            replicates = self._replicate(metric, options, state, key, interval)
-            if replicates is not None:
-                low, high = corrected_percentiles(value, metric.value(replicates, options)) or (None, None)
-        elif interval == "wilson":
+        replicates = self._replicates(metric, options, state, key)
+        ends: Ends = None
+        if replicates is not None:
+            ends = corrected_percentiles(value, metric.value(replicates, options))
+        elif metric.influence is not None:
+            ends = self._influence_interval(metric, options, value, n)
+        elif self._group is None and metric.interval == "wilson":
             assert metric.proportion is not None
             successes, trials = (int(part[0]) for part in metric.proportion(sums, options))
-            low, high = wilson(successes, trials) or (None, None)
-        elif interval == "mean":
-            low, high = self._mean_interval(metric, options, sums) or (None, None)
-        classes = self._classes(metric, options, sums, replicates)
-        return Score(value=value, low=low, high=high, n=n, per_class=classes)
+            ends = wilson(successes, trials)
+        elif self._group is None and metric.interval == "mean":
+            ends = self._mean_interval(metric, options, sums)
+        low, high = ends or (None, None)
+        return Score(value=value, low=low, high=high, n=n, per_class=self._classes(metric, options, sums, replicates))
 
     def table_score(self, metric: TableMetric, options: Options) -> Score:
-        if self._states.coverage.n == 0:
+        n = self._states.coverage.n
+        if n == 0:
             return Score(value=None, n=0, reason=NO_EXAMPLES)
-        table = self._records()
-        if table is None:
-            return Score(value=None, n=self._states.coverage.n, reason="needs the records, and none were given")
-        n = metric.count(table, options)
-        problem = NO_EXAMPLES if n == 0 else metric.problem(table, options)
-        if problem is not None:
-            return Score(value=None, n=n, reason=problem)
-        value = float(metric.value(table, options))
+        evidence = self._evidence()
+        if evidence is None:
+            return Score(value=None, n=n, reason="needs the records, and none were given")
+        n = metric.count(evidence.table, options)
+        if not has_value(metric, evidence.table, options):
+            return Score(value=None, n=n, reason=metric.problem(evidence.table, options) if n else NO_EXAMPLES)
+        value = float(metric.value(evidence.measured(metric, options), options))
         if np.isnan(value):
             return Score(value=None, n=n, reason=metric.undefined)
-        interval = None
-        if metric.interval is not None and not self._group:
-            interval = metric.interval(table, options)
-        elif table.num_rows <= TABLE_WORK:
-            interval = corrected_percentiles(value, self._table_replicates(metric, table, options))
-        low, high = interval or (None, None)
+        trials = n if metric.trials is None else metric.trials(evidence.table, options)
+        low, high = self._influence_interval(metric, options, value, trials) or (None, None)
         return Score(value=value, low=low, high=high, n=n)
 
     def replicates(self, metric: Metric | TableMetric, options: Options) -> np.ndarray | None:
-        """Values of a metric under Poisson resampling of the records, [R]."""
-        if isinstance(metric, Metric):
-            sums = self._resample(metric, options)
-            return None if sums is None else metric.value(sums, options)
-        table = self._records()
-        return None if table is None or table.num_rows > TABLE_WORK else self._table_replicates(metric, table, options)
-
-    def _table_replicates(self, metric: TableMetric, table: pa.Table, options: Options) -> np.ndarray:
-        units = Units.of(table, seed=self._bootstrap_seed, group=self._group, replicates=TABLE_REPLICATES)
-        return np.array([_resampled(metric, table, options, weights[units.unit_N]) for weights in units.weights_RU])
-
-    def _replicate(self, metric: Metric, options: Options, state: State, key: str, interval: str) -> Sums | None:
-        if (key, interval) not in self._replicates:
-            self._replicates[key, interval] = (
-                draw_cells(state, seed=self._seed) if interval == "cells" else self._resample(metric, options)
-            )
-        return self._replicates[key, interval]
-
-    def _resample(self, metric: Metric, options: Options) -> Sums | None:
-        table = self._records()
-        if table is None:
+        """Values of a metric under Poisson resampling of the records, [R]; None where it has no value."""
+        evidence = self._evidence()
+        if evidence is None or evidence.table.num_rows == 0:
             return None
-        if self._units is None:
-            self._units = Units.of(table, seed=self._bootstrap_seed, group=self._group)
-        return self._units.replicate(metric.measure.contributions(table, options))
+        if isinstance(metric, Metric):
+            if metric.influence is None:
+                return metric.value(evidence.resample(metric, options), options)
+            value = float(metric.value(metric.measure.state(evidence.table, options).sums(), options)[0])
+        elif has_value(metric, evidence.table, options):
+            value = float(metric.value(evidence.measured(metric, options), options))
+        else:
+            return None
+        return evidence.linear_replicates(metric, options, value)
 
-    def _records(self) -> pa.Table | None:
-        """All records in canonical order: sorted by id, so neither shards nor their order can show."""
-        if self._table is None and self._read is not None:
-            table = self._read()
-            seen = Coverage.of(table.column("id"))
-            scored = self._states.coverage
-            if (seen.n, seen.fingerprint) != (scored.n, scored.fingerprint):
-                raise CoverageError(f"the {seen.n} records are not the {scored.n} examples that the states have seen")
-            self._table = table.take(pc.sort_indices(table, sort_keys=[("id", "ascending")])).combine_chunks()
-        return self._table
+    def _replicates(self, metric: Metric, options: Options, state: State, key: str) -> Sums | None:
+        """Replicates of the sums where the interval is made of them."""
+        if metric.influence is not None:
+            return None
+        if self._group is None and metric.interval == "cells":
+            if key not in self._cells:
+                self._cells[key] = draw_cells(state, seed=self._cell_seed)
+            return self._cells[key]
+        if self._group is None and metric.interval != "bootstrap":
+            return None
+        evidence = self._evidence()
+        return None if evidence is None else evidence.resample(metric, options)
 
-    def _nothing(self, state: State | None) -> str:
-        ignored = state.fields.get("ignored") if state is not None else None
-        if ignored is not None and ignored.keys.size:
-            return f"{NO_EXAMPLES}: all {int(ignored.values[0])} are ignored"
-        return NO_EXAMPLES
+    def _influence_interval(self, metric: Metric | TableMetric, options: Options, value: float, trials: int) -> Ends:
+        evidence = self._evidence()
+        if evidence is None:
+            return None
+        influence_N, unit_N = evidence.influence(metric, options, value)
+        return influence_interval(value, unit_sums(influence_N, unit_N), metric.range, trials)
+
+    def _evidence(self) -> Evidence | None:
+        if self._found is None and self._read is not None:
+            self._found = Evidence(self._read, self._states.coverage, seed=self._seed, group=self._group)
+        return self._found
 
     @staticmethod
     def _mean_interval(metric: Metric, options: Options, sums: Sums) -> tuple[float, float] | None:
@@ -169,12 +158,11 @@ class Scorer:
         return scores
 
 
-def _resampled(metric: TableMetric, table: pa.Table, options: Options, weights_N: np.ndarray) -> float:
-    drawn = np.repeat(np.arange(table.num_rows), weights_N.astype(np.int64))
-    sample = table.take(pa.array(drawn))
-    if sample.num_rows == 0 or metric.problem(sample, options) is not None:
-        return float("nan")
-    return float(metric.value(sample, options))
+def _nothing(state: State | None) -> str:
+    ignored = state.fields.get("ignored") if state is not None else None
+    if ignored is not None and ignored.keys.size:
+        return f"{NO_EXAMPLES}: all {int(ignored.values[0])} are ignored"
+    return NO_EXAMPLES
 
 
 def _nan_reason(state: State, undefined: str) -> str:

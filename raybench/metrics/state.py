@@ -137,14 +137,15 @@ class Sums:
 
 def _exact_field(name: str, fields: Mapping[str, Cells]) -> Field:
     cells = fields[name]
-    values: dict[int, Any] = {int(k): int(v) for k, v in zip(cells.keys, cells.values.tolist(), strict=True)}
+    keys, numbers = cells.keys, cells.values.astype(object)
     if cells.is_float:
-        values = {key: as_fraction(value) for key, value in values.items()}
-        for kind in ("nan", "inf", "-inf"):
-            if f"{name}.{kind}" in fields:
-                for key in fields[f"{name}.{kind}"].keys.tolist():
+        numbers = np.array([as_fraction(int(units)) for units in numbers] + [None], dtype=object)[:-1]
+        odd = {kind: fields[f"{name}.{kind}"] for kind in ("nan", "inf", "-inf") if f"{name}.{kind}" in fields}
+        if odd:
+            values: dict[int, Any] = dict(zip(keys.tolist(), numbers, strict=True))
+            for kind, places in odd.items():
+                for key in places.keys.tolist():
                     values[key] = float(values.get(key, 0)) + float(kind)  # inf - inf is NaN, as it should be
-    keys = np.array(sorted(values), dtype=np.int64)
-    row = np.empty((1, keys.size), dtype=object)
-    row[0, :] = [values[int(key)] for key in keys]
-    return Field(keys=keys, values_RK=row, size=cells.size)
+            keys = np.array(sorted(values), dtype=np.int64)
+            numbers = np.array([values[int(key)] for key in keys] + [None], dtype=object)[:-1]
+    return Field(keys=keys, values_RK=numbers[None, :], size=cells.size)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from raybench.metrics.confusion import IGNORE_INDEX
 from raybench.metrics.columns import integers_of
+from raybench.metrics.confusion import IGNORE_INDEX
 from raybench.metrics.metric import Contribution, Measure, Metric, Options, ratio
 
 __all__ = ["TOP_K_ACCURACY"]

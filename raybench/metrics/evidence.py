@@ -1,0 +1,98 @@
+"""The records behind a score, read once: in canonical order, with the draws and measurements that metrics share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raybench.errors import CoverageError
+from raybench.identity import content_hash
+from raybench.metrics.bootstrap import Units
+from raybench.metrics.coverage import Coverage, id_hashes
+from raybench.metrics.influence import jackknife_groups, jackknife_influence
+from raybench.metrics.metric import Metric, Options, TableMetric
+from raybench.metrics.state import Sums
+
+__all__ = ["Evidence", "canonical"]
+
+
+def canonical(records: pa.Table) -> pa.Table:
+    """The records sorted by id, so that neither shards nor their order can show."""
+    return records.take(pc.sort_indices(records, sort_keys=[("id", "ascending")])).combine_chunks()
+
+
+class Evidence:
+    """Records in canonical order; every draw, measurement and grouping of them is made at most once."""
+
+    def __init__(self, read: Callable[[], pa.Table], scored: Coverage, *, seed: int, group: str | None) -> None:
+        table = read()
+        seen = Coverage.of(table.column("id"))
+        if seen != scored:
+            raise CoverageError(f"the {seen.n} records are not the {scored.n} examples that the states have seen")
+        self.table = canonical(table)
+        self._seed = seed
+        self._group = group
+        self._drawn: Units | None = None
+        self._units_N: np.ndarray | None = None
+        self._groups_N: np.ndarray | None = None
+        self._made: dict[tuple[object, str], Any] = {}
+
+    def resample(self, metric: Metric, options: Options) -> Sums:
+        """The sums of the metric's measure in 1,000 Poisson replicates."""
+
+        def draw() -> Sums:
+            measure = metric.measure
+            table = self.table if measure.centre is None else measure.centre(self.table)
+            return self._units().replicate(measure.contributions(table, options))
+
+        read = {name: options[name] for name in metric.measure.options}
+        return self._once(metric.measure.contributions, read, draw)
+
+    def measured(self, metric: TableMetric, options: Options) -> Any:
+        return self._once(metric.measure, options, lambda: metric.measure(self.table, options))
+
+    def influence(self, metric: Metric | TableMetric, options: Options, value: float) -> tuple[np.ndarray, np.ndarray]:
+        """The influence of each record on the value, and the unit (example, cluster, group) it is summed by."""
+        if metric.influence is not None:
+            if self._units_N is None:
+                hashes = id_hashes(self.table.column(self._group or "id"))[:, 0]
+                self._units_N = np.unique(hashes, return_inverse=True)[1]
+            return metric.influence(self.table, options), self._units_N
+        assert isinstance(metric, TableMetric)
+        if self._groups_N is None:
+            self._groups_N = jackknife_groups(self.table, self._group)
+        groups_N = self._groups_N
+
+        def leave_out() -> list[Any]:
+            parts = [self.table.filter(pa.array(groups_N != g)) for g in range(int(groups_N.max()) + 1)]
+            return [metric.measure(part, options) if has_value(metric, part, options) else None for part in parts]
+
+        measured = self._once((metric.measure, "without a group"), options, leave_out)
+        without_G = np.array([np.nan if part is None else metric.value(part, options) for part in measured])
+        return jackknife_influence(value, without_G, groups_N), groups_N
+
+    def linear_replicates(self, metric: Metric | TableMetric, options: Options, value: float) -> np.ndarray:
+        """The value moved by the drawn weights times the influences, [R]: a bootstrap to first order."""
+        influence_N, _ = self.influence(metric, options, value)
+        units = self._units()
+        per_unit_U = np.bincount(units.unit_N, weights=influence_N, minlength=units.weights_RU.shape[1])
+        return value + (units.weights_RU - 1) @ per_unit_U
+
+    def _units(self) -> Units:
+        if self._drawn is None:
+            self._drawn = Units.of(self.table, seed=self._seed, group=self._group)
+        return self._drawn
+
+    def _once(self, what: object, options: Options, make: Callable[[], Any]) -> Any:
+        key = (what, content_hash({name: repr(option) for name, option in options.items()}))
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+
+def has_value(metric: TableMetric, table: pa.Table, options: Options) -> bool:
+    return metric.count(table, options) > 0 and metric.problem(table, options) is None
