@@ -113,7 +113,7 @@ class CandidateSpec(_Spec):
     init: Literal["pretrained", "scratch"] = Field(
         default="pretrained", description="scratch: the architecture with random weights"
     )
-    num_layers: int | None = Field(default=None, ge=0, description="keep the first k layers; 0: the embeddings alone")
+    num_layers: int | None = Field(default=None, ge=1, description="keep the first k layers")
     tokenizer: str | None = Field(default=None, description="where the tokenizer is, when not with the model")
     config: dict[str, Any] = Field(default_factory=dict, description="overrides of the model's configuration")
     pooling: Literal["auto", "mean", "cls", "static"] = Field(
