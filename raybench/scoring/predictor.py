@@ -78,7 +78,13 @@ class _HeadPredictor:
     """A fitted head on features that other trials of the same backbone may have computed already."""
 
     def __init__(
-        self, trial: Trial, task: Task, network: Network, head: torch.nn.Module, cache: FeatureCache, device: torch.device
+        self,
+        trial: Trial,
+        task: Task,
+        network: Network,
+        head: torch.nn.Module,
+        cache: FeatureCache,
+        device: torch.device,
     ) -> None:
         self.task, self.device, self.dtype = task, device, "float32"
         self._trial, self._network, self._head, self._cache = trial, network, head, cache

@@ -36,9 +36,7 @@ def needs_fit(trial: Trial) -> bool:
     return trial.model.baseline is not None or get_method(trial.method).needs_fit
 
 
-def fit_trial(
-    trial: Trial, train: pa.Table, device: torch.device, *, validation: pa.Table | None = None
-) -> Checkpoint:
+def fit_trial(trial: Trial, train: pa.Table, device: torch.device, *, validation: pa.Table | None = None) -> Checkpoint:
     """Fit one trial on prepared rows: a bundle of one.
 
     Raises:
