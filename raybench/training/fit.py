@@ -16,7 +16,7 @@ from raybench.core import Trial
 from raybench.methods.catalog import get_method
 from raybench.methods.method import Method
 from raybench.models.configuration import from_scratch
-from raybench.models.network import Network, PooledClassifier, fresh_head
+from raybench.models.network import Network, PooledClassifier
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Examples, Task
 from raybench.training.checkpoint import Checkpoint
