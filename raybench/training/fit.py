@@ -155,9 +155,10 @@ def _fit_heads(trials: Sequence[Trial], train: pa.Table, device: torch.device) -
     specs = [_spec(trial, method) for trial in trials]
     labels = torch.from_numpy(_labels(examples)).to(device)
     fitted = fit_heads(features, labels, specs, num_labels=len(first.dataset.labels))
-    row = examples.batch(np.zeros(1, dtype=np.int64), int(bucket(examples.lengths[0])), device)
+    padded = bucket(examples.lengths)
+    row = examples.batch(np.zeros(1, dtype=np.int64), int(padded[0]), device)
     with torch.inference_mode():
-        flops = count_flops(lambda: network.features(row.inputs)) * len(examples)
+        flops = count_flops(lambda: network.features(row.inputs)) * int(padded.sum()) // int(padded[0])
     backbone = count_parameters(network.backbone.parameters())
     outcomes: list[Checkpoint | Exception] = []
     for weights in fitted:

@@ -3,7 +3,9 @@
     weights = fit_heads(features_NH, labels_N, [HeadSpec(...), HeadSpec(...)], num_labels=5)
 
 A head comes out with the same bits alone or among others: every group has GROUP members (a smaller one is filled
-up with copies of its first), and a slice of a batched product does not depend on the other slices. Measured on CPU.
+up with copies of its first), a slice of a batched product does not depend on the other slices (measured on CPU), and
+elementwise steps are single IEEE operations: fused ones (`addcmul`, `add` with alpha) round the last elements of an
+array, which are not vectorised, differently from the others.
 
 Shapes: G members, N rows, H features, U hidden units, C classes.
 """
@@ -102,10 +104,11 @@ def _solve(
 
     def loss(flat_GP: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         weight_GHC, bias_G1C = flat_GP[:, : H * C].view(G, H, C), flat_GP[:, H * C :].view(G, 1, C)
-        log_GNC = torch.log_softmax(torch.bmm(x_GNH, weight_GHC) + bias_G1C, dim=-1)
+        logits_GNC = torch.bmm(x_GNH, weight_GHC) + bias_G1C
+        log_GNC = torch.log_softmax(logits_GNC, dim=-1)
         value_G = -(log_GNC * targets_GNC).sum(-1).mul(rows_GN).sum(-1) / N
         value_G = value_G + 0.5 * decay_G * weight_GHC.square().flatten(1).sum(-1)
-        error_GNC = (log_GNC.exp() - targets_GNC) * rows_GN[:, :, None] / N
+        error_GNC = (torch.softmax(logits_GNC, dim=-1) - targets_GNC) * rows_GN[:, :, None] / N
         weight_grad = torch.bmm(x_GNH.transpose(1, 2), error_GNC) + decay_G[:, None, None] * weight_GHC
         return value_G, torch.cat([weight_grad.flatten(1), error_GNC.sum(1)], dim=1)
 
@@ -144,8 +147,8 @@ def _step(
                     p.sub_(rate_G11 * m)
                     continue
                 p.mul_(1 - rate_G11 * decays[:, None, None])
-                m.mul_(0.9).add_(g, alpha=0.1)
-                v.mul_(0.999).addcmul_(g, g, value=0.001)
+                m.mul_(0.9).add_(g * 0.1)
+                v.mul_(0.999).add_(g * g * 0.001)
                 p.sub_(rate_G11 * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8))
     parameters[:2] = _unstandard(parameters[0].double(), parameters[1].double(), centre_H, scale)
     return _arrays(parameters)
