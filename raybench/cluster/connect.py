@@ -93,7 +93,9 @@ def connect(resources: Resources, address: str | None = None) -> Iterator[Cluste
             raise RaybenchError(f"--address {address}: a driver must run inside the cluster; use `raybench submit`")
         try:
             if embedded:
-                logging.getLogger("ray").setLevel(logging.ERROR)  # what it says of its own start is not the user's affair
+                logging.getLogger("ray").setLevel(
+                    logging.ERROR
+                )  # not a word of its own start
                 wanted = resources.actors if resources.actors != "auto" else 0
                 ray.init(
                     address="local",

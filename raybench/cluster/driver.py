@@ -150,8 +150,8 @@ class Driver:
                     sends.setdefault((actor, getattr(work, "trial_id", "")), []).append(work)
                 case Finish(trial_id=trial_id, status=status, reason=reason):
                     self._end(trial_id, status, reason)
-        for (actor, _), work in sends.items():
-            self._pool.send(actor, work, self._data_key(work[0]))
+        for (actor, _), pieces in sends.items():
+            self._pool.send(actor, pieces, self._data_key(pieces[0]))
 
     def _data_key(self, work: Work) -> str:
         match work:

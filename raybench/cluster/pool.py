@@ -1,7 +1,7 @@
 """Actors and the calls in flight on them: actions become calls, what returns becomes events.
 
-    pool = Pool(start_worker)
-    pool.start(0); pool.send(0, [work], data_key); events = pool.wait(timeout=1.0)
+pool = Pool(start_worker)
+pool.start(0); pool.send(0, [work], data_key); events = pool.wait(timeout=1.0)
 """
 
 from __future__ import annotations

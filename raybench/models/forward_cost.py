@@ -16,6 +16,8 @@ def forward_cost(model: ModelSpec) -> float:
     if model.baseline is not None:
         return 0.0
     config = open_config(model)
-    layers = 0 if model.pooling == "static" else model.num_layers or getattr(config, "num_hidden_layers", 12)
+    if model.pooling == "static":
+        return 0.0
+    layers = model.num_layers or getattr(config, "num_hidden_layers", None) or 12
     hidden = getattr(config, "hidden_size", None) or 768
-    return 12.0 * layers * hidden**2
+    return float(12 * layers * hidden**2)
