@@ -57,7 +57,12 @@ METHODS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("method", "hyperparameters"), METHODS)
 def test_a_trial_has_the_same_bits_again_whatever_ran_before(
-    method: str, hyperparameters: dict[str, Any], tiny_bert: Path, make_texts: Rows, make_trial: MakeTrial, no_caches: None
+    method: str,
+    hyperparameters: dict[str, Any],
+    tiny_bert: Path,
+    make_texts: Rows,
+    make_trial: MakeTrial,
+    no_caches: None,
 ) -> None:
     trial = make_trial(tiny_bert, method, **hyperparameters)
     data = prepare(trial, make_texts)
@@ -72,7 +77,12 @@ def test_a_trial_has_the_same_bits_again_whatever_ran_before(
 
 @pytest.mark.parametrize(("method", "hyperparameters"), METHODS)
 def test_records_do_not_depend_on_how_batches_are_cut_into_shards(
-    method: str, hyperparameters: dict[str, Any], tiny_bert: Path, make_texts: Rows, make_trial: MakeTrial, no_caches: None
+    method: str,
+    hyperparameters: dict[str, Any],
+    tiny_bert: Path,
+    make_texts: Rows,
+    make_trial: MakeTrial,
+    no_caches: None,
 ) -> None:
     trial = make_trial(tiny_bert, method, **hyperparameters)
     data = prepare(trial, make_texts, repeat=3)
@@ -97,7 +107,9 @@ def test_a_bundle_gives_every_trial_the_bits_it_has_alone(
     tiny_bert: Path, make_texts: Rows, make_trial: MakeTrial, no_caches: None
 ) -> None:
     trials = [
-        make_trial(tiny_bert, "frozen", seed=seed, learning_rate=rate, epochs=3) for rate in (0.1, 0.01) for seed in (0, 1)
+        make_trial(tiny_bert, "frozen", seed=seed, learning_rate=rate, epochs=3)
+        for rate in (0.1, 0.01)
+        for seed in (0, 1)
     ]
     trials += [make_trial(tiny_bert, "full", epochs=1), make_trial(ModelSpec(reference="baseline:majority"))]
     data = prepare(trials[0], make_texts)

@@ -3,8 +3,9 @@
     weights = fit_heads(features_NH, labels_N, [HeadSpec(...), HeadSpec(...)], num_labels=5)
 
 A head comes out with the same bits alone or among others: every group has GROUP members (a smaller one is filled
-up with copies of its first), a slice of a batched product does not depend on the other slices (measured on CPU), and
-elementwise steps are single IEEE operations: fused ones (`addcmul`, `add` with alpha) round the last elements of an
+up with copies of its first); a slice of a batched product does not depend on the other slices as long as all slices
+are equally aligned (measured on CPU: without that, slices 0 and 4 of 13 × 7 floats agreed and no others), so H, U and
+C are padded with zeros to whole cache lines; and elementwise steps are single IEEE operations: fused ones (`addcmul`, `add` with alpha) round the last elements of an
 array, which are not vectorised, differently from the others.
 
 Shapes: G members, N rows, H features, U hidden units, C classes.
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn.functional import one_hot, pad
 
 from raybench.errors import DivergedError
 from raybench.identity import seed_from
@@ -26,6 +28,8 @@ from raybench.training.lbfgs import minimize
 __all__ = ["GROUP", "HeadSpec", "HeadWeights", "class_weights", "fit_heads", "head_module"]
 
 GROUP = 8
+_LINE = 16  # float32 in 64 bytes
+_NEVER = -1e30  # the logit of a class that only pads: probability 0, and 0 times it is 0
 
 HeadWeights = Mapping[str, np.ndarray]
 """`head.weight` [C, H] and `head.bias` [C], float32; with a hidden layer `head.0.*` and `head.2.*`."""
@@ -83,9 +87,10 @@ def fit_heads(
 
 def _targets(labels: torch.Tensor, specs: Sequence[HeadSpec], num_labels: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Smoothed targets [G, N, C] and row weights [G, N], float64."""
-    one_hot_NC = torch.nn.functional.one_hot(labels, num_labels).double()
+    one_hot_NC = one_hot(labels, _padded(num_labels)).double()
     smoothing_G = torch.tensor([spec.label_smoothing for spec in specs], dtype=torch.float64, device=labels.device)
-    targets = one_hot_NC * (1 - smoothing_G)[:, None, None] + (smoothing_G / num_labels)[:, None, None]
+    targets = one_hot_NC * (1 - smoothing_G)[:, None, None]
+    targets[:, :, :num_labels] += (smoothing_G / num_labels)[:, None, None]
     balanced = torch.from_numpy(class_weights(labels.cpu().numpy(), num_labels)).double().to(labels.device)[labels]
     rows = torch.stack([balanced if spec.balanced else torch.ones_like(balanced) for spec in specs])
     return targets, rows
@@ -95,10 +100,10 @@ def _solve(
     features: torch.Tensor, labels: torch.Tensor, specs: Sequence[HeadSpec], num_labels: int
 ) -> list[HeadWeights]:
     """Multinomial logistic regression in float64; the bias is not decayed, as in scikit-learn."""
-    N, H, C, G = len(features), features.shape[1], num_labels, len(specs)
+    N, H, C, G = len(features), _padded(features.shape[1]), _padded(num_labels), len(specs)
     x_NH, centre_H, scale = _standard(features)
     x_GNH = x_NH.expand(G, N, H)
-    targets_GNC, rows_GN = _targets(labels, specs, C)
+    targets_GNC, rows_GN = _targets(labels, specs, num_labels)
     decay = [1 / N if spec.weight_decay is None else spec.weight_decay for spec in specs]
     decay_G = torch.tensor(decay, dtype=torch.float64, device=features.device)
 
@@ -113,20 +118,21 @@ def _solve(
         return value_G, torch.cat([weight_grad.flatten(1), error_GNC.sum(1)], dim=1)
 
     start = torch.zeros(G, H * C + C, dtype=torch.float64, device=features.device)
+    start[:, H * C + num_labels :] = _NEVER
     flat = minimize(loss, start, max_steps=500, gradient_tolerance=1e-5)
     weight_GHC, bias_G1C = _unstandard(flat[:, : H * C].view(G, H, C), flat[:, H * C :].view(G, 1, C), centre_H, scale)
-    return _arrays([weight_GHC, bias_G1C])
+    return _arrays([weight_GHC, bias_G1C], [features.shape[1], num_labels])
 
 
 def _step(
     features: torch.Tensor, labels: torch.Tensor, specs: Sequence[HeadSpec], num_labels: int
 ) -> list[HeadWeights]:
     """AdamW or SGD over shuffled batches, each member with its own order, rate and decay, in float32."""
-    N, H, C, G = len(features), features.shape[1], num_labels, len(specs)
+    N, G = len(features), len(specs)
     x_double_NH, centre_H, scale = _standard(features)
     x_NH = x_double_NH.float()
-    targets_GNC, rows_GN = (part.float() for part in _targets(labels, specs, C))
-    parameters = _start(specs, H, C, features.device)
+    targets_GNC, rows_GN = (part.float() for part in _targets(labels, specs, num_labels))
+    parameters = _start(specs, features.shape[1], num_labels, features.device)
     first = [torch.zeros_like(p) for p in parameters]
     second = [torch.zeros_like(p) for p in parameters]
     size, epochs, sgd = min(specs[0].batch_size, N), specs[0].epochs, specs[0].optimizer == "sgd"
@@ -142,16 +148,17 @@ def _step(
             step += 1
             rate_G11 = (rates * (1 - (step - 1) / total))[:, None, None]
             for p, g, m, v in zip(parameters, gradients, first, second, strict=True):
+                decay_G11 = decays[:, None, None] if p.shape[1] > 1 else 0.0  # weights alone
                 if sgd:
-                    m.mul_(0.9).add_(g + decays[:, None, None] * p)
+                    m.mul_(0.9).add_(g + decay_G11 * p)
                     p.sub_(rate_G11 * m)
                     continue
-                p.mul_(1 - rate_G11 * decays[:, None, None])
+                p.mul_(1 - rate_G11 * decay_G11)
                 m.mul_(0.9).add_(g * 0.1)
                 v.mul_(0.999).add_(g * g * 0.001)
                 p.sub_(rate_G11 * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8))
     parameters[:2] = _unstandard(parameters[0].double(), parameters[1].double(), centre_H, scale)
-    return _arrays(parameters)
+    return _arrays(parameters, [features.shape[1], *([specs[0].hidden] if specs[0].hidden else []), num_labels])
 
 
 def _standard(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
@@ -162,7 +169,8 @@ def _standard(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float
     centre_H = x_NH.mean(0)
     x_NH = x_NH - centre_H
     scale = float(x_NH.square().mean().sqrt()) or 1.0
-    return x_NH / scale, centre_H, scale
+    more = _padded(len(centre_H)) - len(centre_H)
+    return pad(x_NH / scale, (0, more)), pad(centre_H, (0, more)), scale
 
 
 def _unstandard(
@@ -174,10 +182,13 @@ def _unstandard(
     return weight_GHU, bias_G1U - torch.bmm(centre_G1H, weight_GHU)
 
 
-def _arrays(parameters: Sequence[torch.Tensor]) -> list[HeadWeights]:
-    """[weight, bias, …] of all members ([G, inputs, outputs] and [G, 1, outputs]) as arrays of each."""
+def _arrays(parameters: Sequence[torch.Tensor], sizes: Sequence[int]) -> list[HeadWeights]:
+    """[weight, bias, …] of all members ([G, inputs, outputs] and [G, 1, outputs], padded) as arrays of `sizes`."""
     names = ["head.weight", "head.bias"] if len(parameters) == 2 else [f"head.{i}.{p}" for i in (0, 2) for p in _PARTS]
-    host = [parameter.float().transpose(1, 2).cpu().numpy() for parameter in parameters]
+    host = []
+    for place, parameter in enumerate(parameters):
+        inputs, outputs = sizes[place // 2], sizes[place // 2 + 1]
+        host.append(parameter[:, :inputs, :outputs].float().transpose(1, 2).cpu().numpy())
     return [
         {
             name: np.ascontiguousarray(array[member] if name.endswith("weight") else array[member, :, 0])
@@ -195,7 +206,7 @@ def _order(spec: HeadSpec, N: int, epoch: int) -> np.ndarray:
 
 
 def _start(specs: Sequence[HeadSpec], H: int, C: int, device: torch.device) -> list[torch.Tensor]:
-    """[G, H, C] and [G, 1, C], or [G, H, U], [G, 1, U], [G, U, C], [G, 1, C]; uniform in ±1/sqrt(inputs)."""
+    """[G, H, C] and [G, 1, C], or [G, H, U], [G, 1, U], [G, U, C], [G, 1, C], padded; uniform in ±1/sqrt(inputs)."""
     hidden = specs[0].hidden
     shapes = [(H, hidden), (1, hidden), (hidden, C), (1, C)] if hidden else [(H, C), (1, C)]
     parameters = []
@@ -204,9 +215,17 @@ def _start(specs: Sequence[HeadSpec], H: int, C: int, device: torch.device) -> l
         for spec in specs:
             generator = torch.Generator().manual_seed(seed_from("head", spec.seed, place))
             drawn = (torch.rand(shape, generator=generator) * 2 - 1) * shape[0] ** -0.5
-            members.append(drawn if shape[0] > 1 else torch.zeros(shape))
-        parameters.append(torch.stack(members).to(device))
+            members.append(drawn if place % 2 == 0 else torch.zeros(shape))
+        inputs, outputs = (_padded(shape[0]) if place % 2 == 0 else 1), _padded(shape[1])
+        last = place == len(shapes) - 1
+        parameter = torch.full((len(specs), inputs, outputs), _NEVER if last else 0.0)
+        parameter[:, : shape[0], : shape[1]] = torch.stack(members)
+        parameters.append(parameter.to(device))
     return parameters
+
+
+def _padded(size: int) -> int:
+    return -(-size // _LINE) * _LINE
 
 
 def _gradients(

@@ -23,7 +23,8 @@ def test_an_unknown_hyperparameter_gets_a_suggestion() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("learning_rate", "fast"), ("learning_rate", -1), ("epochs", 0), ("epochs", 1.5), ("decay", "x")]
+    ("name", "value"),
+    [("learning_rate", "fast"), ("learning_rate", -1), ("epochs", 0), ("epochs", 1.5), ("decay", "x")],
 )
 def test_a_wrong_value_is_one_line_that_names_it(name: str, value: object) -> None:
     with pytest.raises(JobError, match=name) as error:
