@@ -65,6 +65,16 @@ def _use_saved_token() -> None:
         os.environ["RAY_AUTH_MODE"] = "token"
 
 
+def _silence_raylet() -> None:
+    """Keep Ray from printing a paragraph to standard output when an actor dies: the driver says it in one line.
+
+    There is no public switch (`log_to_driver` does not cover it), so Ray's printer is replaced in this process.
+    """
+    from ray._private import worker
+
+    worker.print_to_stdstream = lambda data, ignore_prefix: None
+
+
 @contextmanager
 def connect(resources: Resources, address: str | None = None) -> Iterator[Cluster]:
     """Connect, yield what may be used, and shut the connection down: an embedded Ray ends with it."""
@@ -78,11 +88,14 @@ def connect(resources: Resources, address: str | None = None) -> Iterator[Cluste
         warnings.simplefilter("ignore")
         import ray
 
+        _silence_raylet()
         if address is not None and address.startswith("ray://"):
             raise RaybenchError(f"--address {address}: a driver must run inside the cluster; use `raybench submit`")
         try:
             if embedded:
-                logging.getLogger("ray").setLevel(logging.ERROR)  # what it says of its own start is not the user's affair
+                logging.getLogger("ray").setLevel(
+                    logging.ERROR
+                )  # not a word of its own start
                 wanted = resources.actors if resources.actors != "auto" else 0
                 ray.init(
                     address="local",

@@ -16,7 +16,9 @@ from raybench.api import StoreWarning
 from raybench.ranking.tables import TIMING_COLUMNS
 
 COMMAND = [sys.executable, "-c", "from raybench.cli import main; main()"]
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning"
+)
 
 
 @pytest.fixture(scope="session")
