@@ -1,7 +1,7 @@
 """Catalogs are literal tables of name → "module:attribute", imported only when a name is asked for.
 
-    load_entry("method", "frozen", METHODS)            # the class Frozen
-    load_entry("method", "my_package.lora:Mine", METHODS)
+load_entry("method", "frozen", METHODS)            # the class Frozen
+load_entry("method", "my_package.lora:Mine", METHODS)
 """
 
 from __future__ import annotations

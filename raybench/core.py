@@ -53,7 +53,7 @@ class ModelSpec:
     num_layers: int | None = None  # keep the first k layers
     tokenizer: str | None = None  # where the tokenizer is, when not with the model
     config: Mapping[str, Any] = field(default_factory=dict)  # overrides of the model's configuration
-    pooling: str = "auto"  # auto, mean, cls
+    pooling: str = "auto"  # auto, mean, cls, static
     dtype: str = "float32"  # or bfloat16, float16, int8 (dynamic quantisation, scoring alone)
     compile: bool = False  # torch.compile the network for scoring
     instruction: str = ""  # put before every text

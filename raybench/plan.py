@@ -23,6 +23,7 @@ from raybench.methods.catalog import get_method
 from raybench.metrics import MetricSet
 from raybench.models.check import check
 from raybench.models.fingerprint import weights_fingerprint
+from raybench.models.forward_cost import forward_cost
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Task
 
@@ -136,7 +137,7 @@ class _Adaptation:
     needs_fit: bool
     on_features: bool = False
     uses_seed: bool = False
-    epochs: int = 1
+    passes: float = 1.0  # over the training rows, in forward passes
 
     @classmethod
     def of(cls, configuration: Configuration) -> _Adaptation:
@@ -152,7 +153,7 @@ class _Adaptation:
             needs_fit=method.needs_fit,
             on_features=method.on_features,
             uses_seed=method.needs_fit,
-            epochs=1 if method.on_features else int(hyperparameters.get("epochs", 1)),
+            passes=1.0 if method.on_features else 3.0 * hyperparameters.get("epochs", 1),  # backward costs two forwards
         )
 
 
@@ -225,7 +226,7 @@ def _plan_trial(
         data_key=data_key,
         bundle=content_hash([weights, data_key, method]) if adaptation.on_features else trial.trial_id,
         needs_fit=adaptation.needs_fit,
-        cost=0.0 if model.baseline is not None else float(num_rows * adaptation.epochs),
+        cost=forward_cost(model) * num_rows * adaptation.passes if problem is None else 0.0,
         problem=problem,
     )
 

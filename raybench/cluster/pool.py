@@ -1,7 +1,7 @@
 """Actors and the calls in flight on them: actions become calls, what returns becomes events.
 
-    pool = Pool(start_worker)
-    pool.start(0); pool.send(0, [work], data_key); events = pool.wait(timeout=1.0)
+pool = Pool(start_worker)
+pool.start(0); pool.send(0, [work], data_key); events = pool.wait(timeout=1.0)
 """
 
 from __future__ import annotations
@@ -183,6 +183,7 @@ def _death(error: exceptions.RayError) -> Failure:
     text = str(error)
     if getattr(error, "preempted", False):
         return Failure(kind=FailureKind.PREEMPTED, message="its node was taken away")
-    if "memory" in text.lower() and "oom" in text.lower():
+    # Ray's memory monitor gives advice on its threshold; the word OOM stands in every death's list of common causes.
+    if isinstance(error, exceptions.OutOfMemoryError) or "RAY_memory_usage_threshold" in text:
         return Failure(kind=FailureKind.HOST_OOM, message="the node ran out of memory and ended the actor")
     return Failure(kind=FailureKind.DIED, message="its actor died while it ran", traceback=text)

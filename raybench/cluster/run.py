@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-
 from raybench.cluster.connect import Cluster, connect
 from raybench.core import Status
 from raybench.metrics.coverage import Coverage

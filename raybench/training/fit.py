@@ -16,7 +16,7 @@ from raybench.core import Trial
 from raybench.methods.catalog import get_method
 from raybench.methods.method import Method
 from raybench.models.configuration import from_scratch
-from raybench.models.network import Network, PooledClassifier, fresh_head
+from raybench.models.network import Network, PooledClassifier
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Examples, Task
 from raybench.training.checkpoint import Checkpoint
@@ -36,9 +36,7 @@ def needs_fit(trial: Trial) -> bool:
     return trial.model.baseline is not None or get_method(trial.method).needs_fit
 
 
-def fit_trial(
-    trial: Trial, train: pa.Table, device: torch.device, *, validation: pa.Table | None = None
-) -> Checkpoint:
+def fit_trial(trial: Trial, train: pa.Table, device: torch.device, *, validation: pa.Table | None = None) -> Checkpoint:
     """Fit one trial on prepared rows: a bundle of one.
 
     Raises:
@@ -157,9 +155,10 @@ def _fit_heads(trials: Sequence[Trial], train: pa.Table, device: torch.device) -
     specs = [_spec(trial, method) for trial in trials]
     labels = torch.from_numpy(_labels(examples)).to(device)
     fitted = fit_heads(features, labels, specs, num_labels=len(first.dataset.labels))
-    row = examples.batch(np.zeros(1, dtype=np.int64), int(bucket(examples.lengths[0])), device)
+    padded = bucket(examples.lengths)
+    row = examples.batch(np.zeros(1, dtype=np.int64), int(padded[0]), device)
     with torch.inference_mode():
-        flops = count_flops(lambda: network.features(row.inputs)) * len(examples)
+        flops = count_flops(lambda: network.features(row.inputs)) * int(padded.sum()) // int(padded[0])
     backbone = count_parameters(network.backbone.parameters())
     outcomes: list[Checkpoint | Exception] = []
     for weights in fitted:

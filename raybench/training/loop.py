@@ -159,7 +159,9 @@ def fine_tune(
             flops += rate * tokens_of_epoch
             network.train()
             losses = []
-            for rows in epoch_steps(len(train), h.batch_size, seed=trial.seed, data=trial.dataset.fingerprint, epoch=epoch):
+            for rows in epoch_steps(
+                len(train), h.batch_size, seed=trial.seed, data=trial.dataset.fingerprint, epoch=epoch
+            ):
                 for group in optimizer.param_groups:
                     group["lr"] = group["initial_lr"] * rate_factor(number, total, warmup=h.warmup, decay=h.decay)
                 losses.append(run.step(rows, number))

@@ -1,9 +1,9 @@
 """Out of memory: the micro-batch shrinks, the effective batch stays, and the size that worked is remembered.
 
-    budget = BUDGETS.start(key, wanted)
-    while True:
-        try: ...; break
-        except MEMORY_ERRORS as error: budget = BUDGETS.smaller(key, budget, error)
+budget = BUDGETS.start(key, wanted)
+while True:
+    try: ...; break
+    except MEMORY_ERRORS as error: budget = BUDGETS.smaller(key, budget, error)
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def _depths(network: Network) -> dict[int, int]:
 
 
 def rate_factor(step: int, total: int, *, warmup: float, decay: str) -> float:
-    """The share of the learning rate at `step` (0-based) of `total`: linear warm-up, then linear, cosine or constant."""
+    """The share of the learning rate at `step` (0-based) of `total`: linear warm-up, then `decay`."""
     warm = math.ceil(warmup * total)
     if step < warm:
         return (step + 1) / warm

@@ -1,0 +1,149 @@
+"""Small models and rows that tests of the core share: made from a seed, in a temporary directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from raybench.core import DatasetKey, ModelSpec, Trial
+from raybench.methods.catalog import get_method
+from raybench.models.cache import BACKBONES
+from raybench.models.fingerprint import weights_fingerprint
+from raybench.training.feature_cache import FEATURES
+
+LABELS = ("money", "sport", "weather")
+WORDS = {
+    "money": ["bank", "profit", "loan", "market", "price"],
+    "sport": ["ball", "goal", "team", "match", "coach"],
+    "weather": ["rain", "wind", "storm", "sun", "cloud"],
+}
+FILLER = ["the", "a", "of", "and", "in", "some", "new", "old", "said", "on"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def no_caches() -> Iterator[None]:
+    """Nothing that another test opened or computed."""
+    BACKBONES.clear()
+    FEATURES.clear()
+    yield
+    BACKBONES.clear()
+    FEATURES.clear()
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of 3 layers and 32 features with random weights and a tokenizer of the toy words."""
+    from transformers import BertConfig, BertModel
+
+    path = tmp_path_factory.mktemp("models") / "tiny-bert"
+    torch.manual_seed(1)
+    config = BertConfig(**_SHAPE)
+    BertModel(config).save_pretrained(path)
+    _tokenizer().save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same shape saved with a head for the toy labels, in another order and case."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    path = tmp_path_factory.mktemp("models") / "tiny-classifier"
+    torch.manual_seed(2)
+    names = ["Weather", "MONEY", "sport"]
+    config = BertConfig(**_SHAPE, id2label=dict(enumerate(names)), label2id={n: i for i, n in enumerate(names)})
+    BertForSequenceClassification(config).save_pretrained(path)
+    _tokenizer().save_pretrained(path)
+    return path
+
+
+_SHAPE = {
+    "vocab_size": 32,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+}
+
+
+def _tokenizer() -> Any:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *FILLER, *(word for some in WORDS.values() for word in some)]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    )
+
+
+@pytest.fixture(scope="session")
+def make_texts() -> Callable[..., pa.Table]:
+    """Rows of toy texts, 1 to 40 words long; every `repeat`-th is a copy of the one before."""
+
+    def make(count: int, seed: int = 0, repeat: int = 0) -> pa.Table:
+        draw = np.random.default_rng(seed)
+        texts, labels = [], []
+        for row in range(count):
+            if repeat and row % repeat == repeat - 1:
+                texts.append(texts[-1])
+                labels.append(labels[-1])
+                continue
+            label = int(draw.integers(len(LABELS)))
+            own = draw.choice(WORDS[LABELS[label]], size=int(draw.integers(1, 6)))
+            filler = draw.choice(FILLER, size=int(draw.integers(0, 35)))
+            texts.append(" ".join(draw.permutation(np.concatenate([own, filler])).tolist()))
+            labels.append(label)
+        ids = [f"{seed}-{row}" for row in range(count)]
+        return pa.table({"id": ids, "text": texts, "label": pa.array(labels, type=pa.int32())})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_trial() -> Callable[..., Trial]:
+    """A trial of a method with hyperparameters as a planner would make it."""
+
+    def make(
+        model: ModelSpec | Path | str,
+        method: str = "frozen",
+        *,
+        seed: int = 0,
+        task: str = "text-classification",
+        labels: tuple[str, ...] = LABELS,
+        **hyperparameters: Any,
+    ) -> Trial:
+        spec = model if isinstance(model, ModelSpec) else ModelSpec(reference=str(model))
+        resolved: dict[str, Any] = {}
+        if spec.baseline is None:
+            resolved = get_method(method).resolve(hyperparameters)
+            spec = get_method(method).adapt(spec, resolved)
+        dataset = DatasetKey(name="toy", task=task, labels=labels, fingerprint="toy-rows", max_length=48)
+        return Trial(
+            trial_id=f"{spec.reference}:{method}:{seed}:{sorted(hyperparameters.items())}",
+            candidate="toy",
+            model=spec,
+            dataset=dataset,
+            method=method,
+            hyperparameters=resolved,
+            seed=seed,
+            weights_fingerprint=weights_fingerprint(spec),
+        )
+
+    return make
