@@ -92,6 +92,7 @@ def blank_row(trial: Any) -> TrialRow:
         "hyperparameters": dict(trial.hyperparameters),
         "dataset": trial.dataset.name,
         "task": trial.dataset.task,
+        "task_config": dict(trial.dataset.task_config),
         "labels": list(trial.dataset.labels),
         "max_length": trial.dataset.max_length,
         "seed": trial.seed,

@@ -184,6 +184,13 @@ class JobFolder:
             "resources": {"actors": 1, "shard_batches": 2},
         }
 
+    def copy(self, folder: Path) -> JobFolder:
+        """The same folder elsewhere, store and all."""
+        shutil.copytree(self.folder, folder)
+        other = JobFolder.__new__(JobFolder)
+        other.folder, other.job = folder, json.loads(json.dumps(self.job)) | {"store": str(folder / "store")}
+        return other
+
     def write(self, **changes) -> Path:
         job = json.loads(json.dumps(self.job | changes))
         path = self.folder / "job.yaml"
