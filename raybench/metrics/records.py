@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_SCORES", "classification_records", "multilabel_records", "segmentation_records", "token_nll"]
 
 MAX_SCORES = 64  # log-probabilities of all classes are kept up to so many
-_CHUNK_ELEMENTS = 1 << 21  # 8 MiB of float32 a chunk
+_CHUNK_ELEMENTS = 1 << 18  # 1 MiB of float32 a chunk: what is made of it stays in the cache
 
 Kind = Literal["logits", "probabilities"]
 
@@ -51,14 +51,15 @@ def classification_records(
         target_logit = logits.gather(1, target.clamp(min=0)[:, None])
         log_probability_C = logits - lse[:, None]
         probability_C = log_probability_C.exp()
-        probability = probability_C.gather(1, target.clamp(min=0)[:, None])[:, 0]
+        probability = (target_logit[:, 0] - lse).exp()
+        confidence = (logits.gather(1, prediction[:, None])[:, 0] - lse).exp()
         outrank = (logits > target_logit) | ((logits == target_logit) & (places_C < target[:, None]))
         nan = torch.full_like(lse, float("nan"))
         out_WB[0, rows] = torch.where(valid, prediction, -1).double()
-        out_WB[1, rows] = torch.where(valid, probability_C.amax(dim=1), nan).double()
+        out_WB[1, rows] = torch.where(valid, confidence, nan).double()
         out_WB[2, rows] = torch.where(valid & known, lse - target_logit[:, 0], nan).double()
         out_WB[3, rows] = torch.where(valid & known, outrank.sum(dim=1), num_classes).double()
-        squares = (probability_C.double() ** 2).sum(dim=1)
+        squares = probability_C.square().sum(dim=1, dtype=torch.float64)
         out_WB[4, rows] = torch.where(valid & known, squares - 2 * probability.double() + 1, nan.double())
         if num_classes == 2:
             out_WB[5, rows] = torch.where(valid, logits[:, 1] - logits[:, 0], nan).double()

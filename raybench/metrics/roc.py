@@ -40,13 +40,18 @@ class Split(NamedTuple):
 
 def auc_pairs(positive: np.ndarray, negative: np.ndarray) -> int:
     """2·(pairs in order) + (tied pairs) of scores without NaN; AUC is that over 2·P·N."""
-    few, many = sorted((positive, negative), key=len)
-    few = np.sort(few)
+    positive_is_few = len(positive) <= len(negative)
+    few, many = (positive, negative) if positive_is_few else (negative, positive)
+    few, many = np.sort(few), np.append(np.sort(many), np.float32(np.nan))  # NaN equals nothing: a guard at the end
     total = 0
-    for start in range(0, many.size, 1 << 20):  # sorted queries walk the table in order and stay in the cache
-        chunk = np.sort(many[start : start + (1 << 20)])
-        total += int(np.searchsorted(few, chunk, "left").sum()) + int(np.searchsorted(few, chunk, "right").sum())
-    return total if many is positive else 2 * positive.size * negative.size - total
+    for start in range(0, few.size, 1 << 16):  # sorted queries walk the table in order and stay in the cache
+        chunk = few[start : start + (1 << 16)]
+        below = np.searchsorted(many, chunk, "left")
+        total += 2 * int(below.sum())
+        tied = many[below] == chunk
+        if tied.any():
+            total += int((np.searchsorted(many, chunk[tied], "right") - below[tied]).sum())
+    return total if positive_is_few else 2 * positive.size * negative.size - total
 
 
 def splits_of(records: pa.Table, options: Options, average: str) -> Iterator[Split]:
