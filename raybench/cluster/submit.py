@@ -10,10 +10,12 @@ only what is missing, because the store remembers. This raybench travels along, 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -90,6 +92,8 @@ def _client(address: str) -> JobSubmissionClient:
         raise RaybenchError(f"--address {address}: want the dashboard's, such as http://127.0.0.1:8265{hint}")
     from ray.job_submission import JobSubmissionClient
 
+    for name in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
+        logging.getLogger(f"ray.{name}").setLevel(logging.WARNING)  # uploads and sockets, by internal addresses
     masked = {name: os.environ.pop(name) for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS") if name in os.environ}
     try:
         return JobSubmissionClient(address if scheme else f"http://{address}")
@@ -123,7 +127,9 @@ def _follow(client: JobSubmissionClient, name: str) -> int:
     while True:
         ended = str(client.get_job_status(name)) in _ENDED  # asked before the log is read: nothing is missed
         try:
-            asyncio.run(log.print_on(client, name))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # Ray's way of calling aiohttp
+                asyncio.run(log.print_on(client, name))
         except RuntimeError:  # the connection broke: read again from where it was shown
             ended = False
         if ended:
@@ -133,7 +139,8 @@ def _follow(client: JobSubmissionClient, name: str) -> int:
     status = str(details.status)
     if status == "SUCCEEDED":
         return 0
-    print(f"{name} {status.lower()}: {' '.join(str(details.message).split())[:300]}", file=sys.stderr)
+    reason = str(details.message).partition(", last available logs")[0]  # the log has been shown
+    print(f"{name} {status.lower()}: {' '.join(reason.split())[:300]}", file=sys.stderr)
     return 130 if status == "STOPPED" else details.driver_exit_code or 1
 
 

@@ -11,6 +11,12 @@ METHODS = {
     "none": "raybench.methods.none:AsItIs",
     "full": "raybench.methods.full:Full",
     "frozen": "raybench.methods.frozen:Frozen",
+    "top_layers": "raybench.methods.top_layers:TopLayers",
+    "gradual_unfreeze": "raybench.methods.gradual_unfreeze:GradualUnfreeze",
+    "lora": "raybench.methods.lora:Lora",
+    "prompt_tuning": "raybench.methods.prompt_tuning:PromptTuning",
+    "prefix": "raybench.methods.prefix:Prefix",
+    "instruction": "raybench.methods.instruction:Instruction",
 }
 
 

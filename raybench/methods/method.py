@@ -43,6 +43,7 @@ class Method:
     hyperparameters: ClassVar[type[Hyperparameters]] = Hyperparameters
     needs_fit: ClassVar[bool] = True
     on_features: ClassVar[bool] = False  # only a head is fitted, on features that never change
+    shares_base: ClassVar[bool] = False  # the backbone's own weights never change: one copy serves every trial
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All hyperparameters of a trial: those given, checked, and the defaults of the rest.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -76,7 +77,7 @@ def open_backbone(model: ModelSpec, seed: int) -> nn.Module:
     backbone = open_pretrained(AutoModel, model, config, seed)
     if getattr(config, "is_encoder_decoder", False):
         backbone = backbone.get_encoder()
-    if getattr(backbone, "pooler", None) is not None and "add_pooling_layer" in type(backbone).__init__.__annotations__:
+    if getattr(backbone, "pooler", None) is not None and "add_pooling_layer" in signature(type(backbone)).parameters:
         backbone.pooler = None
     if model.pooling == "static":
         words = backbone.get_input_embeddings()

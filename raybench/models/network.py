@@ -31,6 +31,10 @@ class Network(nn.Module):
     def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         raise NotImplementedError
 
+    def head_parameters(self) -> list[nn.Parameter]:
+        """What turns features into the task's outputs; trained by every method that trains."""
+        return list(self.head.parameters())
+
     def forward(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return self.head(self.features(inputs))
 
@@ -42,13 +46,19 @@ class PooledClassifier(Network):
         super().__init__()
         self.backbone = backbone
         self.pooling = pooling
+        self.num_virtual = 0  # learned positions before (negative: after) those of the row, left out of the pooling
         self.head = fresh_head(feature_size(backbone), num_labels, seed)
         self._accepts = set(inspect.signature(backbone.forward).parameters)
 
     def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """float32 [B, H]."""
         known: dict[str, Any] = {name: value for name, value in inputs.items() if name in self._accepts}
-        return pool(self.backbone(**known).last_hidden_state, inputs.get("attention_mask"), self.pooling)
+        hidden = self.backbone(**known).last_hidden_state
+        if self.num_virtual > 0:
+            hidden = hidden[:, self.num_virtual :]
+        elif self.num_virtual < 0:
+            hidden = hidden[:, : self.num_virtual]
+        return pool(hidden, inputs.get("attention_mask"), self.pooling)
 
 
 class CheckpointClassifier(Network):
@@ -58,12 +68,16 @@ class CheckpointClassifier(Network):
         super().__init__()
         self.backbone = model
         self.head = _Select(order)
+        self._own_head = [child for name, child in model.named_children() if name != model.base_model_prefix]
         self._accepts = set(inspect.signature(model.forward).parameters)
 
     def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The logits of all the head's own labels, float32."""
         known: dict[str, Any] = {name: value for name, value in inputs.items() if name in self._accepts}
         return self.backbone(**known).logits.float()
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        return [parameter for module in self._own_head for parameter in module.parameters()]
 
 
 class _Select(nn.Module):

@@ -141,7 +141,7 @@ def open_predictor(trial: Trial, checkpoint: Checkpoint | None, device: torch.de
         head = head_module(checkpoint.arrays).to(device).eval()
         return _HeadPredictor(trial, task, network, head, feature_cache(trial, device), device)
     h = method.read(trial.hyperparameters)
-    network = method.attach(trainable_network(trial, task, device, own_head=True), h).eval()
+    network = trainable_network(trial, task, device, method, h)
     _load(network, checkpoint)
     return _NetworkPredictor(trial, task, network.requires_grad_(False), h.precision, device)
 

@@ -87,11 +87,9 @@ def _fit_alone(trial: Trial, train: pa.Table, device: torch.device, validation: 
     task, method = get_task(trial.dataset.task), get_method(trial.method)
     h = method.read(trial.hyperparameters)
     examples = task.examples(train, trial.model)
-    network = trainable_network(trial, task, device, own_head=True)
-    total = count_parameters(network.parameters())
+    network = trainable_network(trial, task, device, method, h)
     if h.head == "probe" and isinstance(network, PooledClassifier) and not from_scratch(trial.model):
         _probe(trial, task, network, examples, device)
-    network = method.attach(network, h)
     report = fine_tune(
         trial,
         task,
@@ -108,7 +106,7 @@ def _fit_alone(trial: Trial, train: pa.Table, device: torch.device, validation: 
         began,
         device=device,
         dtype=str(compute_dtype(h.precision, device)).removeprefix("torch."),
-        total=max(total, count_parameters(network.parameters())),
+        total=count_parameters(network.parameters()),
         trained=count_parameters(trained.values()),
         flops=report.flops,
     )

@@ -5,7 +5,8 @@
 A head comes out with the same bits alone or among others: every group has GROUP members (a smaller one is filled
 up with copies of its first); a slice of a batched product does not depend on the other slices as long as all slices
 are equally aligned (measured on CPU: without that, slices 0 and 4 of 13 × 7 floats agreed and no others), so H, U and
-C are padded with zeros to whole cache lines; and elementwise steps are single IEEE operations: fused ones (`addcmul`, `add` with alpha) round the last elements of an
+C are padded with zeros to whole cache lines; and elementwise steps are single IEEE operations, because fused ones
+(`addcmul`, `add` with alpha) round the last elements of an
 array, which are not vectorised, differently from the others.
 
 Shapes: G members, N rows, H features, U hidden units, C classes.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 
 from raybench.core import Trial
+from raybench.identity import seed_from
+from raybench.methods.method import Method
 from raybench.models.cache import BACKBONES
 from raybench.models.configuration import from_scratch
 from raybench.models.network import Network
@@ -32,9 +35,20 @@ def shared_network(trial: Trial, task: Task, device: torch.device, *, own_head: 
     return BACKBONES.get(_key(trial, device, own_head, labels), make)
 
 
-def trainable_network(trial: Trial, task: Task, device: torch.device, *, own_head: bool) -> Network:
-    """A copy of the shared network, to be trained."""
-    return copy.deepcopy(shared_network(trial, task, device, own_head=own_head))
+def trainable_network(trial: Trial, task: Task, device: torch.device, method: Method, h: Any) -> Network:
+    """The network as `method` trains it: a copy, sharing the backbone's weights where the method never changes them.
+
+    What the method attaches is drawn from the trial's seed.
+    """
+    base = shared_network(trial, task, device, own_head=True)
+    memo: dict[int, Any] = {}
+    if method.shares_base:
+        own = {id(parameter) for parameter in base.head_parameters()}
+        memo = {id(parameter): parameter for parameter in base.backbone.parameters() if id(parameter) not in own}
+    network = copy.deepcopy(base, memo)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_from("attach", trial.seed))
+        return method.attach(network, h).to(device).eval()
 
 
 def feature_cache(trial: Trial, device: torch.device) -> FeatureCache:

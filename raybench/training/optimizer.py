@@ -20,7 +20,7 @@ __all__ = ["adamw", "rate_factor"]
 def adamw(network: Network, trained: Sequence[tuple[str, nn.Parameter]], h: FineTuning) -> torch.optim.Optimizer:
     """One group a distinct (learning rate, decay); biases and norms, which have one dimension, are not decayed."""
     depth = _depths(network) if h.layer_decay < 1 else {}
-    head = {id(parameter) for parameter in network.head.parameters()}
+    head = {id(parameter) for parameter in network.head_parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for _, parameter in trained:
         rate = h.learning_rate * h.layer_decay ** depth.get(id(parameter), 0)
@@ -42,7 +42,7 @@ def _depths(network: Network) -> dict[int, int]:
     except IncompatibleError:
         return {}
     inside = {id(p): len(blocks) - 1 - i for i, block in enumerate(blocks) for p in block.parameters()}
-    depths = {id(p): 0 for p in network.head.parameters()}
+    depths = {id(p): 0 for p in network.head_parameters()}
     below = True
     for parameter in network.backbone.parameters():  # in the order of construction: embeddings, blocks, norms
         if id(parameter) in inside:

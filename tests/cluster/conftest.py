@@ -6,9 +6,12 @@ import json
 import os
 import random
 import secrets
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -63,20 +66,63 @@ class Slow(Majority):
 
 
 @pytest.fixture(scope="session")
-def ray_address(tmp_path_factory):
-    """A cluster of its own, so that a test does not wait for an embedded one to start."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "ray.scripts.scripts"]
+def cluster_ports():
+    """A cluster of its own, so that a test does not wait for an embedded one to start; its port and its dashboard's.
+
+    Ended as a process group, not by `ray stop`, which ends every Ray on the machine.
+    """
+    port, dashboard_port = free_ports(2)
     folder = Path("/tmp") / f"rb{os.getpid()}"  # short: Ray's socket paths have 107 characters at most
-    subprocess.run(
-        [*command, "start", "--head", "--num-cpus=8", f"--port={port}", "--include-dashboard=false",
-         "--disable-usage-stats", f"--temp-dir={folder}"],
-        check=True, capture_output=True, timeout=120,
+    head = subprocess.Popen(
+        [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=8", f"--port={port}",
+         "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard_port}", "--disable-usage-stats",
+         f"--temp-dir={folder}"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},  # what jobs call python
     )  # fmt: skip
-    yield f"127.0.0.1:{port}"
-    subprocess.run([*command, "stop", "--force"], check=True, capture_output=True, timeout=60)
+    try:
+        wait_until(lambda: answers(port) and answers(dashboard_port), seconds=120)
+        yield port, dashboard_port
+    finally:
+        head.terminate()
+        try:
+            head.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(head.pid, signal.SIGKILL)
+            head.wait(10)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def ray_address(cluster_ports):
+    return f"127.0.0.1:{cluster_ports[0]}"
+
+
+@pytest.fixture(scope="session")
+def dashboard_address(cluster_ports):
+    return f"http://127.0.0.1:{cluster_ports[1]}"
+
+
+def free_ports(count):
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def answers(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until(ready, *, seconds):
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline, "the cluster did not start"
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")

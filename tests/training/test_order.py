@@ -1,5 +1,7 @@
 """The order of training rows, their micro-batches, the learning rate's course."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -41,5 +43,5 @@ def test_the_rate_warms_up_to_one_and_decays(decay: str) -> None:
     course = [rate_factor(step, 100, warmup=0.1, decay=decay) for step in range(100)]
     assert course[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
     assert course[10] == pytest.approx(1)
-    assert all(a >= b for a, b in zip(course[10:], course[11:], strict=False))
+    assert all(a >= b for a, b in pairwise(course[10:]))
     assert (course[-1] < 0.02) == (decay != "constant")

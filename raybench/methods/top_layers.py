@@ -1,0 +1,33 @@
+"""`top_layers`: the head and the last k blocks are trained, all below stays as it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from raybench.methods.fine_tuning import FineTuning
+from raybench.methods.method import Method
+
+if TYPE_CHECKING:
+    from raybench.models.network import Network
+
+__all__ = ["TopLayers", "TopLayersTuning"]
+
+
+class TopLayersTuning(FineTuning):
+    """`layers` is k; 0 trains the head alone, in steps."""
+
+    layers: int = Field(default=2, ge=0)
+
+
+class TopLayers(Method):
+    """Head, last k blocks and what follows them (a closing norm)."""
+
+    name = "top_layers"
+    hyperparameters = TopLayersTuning
+
+    def unfreeze(self, network: Network, hyperparameters: Any, epoch: int) -> None:
+        from raybench.models.layers import train_from_top
+
+        train_from_top(network, hyperparameters.layers)
