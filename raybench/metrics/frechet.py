@@ -17,7 +17,7 @@ import pyarrow as pa
 from raybench.errors import MetricError
 from raybench.metrics.columns import lists_of, numbers_of
 from raybench.metrics.exact_sum import as_fraction, exact_sum
-from raybench.metrics.metric import Contribution, Measure, Metric, Options, TableMetric, ratio, to_float
+from raybench.metrics.metric import Contribution, Measure, Metric, Options, TableMetric, ratio
 from raybench.metrics.state import Cells, Sums
 
 __all__ = ["FID", "INCEPTION_SCORE", "KID", "frechet_distance"]
@@ -71,9 +71,22 @@ def _moments(sums: Sums, side: str) -> tuple[np.ndarray, np.ndarray] | None:
     n = int(sums[f"n_{side}"][0]) if f"n_{side}" in sums.fields else 0
     if n < 2:
         return None
-    total_D, gram_DD = sums[f"sum_{side}"][0], sums[f"gram_{side}"][0].reshape((sums[f"sum_{side}"].shape[1],) * 2)
-    scatter_DD = to_float(n * gram_DD - np.multiply.outer(total_D, total_D)) / (n * (n - 1))  # exact until divided
-    return to_float(total_D) / n / (1 << GRID_BITS), scatter_DD / float(1 << 2 * GRID_BITS)
+    total_D = _int64(sums[f"sum_{side}"][0])
+    gram_DD = _int64(sums[f"gram_{side}"][0]).reshape(total_D.size, total_D.size)
+    # moved to the integer next to the mean, exact in int64 (what overflows on the way comes back modulo 2**64),
+    # so that nothing cancels once it is float64
+    centre_D = np.rint(total_D / n).astype(np.int64)
+    rest_D = total_D - n * centre_D
+    moved_DD = gram_DD - np.multiply.outer(centre_D, rest_D) - np.multiply.outer(total_D, centre_D)
+    scatter_DD = moved_DD.astype(np.float64) - np.multiply.outer(rest_D / n, rest_D.astype(np.float64))
+    return total_D / n / (1 << GRID_BITS), scatter_DD / (n - 1) / float(1 << 2 * GRID_BITS)
+
+
+def _int64(values: np.ndarray) -> np.ndarray:
+    try:
+        return values.astype(np.int64)
+    except OverflowError as error:
+        raise MetricError("a Gram matrix beyond int64: the features are too large, or too many") from error
 
 
 def _root(matrix_DD: np.ndarray, power: float = 0.5) -> np.ndarray:
