@@ -1,4 +1,4 @@
-"""The command line: `raybench check | plan | run | rank | rescore | status | submit`; heavy imports live inside the commands.
+"""The command line: check, plan, run, rank, rescore, status, submit; heavy imports live inside the commands.
 
 Exit codes: 0 all well, 1 some trials did not end well, 2 something to mend before anything starts, 3 a bug of ours,
 130 stopped by Ctrl-C.

@@ -42,8 +42,8 @@ class Progress(Observer):
         )
         self._run = run
         self._names = {
-            planned.trial.trial_id: f"{planned.trial.candidate} on {planned.trial.dataset.name}, seed {planned.trial.seed}"
-            for planned in plan.trials
+            trial.trial_id: f"{trial.candidate} on {trial.dataset.name}, seed {trial.seed}"
+            for trial in (planned.trial for planned in plan.trials)
         }
         self._num_trials = len(self._names)
         self._todo = {work.trial_id: work for work in todo}

@@ -24,5 +24,9 @@ def slice_scores(
     for name, values in columns.items():
         for value in sorted(value.as_py() for value in pc.unique(values)):
             part = records.filter(pc.equal(values, value))
-            scores[f"{name}={value}"] = metric_set.compute(metric_set.states(part), records=lambda part=part: part)
+            scores[f"{name}={value}"] = _scores(metric_set, part)
     return scores
+
+
+def _scores(metric_set: MetricSet, records: pa.Table) -> dict[str, Score]:
+    return metric_set.compute(metric_set.states(records), records=lambda: records)
