@@ -1,6 +1,6 @@
 """The Python interface: run a job, and get its ranking.
 
-    ranking = raybench.run("jobs/quickstart.yaml")
+ranking = raybench.run("jobs/quickstart.yaml")
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@
 __all__ = [
     "CoverageError",
     "DataError",
+    "DivergedError",
     "IncompatibleError",
     "JobError",
     "MergeError",
@@ -23,7 +24,6 @@ __all__ = [
     "ModelError",
     "RaybenchError",
     "StoreError",
-    "DivergedError",
 ]
 
 

@@ -16,13 +16,14 @@ from typing import Any
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.data import LoadedDataset, load_dataset
-from raybench.errors import IncompatibleError, ModelError
+from raybench.errors import DataError, IncompatibleError, ModelError
 from raybench.identity import content_hash
 from raybench.job import Configuration, DatasetSpec, Job
 from raybench.methods.catalog import get_method
 from raybench.metrics import MetricSet
 from raybench.models.check import check
 from raybench.models.fingerprint import weights_fingerprint
+from raybench.models.forward_cost import forward_cost
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Task
 
@@ -136,7 +137,7 @@ class _Adaptation:
     needs_fit: bool
     on_features: bool = False
     uses_seed: bool = False
-    epochs: int = 1
+    passes: float = 1.0  # over the training rows, in forward passes
 
     @classmethod
     def of(cls, configuration: Configuration) -> _Adaptation:
@@ -152,13 +153,16 @@ class _Adaptation:
             needs_fit=method.needs_fit,
             on_features=method.on_features,
             uses_seed=method.needs_fit,
-            epochs=1 if method.on_features else int(hyperparameters.get("epochs", 1)),
+            passes=1.0 if method.on_features else 3.0 * hyperparameters.get("epochs", 1),  # backward costs two forwards
         )
 
 
 def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
     task = get_task(spec.task)
-    loaded = load_dataset(spec, task.columns, job.directory)
+    try:
+        loaded = load_dataset(spec, task.columns, job.directory)
+    except DataError as error:
+        raise job.placed(error, spec) from error
     names = tuple(job.metrics) or tuple(task.metrics)
     rank_by = job.rank_by or (task.primary if task.primary in names else names[0])
     names = names if rank_by in names else (*names, rank_by)
@@ -225,7 +229,7 @@ def _plan_trial(
         data_key=data_key,
         bundle=content_hash([weights, data_key, method]) if adaptation.on_features else trial.trial_id,
         needs_fit=adaptation.needs_fit,
-        cost=0.0 if model.baseline is not None else float(num_rows * adaptation.epochs),
+        cost=forward_cost(model) * num_rows * adaptation.passes if problem is None else 0.0,
         problem=problem,
     )
 

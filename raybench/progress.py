@@ -1,12 +1,11 @@
 """What a run says while it runs: a live display on a terminal, plain lines elsewhere, progress.json in the store.
 
-    with Progress(plan, todo, run_directory) as progress:
-        driver = Driver(observer=progress, ...)
+with Progress(plan, todo, run_directory) as progress:
+    driver = Driver(observer=progress, ...)
 """
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -38,11 +37,13 @@ class Progress(Observer):
         self, plan: Plan, todo: Sequence[TrialWork], run: RunDirectory, *, quiet: bool = False, stopping: bool = False
     ) -> None:
         self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
-        self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
+        self._live = (
+            Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
+        )
         self._run = run
         self._names = {
-            planned.trial.trial_id: f"{planned.trial.candidate} on {planned.trial.dataset.name}, seed {planned.trial.seed}"
-            for planned in plan.trials
+            trial.trial_id: f"{trial.candidate} on {trial.dataset.name}, seed {trial.seed}"
+            for trial in (planned.trial for planned in plan.trials)
         }
         self._num_trials = len(self._names)
         self._todo = {work.trial_id: work for work in todo}

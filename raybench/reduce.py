@@ -35,7 +35,11 @@ def reduce_trial(
     scoring_cost = json.loads(commits[0].cost)
     cost = {
         **scoring_cost,
-        **{name: fit_meta[name] for name in ("fit_seconds", "params_total", "params_trained", "flops") if name in fit_meta},
+        **{
+            name: fit_meta[name]
+            for name in ("fit_seconds", "params_total", "params_trained", "flops")
+            if name in fit_meta
+        },
         "score_seconds": seconds,
         "examples_per_second": num_examples / seconds if seconds > 0 else None,
         "peak_memory_bytes": max(

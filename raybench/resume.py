@@ -1,7 +1,7 @@
 """What the store already holds of a plan: so that a run does only what is missing.
 
-    found = look_up(plan, store, skipped)
-    found.rows, found.commits, found.fitted
+found = look_up(plan, store, skipped)
+found.rows, found.commits, found.fitted
 """
 
 from __future__ import annotations

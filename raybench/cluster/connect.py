@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from raybench.errors import RaybenchError
 from raybench.job import Resources
@@ -58,22 +59,43 @@ def plan_actors(resources: Resources, available: Mapping[str, float], embedded: 
     )
 
 
+def _use_saved_token() -> None:
+    """Ray saves its token under the home directory, but asks for it only where the mode says so."""
+    if "RAY_AUTH_MODE" not in os.environ and (Path.home() / ".ray" / "auth_token").exists():
+        os.environ["RAY_AUTH_MODE"] = "token"
+
+
+def _silence_raylet() -> None:
+    """Keep Ray from printing a paragraph to standard output when an actor dies: the driver says it in one line.
+
+    There is no public switch (`log_to_driver` does not cover it), so Ray's printer is replaced in this process.
+    """
+    from ray._private import worker
+
+    worker.print_to_stdstream = lambda data, ignore_prefix: None
+
+
 @contextmanager
 def connect(resources: Resources, address: str | None = None) -> Iterator[Cluster]:
     """Connect, yield what may be used, and shut the connection down: an embedded Ray ends with it."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    inside = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ or "RAY_ADDRESS" in os.environ
+    embedded = address is None and not inside
+    if not embedded:
+        _use_saved_token()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import ray
 
-        inside = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ or "RAY_ADDRESS" in os.environ
-        embedded = address is None and not inside
+        _silence_raylet()
         if address is not None and address.startswith("ray://"):
             raise RaybenchError(f"--address {address}: a driver must run inside the cluster; use `raybench submit`")
         try:
             if embedded:
-                logging.getLogger("ray").setLevel(logging.ERROR)  # what it says of its own start is not the user's affair
+                logging.getLogger("ray").setLevel(
+                    logging.ERROR
+                )  # not a word of its own start
                 wanted = resources.actors if resources.actors != "auto" else 0
                 ray.init(
                     address="local",

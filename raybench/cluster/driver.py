@@ -10,9 +10,8 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
 from concurrent.futures import Future, ThreadPoolExecutor
-
+from dataclasses import replace
 from typing import Any
 
 from raybench.cluster.pool import Pool
@@ -22,7 +21,21 @@ from raybench.metrics.coverage import Coverage
 from raybench.observer import Observer
 from raybench.reduce import reduce_trial
 from raybench.schedule.queue import Queue
-from raybench.schedule.work import Action, Event, Failed, Finish, Fit, Fitted, Lost, Prepare, Prepared, Send, StartActor, StopActor, Work
+from raybench.schedule.work import (
+    Action,
+    Event,
+    Failed,
+    Finish,
+    Fit,
+    Fitted,
+    Lost,
+    Prepare,
+    Prepared,
+    Send,
+    StartActor,
+    StopActor,
+    Work,
+)
 from raybench.store import Store
 from raybench.store.checkpoints import read_metadata, remove_checkpoint
 from raybench.store.files import Skipped
@@ -137,8 +150,8 @@ class Driver:
                     sends.setdefault((actor, getattr(work, "trial_id", "")), []).append(work)
                 case Finish(trial_id=trial_id, status=status, reason=reason):
                     self._end(trial_id, status, reason)
-        for (actor, _), work in sends.items():
-            self._pool.send(actor, work, self._data_key(work[0]))
+        for (actor, _), pieces in sends.items():
+            self._pool.send(actor, pieces, self._data_key(pieces[0]))
 
     def _data_key(self, work: Work) -> str:
         match work:

@@ -1,7 +1,7 @@
 """Actors and the calls in flight on them: actions become calls, what returns becomes events.
 
-    pool = Pool(start_worker)
-    pool.start(0); pool.send(0, [work], data_key); events = pool.wait(timeout=1.0)
+pool = Pool(start_worker)
+pool.start(0); pool.send(0, [work], data_key); events = pool.wait(timeout=1.0)
 """
 
 from __future__ import annotations
@@ -146,8 +146,8 @@ class Pool:
             events.append(Lost(actor=actor, failure=Failure(kind=FailureKind.HUNG, message=message)))
         if self._trial_seconds is not None:
             for call in self._calls.values():
-                num_trials = sum(len(work.trial_ids) for work in call.work if isinstance(work, Fit))
-                if num_trials and now - call.sent > self._trial_seconds * num_trials:
+                num_trials = max((len(work.trial_ids) for work in call.work if isinstance(work, Fit)), default=1)
+                if call.work and now - call.sent > self._trial_seconds * num_trials:
                     message = f"took longer than {self._trial_seconds / 60:g} minutes"
                     events.append(Lost(actor=call.actor, failure=Failure(kind=FailureKind.TIMEOUT, message=message)))
         for event in events:
@@ -183,6 +183,7 @@ def _death(error: exceptions.RayError) -> Failure:
     text = str(error)
     if getattr(error, "preempted", False):
         return Failure(kind=FailureKind.PREEMPTED, message="its node was taken away")
-    if "memory" in text.lower() and "oom" in text.lower():
+    # Ray's memory monitor gives advice on its threshold; the word OOM stands in every death's list of common causes.
+    if isinstance(error, exceptions.OutOfMemoryError) or "RAY_memory_usage_threshold" in text:
         return Failure(kind=FailureKind.HOST_OOM, message="the node ran out of memory and ended the actor")
     return Failure(kind=FailureKind.DIED, message="its actor died while it ran", traceback=text)

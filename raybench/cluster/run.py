@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-
 from raybench.cluster.connect import Cluster, connect
 from raybench.core import Status
 from raybench.metrics.coverage import Coverage
@@ -94,6 +92,7 @@ def blank_row(trial: Any) -> TrialRow:
         "hyperparameters": dict(trial.hyperparameters),
         "dataset": trial.dataset.name,
         "task": trial.dataset.task,
+        "task_config": dict(trial.dataset.task_config),
         "labels": list(trial.dataset.labels),
         "max_length": trial.dataset.max_length,
         "seed": trial.seed,

@@ -36,7 +36,7 @@ class RunContext:
     extra_path: tuple[str, ...] = ()  # where `module:attribute` of the job is found
 
 
-@ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"control": 1})
+@ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"control": 1})  # type: ignore[call-overload]
 class Worker:
     """One GPU, or some CPUs; one piece of work at a time, in the order it was sent."""
 
@@ -54,7 +54,7 @@ class Worker:
         """Prepared rows, to be kept by reference, and their number of batches."""
         return self._session.prepare(data_key)
 
-    def fit(self, trial_ids: tuple[str, ...], data: list[ray.ObjectRef]) -> dict[str, Failure]:
+    def fit(self, trial_ids: tuple[str, ...], data: list[ray.ObjectRef]) -> dict[str, Failure] | Failure:
         """Fit trials and leave their checkpoints in the store; those that failed are returned."""
         return self._session.fit(trial_ids, data[0])
 

@@ -1,4 +1,4 @@
-"""The names in a job against the catalogues: tasks, methods with their hyperparameters, metrics.
+"""The names in a job against the catalogues: tasks, methods with their hyperparameters, baselines, metrics.
 
 The catalogues decide; what they refuse gets its place in the file here. An error that carries `key`, the
 hyperparameter at fault, is placed at that very key.
@@ -44,8 +44,9 @@ def _methods(candidate: CandidateSpec) -> Iterator[Problem]:
 
     if candidate.baseline is not None:
         yield from _asked((*candidate._path, "baseline"), get_baseline, candidate.baseline)
-        if candidate.grid:
-            yield (*candidate._path, "grid"), f"baseline {candidate.baseline!r} has no hyperparameters; leave grid out"
+        for key in (*candidate.grid, *candidate.method.hyperparameters):
+            written = "grid" if key in candidate.grid else "method"
+            yield (*candidate._path, written, key), f"baseline {candidate.baseline} has no hyperparameter {key}"
         return
     for _, name, hyperparameters in candidate.expand():
         try:

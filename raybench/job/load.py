@@ -8,6 +8,7 @@ Checks what the file alone can show, and names against the catalogues; opens no 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path as FilePath
 from typing import Any
@@ -35,6 +36,9 @@ def load_job(path: str | FilePath) -> Job:
         raise JobError(f"{path}: no such job file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise JobError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    directory = str(FilePath(path).absolute().parent)
+    if directory not in sys.path:  # `module:attribute` may name a module beside the job file
+        sys.path.append(directory)
     return parse_job(text, str(path))
 
 

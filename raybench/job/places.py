@@ -98,6 +98,7 @@ class _Reader:
                 return self.mapping(node, path)
             if isinstance(node, yaml.SequenceNode):
                 return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+            assert isinstance(node, yaml.ScalarNode)
             return self.scalar(node, path)
         finally:
             self.open.pop()
@@ -120,7 +121,7 @@ class _Reader:
             values[key] = self.value(value_node, (*path, key))
         return values
 
-    def scalar(self, node: yaml.Node, path: Path) -> Any:
+    def scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
         if node.tag.removeprefix(_TAG) in _AS_WRITTEN:
             return node.value
         if node.tag == _TAG + "str" and node.style is None and _EXPONENT.fullmatch(node.value):

@@ -113,11 +113,16 @@ class CandidateSpec(_Spec):
     init: Literal["pretrained", "scratch"] = Field(
         default="pretrained", description="scratch: the architecture with random weights"
     )
-    num_layers: int | None = Field(default=None, ge=0, description="keep the first k layers; 0: the embeddings alone")
+    num_layers: int | None = Field(default=None, ge=1, description="keep the first k layers")
     tokenizer: str | None = Field(default=None, description="where the tokenizer is, when not with the model")
     config: dict[str, Any] = Field(default_factory=dict, description="overrides of the model's configuration")
-    pooling: Literal["auto", "mean", "cls"] = Field(default="auto", description="how tokens become one vector")
-    dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="of the weights")
+    pooling: Literal["auto", "mean", "cls", "static"] = Field(
+        default="auto", description="how tokens become one vector; static: the word embeddings alone"
+    )
+    dtype: Literal["float32", "bfloat16", "float16", "int8"] = Field(
+        default="float32", description="of the weights; int8: dynamic quantisation, for scoring alone"
+    )
+    compile: bool = Field(default=False, description="torch.compile the network for scoring")
     allow_pickle: bool = Field(default=False, description="open pickle weights, which can run any code they hold")
     method: Annotated[MethodSpec, BeforeValidator(_method), _AnyOfNameAndMapping] = Field(
         default=MethodSpec(name="none"),
@@ -135,7 +140,8 @@ class CandidateSpec(_Spec):
         if (self.model is None) == (self.baseline is None):
             raise ValueError("want exactly one of model and baseline" + (", got both" if self.model else ""))
         if self.baseline is not None:
-            of_models = {"revision", "init", "num_layers", "tokenizer", "config", "pooling", "dtype", "allow_pickle"}
+            of_models = {"revision", "init", "num_layers", "tokenizer", "config", "pooling", "dtype"}
+            of_models |= {"compile", "allow_pickle"}
             if idle := sorted(of_models & self.model_fields_set):
                 raise ValueError(f"a baseline has no {idle[0]}")
             if "method" in self.model_fields_set and self.method.name != BASELINE_METHOD:
@@ -158,6 +164,7 @@ class CandidateSpec(_Spec):
             config=self.config,
             pooling=self.pooling,
             dtype=self.dtype,
+            compile=self.compile,
             allow_pickle=self.allow_pickle,
         )
         method = self.method.name if self.model is not None else BASELINE_METHOD
@@ -206,6 +213,7 @@ class DatasetSpec(_Spec):
     limit: LimitSpec = Field(default=LimitSpec(), description="{train, test, validation: rows to use at most}")
     max_length: Count = Field(default=128, description="tokens kept of a row")
     task_config: dict[str, Any] = Field(default_factory=dict, description="options of the task and its metrics")
+    slices: Names = Field(default=(), description="columns of the source; every value of each is scored on its own too")
 
     _path: Path = PrivateAttr(default=())
 

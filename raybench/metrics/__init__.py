@@ -4,7 +4,7 @@
     evaluate(["accuracy", "macro_f1"], records, {"labels": ["cat", "dog"]})["accuracy"]
     # Score(value=0.93, low=0.91, high=0.95, n=600)
 
-A table has one row an example: `id` (string, unique) and what the metrics name in `MetricSet.columns`; schema.py lists
+A table has one row an example: `id` (string, unique) and what the metrics name in `MetricSet.columns`; columns.py lists
 the columns each task writes. State sums merge exactly (state.py); `catalog.METRICS` lists the names.
 """
 

@@ -1,6 +1,6 @@
 """Poisson bootstrap with weights keyed by (seed, example id): the same draws under any order and any sharding.
 
-    units = Units.of(records, seed=0)                 # one unit an example, a cluster, or a bag of many examples
+    units = Units.of(records, seed=0)
     replicates = units.replicate(contributions)       # Sums with 1,000 replicates
 
 Each replicate draws a Poisson(1) count a unit. More than 16,384 units are put into as many bags by their hash and the
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import factorial
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,7 @@ from raybench.metrics.coverage import id_hashes, mix
 from raybench.metrics.metric import Contribution, OneHot
 from raybench.metrics.state import Field, Sums
 
-__all__ = ["REPLICATES", "Units", "corrected_percentiles"]
+__all__ = ["REPLICATES", "Units", "corrected_percentiles", "poisson_weights", "weighted"]
 
 REPLICATES = 1000
 MAX_UNITS = 1 << 14
@@ -40,42 +41,60 @@ def _poisson_table() -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """What is drawn: `unit_N[n]` is the unit of row n, `weights_RU` how often each unit is drawn in each replicate."""
+    """What is drawn: examples, clusters, or bags of many. `unit_N[n]` is the unit of row n, `keys_U` their hashes."""
 
+    keys_U: np.ndarray
     unit_N: np.ndarray
-    weights_RU: np.ndarray
+    seed: int
 
     @classmethod
-    def of(cls, records: pa.Table, *, seed: int, group: str | None = None, replicates: int = REPLICATES) -> Units:
-        hashes = id_hashes(records.column(group or "id"))[:, 0]
-        keys, unit_N = np.unique(hashes, return_inverse=True)
-        if keys.size > MAX_UNITS:
-            bag_U = mix(keys ^ np.uint64(seed % (1 << 64))) % np.uint64(MAX_UNITS)
-            bags, bag_of_key = np.unique(bag_U, return_inverse=True)
-            keys, unit_N = bags.astype(np.uint64), bag_of_key[unit_N]
-        return cls(unit_N, poisson_weights(keys, seed=seed, replicates=replicates))
+    def of(cls, records: pa.Table, *, seed: int, group: str | None = None) -> Units:
+        keys_U, unit_N = np.unique(id_hashes(records.column(group or "id"))[:, 0], return_inverse=True)
+        if keys_U.size > MAX_UNITS:
+            bag_of_key = mix(keys_U ^ np.uint64(seed % (1 << 64))) % np.uint64(MAX_UNITS)
+            bags_U, place = np.unique(bag_of_key, return_inverse=True)
+            keys_U, unit_N = bags_U.astype(np.uint64), place[unit_N]
+        return cls(keys_U, unit_N, seed)
+
+    def weights(self) -> np.ndarray:
+        """How often each unit is drawn in each of 1,000 replicates, [R, U]."""
+        return poisson_weights(self.keys_U, seed=self.seed, replicates=REPLICATES)
 
     def replicate(self, contributions: Mapping[str, Contribution]) -> Sums:
-        """The weighted sums of each contribution, float64 [R, K]."""
-        return Sums({name: self._weighted(contribution) for name, contribution in contributions.items()})
+        """The weighted sums of each contribution in every replicate."""
+        weights_RU = self.weights()
+        fields = {}
+        for name, contribution in contributions.items():
+            places, table_UK, size = self.table(contribution)
+            fields[name] = Field(places, weighted(weights_RU, table_UK), size)
+        return Sums(fields)
 
-    def _weighted(self, contribution: Contribution) -> Field:
-        num_units = self.weights_RU.shape[1]
+    def table(self, contribution: Contribution, places: np.ndarray | None = None) -> tuple[np.ndarray, Any, int | None]:
+        """The sums of each unit: their places [K], a matrix [U, K] (sparse for many places), the size they fill."""
+        num_units = self.keys_U.size
         if isinstance(contribution, OneHot):
-            places, code_N = np.unique(contribution.codes, return_inverse=True)
+            kept = contribution.codes >= 0
+            codes, unit_N = contribution.codes[kept], self.unit_N[kept]
+            places = np.unique(codes) if places is None else places
+            code_N = np.searchsorted(places, codes)
+            shape = (num_units, places.size)
             if num_units * places.size <= _MAX_TABLE:
-                table = np.bincount(self.unit_N * places.size + code_N, minlength=num_units * places.size)
-                sums_RK = self.weights_RU @ table.reshape(num_units, places.size).astype(np.float64)
-            else:
-                draws = (weights_U[self.unit_N] for weights_U in self.weights_RU)
-                sums_RK = np.stack([np.bincount(code_N, weights=draw_N, minlength=places.size) for draw_N in draws])
-            return Field(places[places >= 0], sums_RK[:, places >= 0], contribution.size)
+                counts = np.bincount(unit_N * places.size + code_N, minlength=num_units * places.size)
+                return places, counts.reshape(shape).astype(np.float64), contribution.size
+            from scipy.sparse import coo_array
+
+            return places, coo_array((np.ones(code_N.size), (unit_N, code_N)), shape).tocsr(), contribution.size
         size = None if contribution.ndim == 1 else contribution.shape[1]
         values_NK = on_grid(contribution.reshape(len(contribution), -1).astype(np.float64))
-        per_unit_UK = np.zeros((num_units, values_NK.shape[1]))
+        table_UK = np.zeros((num_units, values_NK.shape[1]))
         for k, column_N in enumerate(values_NK.T):
-            per_unit_UK[:, k] = np.bincount(self.unit_N, weights=column_N, minlength=num_units)
-        return Field(np.arange(values_NK.shape[1]), self.weights_RU @ per_unit_UK, size)
+            table_UK[:, k] = np.bincount(self.unit_N, weights=column_N, minlength=num_units)
+        return np.arange(values_NK.shape[1]), table_UK, size
+
+
+def weighted(weights_RU: np.ndarray, table_UK: Any) -> np.ndarray:
+    """`weights_RU @ table_UK` of a dense or sparse table."""
+    return np.asarray(weights_RU @ table_UK) if isinstance(table_UK, np.ndarray) else (table_UK.T @ weights_RU.T).T
 
 
 def poisson_weights(keys_U: np.ndarray, *, seed: int, replicates: int) -> np.ndarray:
@@ -98,12 +117,25 @@ def on_grid(values_NK: np.ndarray) -> np.ndarray:
     return np.where(exact, values_NK, np.rint(values_NK / step_K) * step_K)
 
 
-def corrected_percentiles(value: float, replicates_R: np.ndarray) -> tuple[float, float] | None:
-    """The bias-corrected percentile interval (Efron 1987) around `value`; None if too few replicates are defined."""
+def corrected_percentiles(value: float, replicates_R: np.ndarray, num_units: int) -> tuple[float, float] | None:
+    """The bias-corrected percentile interval (Efron 1987) around `value`; None if too few replicates are defined.
+
+    A bootstrap of few units is too narrow; the percentiles are widened as Student's t would (Hesterberg 2015).
+    """
     defined = np.sort(replicates_R[~np.isnan(replicates_R)])
-    if defined.size < 0.9 * replicates_R.size or not np.isfinite(value):
+    if num_units < 2 or defined.size < 0.9 * replicates_R.size or not np.isfinite(value):
         return None
     below = (np.searchsorted(defined, value, "left") + np.searchsorted(defined, value, "right")) / (2 * defined.size)
     shift = _NORMAL.inv_cdf(min(max(below, 1 / (defined.size + 1)), defined.size / (defined.size + 1)))
-    low, high = (np.quantile(defined, _NORMAL.cdf(2 * shift + z)) for z in (-_Z, _Z))
+    z = _widened(num_units)
+    low, high = (np.quantile(defined, _NORMAL.cdf(2 * shift + end)) for end in (-z, z))
     return float(low), float(high)
+
+
+def _widened(num_units: int) -> float:
+    """√(n / (n − 1)) times Student's 97.5 % quantile of n − 1 degrees of freedom."""
+    if num_units > 1000:
+        return _Z
+    from scipy.special import stdtrit
+
+    return float(stdtrit(num_units - 1, 0.975)) * (num_units / (num_units - 1)) ** 0.5

@@ -15,9 +15,9 @@ import pyarrow as pa
 from raybench.errors import MetricError
 from raybench.metrics.columns import integers_of
 from raybench.metrics.metric import REQUIRED, Contribution, Measure, OneHot, Options
-from raybench.metrics.state import Sums
+from raybench.metrics.state import Cells, State, Sums
 
-__all__ = ["CONFUSION", "IGNORE_INDEX", "Marginals", "count_cells", "kept_targets", "marginals"]
+__all__ = ["CONFUSION", "IGNORE_INDEX", "ConfusionCounter", "Marginals", "count_cells", "kept_targets", "marginals"]
 
 IGNORE_INDEX = -100
 _CHUNK = 1 << 15  # rows a pass: the fused index stays in the cache
@@ -85,6 +85,31 @@ def count_cells(target: np.ndarray, prediction: np.ndarray, num_classes: int) ->
         np.add(index, prediction[start : start + step], out=index, casting="unsafe")
         counts += np.bincount(index, minlength=size)
     return counts.reshape(num_classes, num_classes)
+
+
+class ConfusionCounter:
+    """Counts of many small batches in one kept buffer: `cells` [C, C + 1], the last column for what is no class."""
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+        self.cells = np.zeros((num_classes, num_classes + 1), dtype=np.int64)
+        self._flat = self.cells.reshape(-1)
+
+    def update(self, target: np.ndarray, prediction: np.ndarray) -> None:
+        """Add a batch [B]; its targets must be classes. Costs by the rows of the batch, not by the classes."""
+        inside = np.minimum(prediction.astype(np.uint64), self.num_classes).astype(np.intp)  # a negative one is huge
+        np.add.at(self._flat, target * (self.num_classes + 1) + inside, 1)
+
+    def state(self, options: Options) -> State:
+        """The state of all batches so far, as CONFUSION makes it."""
+        n = self.cells.sum()
+        fields = {
+            "n": Cells.from_dense(n[None], size=None),
+            "ignored": Cells.from_dense([0], size=None),
+            "invalid": Cells.from_dense(self.cells[:, -1:].sum(axis=0), size=None),
+            "cells": Cells.from_dense(self._flat.copy(), size=self._flat.size),
+        }
+        return State(measure=CONFUSION.name, config=CONFUSION.config(options), fields=fields)
 
 
 def _contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:

@@ -47,7 +47,7 @@ class Evidence:
         def draw() -> Sums:
             measure = metric.measure
             table = self.table if measure.centre is None else measure.centre(self.table)
-            return self._units().replicate(measure.contributions(table, options))
+            return self.units().replicate(measure.contributions(table, options))
 
         read = {name: options[name] for name in metric.measure.options}
         return self._once(metric.measure.contributions, read, draw)
@@ -78,11 +78,12 @@ class Evidence:
     def linear_replicates(self, metric: Metric | TableMetric, options: Options, value: float) -> np.ndarray:
         """The value moved by the drawn weights times the influences, [R]: a bootstrap to first order."""
         influence_N, _ = self.influence(metric, options, value)
-        units = self._units()
-        per_unit_U = np.bincount(units.unit_N, weights=influence_N, minlength=units.weights_RU.shape[1])
-        return value + (units.weights_RU - 1) @ per_unit_U
+        units = self.units()
+        per_unit_U = np.bincount(units.unit_N, weights=influence_N, minlength=units.keys_U.size)
+        return value + (units.weights() - 1) @ per_unit_U
 
-    def _units(self) -> Units:
+    def units(self) -> Units:
+        """What is drawn in every resampling of these records."""
         if self._drawn is None:
             self._drawn = Units.of(self.table, seed=self._seed, group=self._group)
         return self._drawn

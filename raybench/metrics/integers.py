@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-__all__ = ["add", "as_exact", "decode", "encode", "equal"]
+__all__ = ["add", "as_exact", "decode", "encode", "equal", "sum_by_key"]
 
 _LIMIT = (1 << 63) - 1
 
@@ -31,6 +31,19 @@ def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.dtype == np.int64 and b.dtype == np.int64 and _bound(a) + _bound(b) <= _LIMIT:
         return a + b
     return as_exact(a.astype(object) + b.astype(object))
+
+
+def sum_by_key(keys: np.ndarray, values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct keys, ascending, and the exact sum of the values of each; `values` join to the length of `keys`."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    if all(part.dtype == np.int64 for part in values):
+        joined = np.concatenate(values)
+        if _bound(joined) * len(values) <= _LIMIT:
+            return ordered[starts], np.add.reduceat(joined[order], starts)
+    joined = np.concatenate([part.astype(object) for part in values])
+    return ordered[starts], as_exact(np.add.reduceat(joined[order], starts))
 
 
 def equal(a: np.ndarray, b: np.ndarray) -> bool:

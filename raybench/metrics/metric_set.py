@@ -68,6 +68,10 @@ class MetricSet:
             source=metric.source(self._options[name]) if callable(metric.source) else metric.source,
         )
 
+    def metric(self, name: str) -> tuple[Metric | TableMetric, Options]:
+        """A metric and the options it reads."""
+        return self._metrics[name], self._options[name]
+
     def empty(self) -> StateSet:
         """The identity of merging."""
         return StateSet()
@@ -88,15 +92,17 @@ class MetricSet:
 
     def compute(self, states: StateSet, records: Records | None = None, *, seed: int = 0) -> dict[str, Score]:
         """The score of each metric; `records` is called at most once, and only if a value or an interval needs it."""
-        scorer = Scorer(states, records, seed=seed, group=self.group)
-        scores = {}
-        for name in self.names:
-            metric, options = self._metrics[name], self._options[name]
-            if isinstance(metric, TableMetric):
-                scores[name] = scorer.table_score(metric, options)
-            else:
-                scores[name] = scorer.score(metric, options, _key(metric.measure, options))
-        return scores
+        scorer = self.scorer(states, records, seed=seed)
+        return {name: self.score(name, scorer) for name in self.names}
+
+    def scorer(self, states: StateSet, records: Records | None = None, *, seed: int = 0) -> Scorer:
+        return Scorer(states, records, seed=seed, group=self.group)
+
+    def score(self, name: str, scorer: Scorer) -> Score:
+        metric, options = self.metric(name)
+        if isinstance(metric, TableMetric):
+            return scorer.table_score(metric, options)
+        return scorer.score(metric, options, _key(metric.measure, options))
 
     def covers(self, states: StateSet) -> bool:
         """Whether these states hold all that the metrics sum, measured with this configuration."""

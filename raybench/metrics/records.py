@@ -15,10 +15,10 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MAX_SCORES", "classification_records", "token_nll"]
+__all__ = ["MAX_SCORES", "classification_records", "multilabel_records", "segmentation_records", "token_nll"]
 
 MAX_SCORES = 64  # log-probabilities of all classes are kept up to so many
-_CHUNK_ELEMENTS = 1 << 21  # 8 MiB of float32 a chunk
+_CHUNK_ELEMENTS = 1 << 18  # 1 MiB of float32 a chunk: what is made of it stays in the cache
 
 Kind = Literal["logits", "probabilities"]
 
@@ -51,14 +51,15 @@ def classification_records(
         target_logit = logits.gather(1, target.clamp(min=0)[:, None])
         log_probability_C = logits - lse[:, None]
         probability_C = log_probability_C.exp()
-        probability = probability_C.gather(1, target.clamp(min=0)[:, None])[:, 0]
+        probability = (target_logit[:, 0] - lse).exp()
+        confidence = (logits.gather(1, prediction[:, None])[:, 0] - lse).exp()
         outrank = (logits > target_logit) | ((logits == target_logit) & (places_C < target[:, None]))
         nan = torch.full_like(lse, float("nan"))
         out_WB[0, rows] = torch.where(valid, prediction, -1).double()
-        out_WB[1, rows] = torch.where(valid, probability_C.amax(dim=1), nan).double()
+        out_WB[1, rows] = torch.where(valid, confidence, nan).double()
         out_WB[2, rows] = torch.where(valid & known, lse - target_logit[:, 0], nan).double()
         out_WB[3, rows] = torch.where(valid & known, outrank.sum(dim=1), num_classes).double()
-        squares = (probability_C.double() ** 2).sum(dim=1)
+        squares = probability_C.square().sum(dim=1, dtype=torch.float64)
         out_WB[4, rows] = torch.where(valid & known, squares - 2 * probability.double() + 1, nan.double())
         if num_classes == 2:
             out_WB[5, rows] = torch.where(valid, logits[:, 1] - logits[:, 0], nan).double()
@@ -90,3 +91,37 @@ def token_nll(logits_BTV: torch.Tensor, targets_BT: torch.Tensor, *, ignore_inde
         rows = slice(start, start + 64)
         nll[rows] = cross_entropy(logits[rows].float(), targets[rows], ignore_index=ignore_index, reduction="none")
     return nll.view(targets_BT.shape)
+
+
+def multilabel_records(
+    scores_BL: torch.Tensor, targets_BL: torch.Tensor, *, kind: Kind = "logits", threshold: float = 0.5
+) -> dict[str, np.ndarray]:
+    """`targets`, `predictions` (1 where the probability is `>=` the threshold) and `scores` as given, each [B, L]."""
+    scores_BL = scores_BL.float()
+    probability_BL = scores_BL.sigmoid() if kind == "logits" else scores_BL
+    return {
+        "targets": targets_BL.cpu().numpy().astype(np.int8),
+        "predictions": (probability_BL >= threshold).cpu().numpy().astype(np.int8),
+        "scores": scores_BL.cpu().numpy(),
+    }
+
+
+def segmentation_records(
+    prediction_BHW: torch.Tensor, target_BHW: torch.Tensor, num_classes: int, *, ignore_index: int = 255
+) -> dict[str, np.ndarray]:
+    """`intersection`, `predicted_pixels` and `target_pixels` of each image, int64 [B, C], without ignored pixels."""
+    import torch
+
+    prediction_BP, target_BP = prediction_BHW.flatten(1).long(), target_BHW.flatten(1).long()
+    kept_BP = target_BP != ignore_index
+    images_BP = torch.arange(len(target_BP), device=target_BP.device)[:, None].expand_as(target_BP)
+
+    def count(classes_BP: torch.Tensor, where_BP: torch.Tensor) -> np.ndarray:
+        index = images_BP[where_BP] * num_classes + classes_BP[where_BP]
+        return torch.bincount(index, minlength=len(target_BP) * num_classes).view(-1, num_classes).cpu().numpy()
+
+    return {
+        "intersection": count(target_BP, kept_BP & (prediction_BP == target_BP)),
+        "predicted_pixels": count(prediction_BP, kept_BP),
+        "target_pixels": count(target_BP, kept_BP),
+    }

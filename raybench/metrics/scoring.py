@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,13 @@ __all__ = ["Scorer"]
 NO_EXAMPLES = "no examples"
 
 Ends = tuple[float, float] | None
+
+
+class _Draws(NamedTuple):
+    """Replicates of sums, and of how many units they are draws."""
+
+    sums: Sums
+    num_units: int
 
 
 class Scorer:
@@ -51,10 +59,10 @@ class Scorer:
         if np.isnan(value):
             classes = self._classes(metric, options, sums, None)
             return Score(value=None, n=n, reason=_nan_reason(state, metric.undefined), per_class=classes)
-        replicates = self._replicates(metric, options, state, key)
+        draws = self._draws(metric, options, state, key)
         ends: Ends = None
-        if replicates is not None:
-            ends = corrected_percentiles(value, metric.value(replicates, options))
+        if draws is not None:
+            ends = corrected_percentiles(value, metric.value(draws.sums, options), draws.num_units)
         elif metric.influence is not None:
             ends = self._influence_interval(metric, options, value, n)
         elif self._group is None and metric.interval == "wilson":
@@ -64,13 +72,13 @@ class Scorer:
         elif self._group is None and metric.interval == "mean":
             ends = self._mean_interval(metric, options, sums)
         low, high = ends or (None, None)
-        return Score(value=value, low=low, high=high, n=n, per_class=self._classes(metric, options, sums, replicates))
+        return Score(value=value, low=low, high=high, n=n, per_class=self._classes(metric, options, sums, draws))
 
     def table_score(self, metric: TableMetric, options: Options) -> Score:
         n = self._states.coverage.n
         if n == 0:
             return Score(value=None, n=0, reason=NO_EXAMPLES)
-        evidence = self._evidence()
+        evidence = self.evidence()
         if evidence is None:
             return Score(value=None, n=n, reason="needs the records, and none were given")
         n = metric.count(evidence.table, options)
@@ -85,7 +93,7 @@ class Scorer:
 
     def replicates(self, metric: Metric | TableMetric, options: Options) -> np.ndarray | None:
         """Values of a metric under Poisson resampling of the records, [R]; None where it has no value."""
-        evidence = self._evidence()
+        evidence = self.evidence()
         if evidence is None or evidence.table.num_rows == 0:
             return None
         if isinstance(metric, Metric):
@@ -98,27 +106,28 @@ class Scorer:
             return None
         return evidence.linear_replicates(metric, options, value)
 
-    def _replicates(self, metric: Metric, options: Options, state: State, key: str) -> Sums | None:
+    def _draws(self, metric: Metric, options: Options, state: State, key: str) -> _Draws | None:
         """Replicates of the sums where the interval is made of them."""
         if metric.influence is not None:
             return None
         if self._group is None and metric.interval == "cells":
             if key not in self._cells:
                 self._cells[key] = draw_cells(state, seed=self._cell_seed)
-            return self._cells[key]
+            return _Draws(self._cells[key], state.n)
         if self._group is None and metric.interval != "bootstrap":
             return None
-        evidence = self._evidence()
-        return None if evidence is None else evidence.resample(metric, options)
+        evidence = self.evidence()
+        return None if evidence is None else _Draws(evidence.resample(metric, options), evidence.units().keys_U.size)
 
     def _influence_interval(self, metric: Metric | TableMetric, options: Options, value: float, trials: int) -> Ends:
-        evidence = self._evidence()
+        evidence = self.evidence()
         if evidence is None:
             return None
         influence_N, unit_N = evidence.influence(metric, options, value)
         return influence_interval(value, unit_sums(influence_N, unit_N), metric.range, trials)
 
-    def _evidence(self) -> Evidence | None:
+    def evidence(self) -> Evidence | None:
+        """The records behind the scores, if there are any."""
         if self._found is None and self._read is not None:
             self._found = Evidence(self._read, self._states.coverage, seed=self._seed, group=self._group)
         return self._found
@@ -139,11 +148,11 @@ class Scorer:
         return min(ends), max(ends)
 
     @staticmethod
-    def _classes(metric: Metric, options: Options, sums: Sums, replicates: Sums | None) -> dict[str, Score]:
+    def _classes(metric: Metric, options: Options, sums: Sums, draws: _Draws | None) -> dict[str, Score]:
         if metric.per_class is None:
             return {}
         values_C, counts_C = (part[0] for part in metric.per_class(sums, options))
-        drawn_RC = metric.per_class(replicates, options)[0] if replicates is not None else None
+        drawn_RC = metric.per_class(draws.sums, options)[0] if draws is not None else None
         scores = {}
         for place, name in enumerate(metric.classes(options)):
             n = int(counts_C[place])
@@ -151,8 +160,8 @@ class Scorer:
                 scores[str(name)] = Score(value=None, n=n, reason=metric.undefined_class)
                 continue
             value, interval = float(values_C[place]), None
-            if drawn_RC is not None:
-                interval = corrected_percentiles(value, drawn_RC[:, place])
+            if draws is not None and drawn_RC is not None:
+                interval = corrected_percentiles(value, drawn_RC[:, place], draws.num_units)
             low, high = interval or (None, None)
             scores[str(name)] = Score(value=value, low=low, high=high, n=n)
         return scores

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from raybench.metrics import integers
 from raybench.metrics.exact_sum import as_fraction
 
 __all__ = ["Cells", "Field", "State", "Sums"]
+
+_LARGE = 10_000  # places worth comparing before they are sorted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,21 +47,22 @@ class Cells:
         keys.flags.writeable = values.flags.writeable = False
         return cls(keys=keys, values=values, size=size, is_float=is_float)
 
-    def merge(self, other: Cells) -> Cells:
-        if (self.size, self.is_float) != (other.size, other.is_float):
-            raise MergeError(f"a vector of {self.size} places cannot be merged with one of {other.size}")
-        if np.array_equal(self.keys, other.keys):
-            keys, values = self.keys, integers.add(self.values, other.values)
+    def merge(self, *others: Cells) -> Cells:
+        """The sum of all, place by place; linear in the number of vectors."""
+        for other in others:
+            if (self.size, self.is_float) != (other.size, other.is_float):
+                raise MergeError(f"a vector of {self.size} places cannot be merged with one of {other.size}")
+        all_cells = [cells for cells in (self, *others) if cells.keys.size]
+        if len(all_cells) <= 1:
+            return all_cells[0] if all_cells else self
+        first = all_cells[0].keys
+        if first.size > _LARGE and all(np.array_equal(first, cells.keys) for cells in all_cells[1:]):
+            keys, values = first, reduce(integers.add, (cells.values for cells in all_cells))
         else:
-            keys = np.union1d(self.keys, other.keys)
-            values = integers.add(self._spread(keys), other._spread(keys))
+            joined = np.concatenate([cells.keys for cells in all_cells])
+            keys, values = integers.sum_by_key(joined, [cells.values for cells in all_cells])
         kept = values != 0
         return Cells.of(keys[kept], values[kept], size=self.size, is_float=self.is_float)
-
-    def _spread(self, keys: np.ndarray) -> np.ndarray:
-        out = np.zeros(keys.size, dtype=self.values.dtype)
-        out[np.searchsorted(keys, self.keys)] = self.values
-        return out
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -78,16 +82,18 @@ class State:
     fields: Mapping[str, Cells] = field(default_factory=dict)
 
     def merge(self, *others: State) -> State:
-        merged = dict(self.fields)
-        for other in others:
-            if (self.measure, self.config) != (other.measure, other.config):
+        """The sums over all the records together."""
+        found: dict[str, list[Cells]] = {}
+        for state in (self, *others):
+            if (self.measure, self.config) != (state.measure, state.config):
                 raise MergeError(
                     f"a state of {self.measure!r} with options {self.config} cannot be merged with one of "
-                    f"{other.measure!r} with options {other.config}: they were measured differently"
+                    f"{state.measure!r} with options {state.config}: they were measured differently"
                 )
-            for name, cells in other.fields.items():
-                merged[name] = merged[name].merge(cells) if name in merged else cells
-        return State(measure=self.measure, config=self.config, fields=merged)
+            for name, cells in state.fields.items():
+                found.setdefault(name, []).append(cells)
+        fields = {name: first.merge(*rest) for name, (first, *rest) in found.items()}
+        return State(measure=self.measure, config=self.config, fields=fields)
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -137,14 +143,15 @@ class Sums:
 
 def _exact_field(name: str, fields: Mapping[str, Cells]) -> Field:
     cells = fields[name]
-    values: dict[int, Any] = {int(k): int(v) for k, v in zip(cells.keys, cells.values.tolist(), strict=True)}
+    keys, numbers = cells.keys, cells.values.astype(object)
     if cells.is_float:
-        values = {key: as_fraction(value) for key, value in values.items()}
-        for kind in ("nan", "inf", "-inf"):
-            if f"{name}.{kind}" in fields:
-                for key in fields[f"{name}.{kind}"].keys.tolist():
+        numbers = np.array([as_fraction(int(units)) for units in numbers] + [None], dtype=object)[:-1]
+        odd = {kind: fields[f"{name}.{kind}"] for kind in ("nan", "inf", "-inf") if f"{name}.{kind}" in fields}
+        if odd:
+            values: dict[int, Any] = dict(zip(keys.tolist(), numbers, strict=True))
+            for kind, places in odd.items():
+                for key in places.keys.tolist():
                     values[key] = float(values.get(key, 0)) + float(kind)  # inf - inf is NaN, as it should be
-    keys = np.array(sorted(values), dtype=np.int64)
-    row = np.empty((1, keys.size), dtype=object)
-    row[0, :] = [values[int(key)] for key in keys]
-    return Field(keys=keys, values_RK=row, size=cells.size)
+            keys = np.array(sorted(values), dtype=np.int64)
+            numbers = np.array([values[int(key)] for key in keys] + [None], dtype=object)[:-1]
+    return Field(keys=keys, values_RK=numbers[None, :], size=cells.size)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -84,15 +83,22 @@ class StateSet:
             raise MetricError(f"not a set of metric states: columns are {batch.schema.names}")
         coverage = Coverage()
         states: dict[str, State] = {}
-        for row in batch.to_pylist():
+        names = ["measure", "config", "field", "size", "is_float"]
+        keys, values, long_values = (batch.column(name) for name in ("keys", "values", "long_values"))
+        for place, row in enumerate(batch.select(names).to_pylist()):
             if row["measure"] == _COVERAGE:
-                fingerprint, *parts = map(decode, row["long_values"])
-                coverage = Coverage(n=row["keys"][0], fingerprint=fingerprint, parts=frozenset(parts))
+                fingerprint, *parts = map(decode, long_values[place].as_py())
+                coverage = Coverage(n=keys[place].values[0].as_py(), fingerprint=fingerprint, parts=frozenset(parts))
                 continue
             key = f"{row['measure']}:{row['config']}"
             fields = dict(states[key].fields) if key in states else {}
             if row["field"] != _PRESENT:
-                fields[row["field"]] = _cells(row)
+                fields[row["field"]] = Cells.of(
+                    keys[place].values.to_numpy(),
+                    _exact_values(values[place], long_values[place]),
+                    size=row["size"],
+                    is_float=row["is_float"],
+                )
             states[key] = State(measure=row["measure"], config=row["config"], fields=fields)
         return cls(states=states, coverage=coverage)
 
@@ -116,10 +122,7 @@ def _coverage_row(coverage: Coverage) -> dict[str, object]:
     return {"measure": _COVERAGE, "config": "", "field": "", "keys": [coverage.n], "long_values": numbers}
 
 
-def _cells(row: Mapping[str, Any]) -> Cells:
-    long_values = row["long_values"]
-    if long_values is None:
-        values = np.array(row["values"], dtype=np.int64)
-    else:
-        values = as_exact(decode(data) for data in long_values)
-    return Cells.of(np.array(row["keys"], dtype=np.int64), values, size=row["size"], is_float=row["is_float"])
+def _exact_values(values: pa.ListScalar, long_values: pa.ListScalar) -> np.ndarray:
+    if values.is_valid:
+        return values.values.to_numpy()
+    return as_exact(decode(data) for data in long_values.as_py())

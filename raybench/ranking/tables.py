@@ -1,7 +1,7 @@
 """scores.parquet and ranking.parquet, in a canonical order, so that equal results are equal files but for times.
 
-    scores = scores_table(run_id, entries, higher_is_better)
-    ranking = ranking_table(entries, metrics, rank_by)
+scores = scores_table(run_id, entries, higher_is_better)
+ranking = ranking_table(entries, metrics, rank_by)
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _Row(NamedTuple):
 
 
 def scores_table(run_id: str, entries: Sequence[Entry], traits: Mapping[str, MetricTrait]) -> pa.Table:
-    """One row a trial, metric and class."""
+    """One row a trial, slice (null: all examples), metric and class (null: over all)."""
     rows = []
     for entry in entries:
         trial = entry.trial
@@ -65,10 +65,11 @@ def scores_table(run_id: str, entries: Sequence[Entry], traits: Mapping[str, Met
             "task": trial.dataset.task,
             "seed": trial.seed,
         }
-        for metric, score in entry.scores.items():
-            for label, value in [(None, score), *score.per_class.items()]:
-                measured = {"metric": metric, "class": label, "slice": None, **_plain(value)}
-                rows.append(head | measured | {"higher_is_better": traits[metric].higher_is_better})
+        for part, scores in [(None, entry.scores), *entry.slices.items()]:
+            for metric, score in scores.items():
+                for label, value in [(None, score), *score.per_class.items()]:
+                    measured = {"metric": metric, "class": label, "slice": part, **_plain(value)}
+                    rows.append(head | measured | {"higher_is_better": traits[metric].higher_is_better})
     schema = pa.schema(
         [
             *((name, pa.string()) for name in ("run_id", "trial_id", "candidate", "model", "method")),
@@ -162,7 +163,9 @@ def _rank_overall(
             low, high = ranks_of_replicates(np.stack(drawn), higher_is_better=higher)
             best.append(low)
             worst.append(high)
-    mean_ranks = [sum(places[configuration] for places in place_in.values()) / len(place_in) for configuration in complete]
+    mean_ranks = [
+        sum(places[configuration] for places in place_in.values()) / len(place_in) for configuration in complete
+    ]
     ranks = dict(zip(complete, rank(mean_ranks, higher_is_better=False), strict=True))
     intervals: dict[Configuration, tuple[int | None, int | None]] = dict.fromkeys(complete, (None, None))
     if complete and len(best) == len(by_dataset):
@@ -199,9 +202,7 @@ def _value(row: _Row, metric: str) -> float | None:
     return score.value if score is not None else None
 
 
-def _record(
-    row: _Row, metrics: Sequence[str], place: int | None, low: int | None, high: int | None
-) -> dict[str, Any]:
+def _record(row: _Row, metrics: Sequence[str], place: int | None, low: int | None, high: int | None) -> dict[str, Any]:
     first = row.entries[0]
     data = {entry.trial.dataset.fingerprint for entry in row.entries}
     record: dict[str, Any] = {

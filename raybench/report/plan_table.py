@@ -61,7 +61,9 @@ def print_plan(path: str, console: Console | None = None) -> None:
         console.print(problem, markup=False, soft_wrap=True)
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
     shared = sum(1 for size in sizes.values() if size > 1)
-    console.print(f"{len(plan.trials)} trials ({counts}); {shards_left} shards to score; {shared} bundles of several fits")
+    console.print(
+        f"{len(plan.trials)} trials ({counts}); {shards_left} shards to score; {shared} bundles of several fits"
+    )
 
 
 def _num_batches(plan: Plan, data_key: str) -> int:

@@ -1,6 +1,6 @@
 """The ranking as tables on a terminal: one a dataset, best first, with intervals and cost.
 
-    print_ranking(ranking)
+print_ranking(ranking)
 """
 
 from __future__ import annotations

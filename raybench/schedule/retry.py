@@ -1,7 +1,7 @@
 """What a failure means: whether the same work is worth another try, and else how the trial ends.
 
-    decide(Failure(kind=FailureKind.DIED, message="exit code 9"), attempts=1)    # None: try again
-    decide(failure, attempts=3)                                                  # Status.FAILED
+decide(Failure(kind=FailureKind.DIED, message="exit code 9"), attempts=1)    # None: try again
+decide(failure, attempts=3)                                                  # Status.FAILED
 """
 
 from __future__ import annotations

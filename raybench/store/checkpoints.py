@@ -51,7 +51,7 @@ def read_metadata(files: Files, trial_id: str) -> dict[str, str]:
 
 def list_checkpoints(files: Files) -> frozenset[str]:
     """Ids of all trials whose fit is in the store."""
-    found = files.list("checkpoints", _SUFFIX)
+    found = files.find("checkpoints", _SUFFIX)
     return frozenset(path.rsplit("trial=", 1)[-1].removesuffix(_SUFFIX) for path in found)
 
 

@@ -1,8 +1,8 @@
 """Files of a store over fsspec: whole files appear at once or not at all; what cannot be trusted is named and skipped.
 
-    files = Files("s3://bucket/prefix")
-    files.write("trials/part-1.parquet", data)
-    files.list("trials", ".parquet")
+files = Files("s3://bucket/prefix")
+files.write("trials/part-1.parquet", data)
+files.find("trials", ".parquet")
 """
 
 from __future__ import annotations
@@ -89,18 +89,16 @@ class Files:
         except FileNotFoundError:
             return
 
-    def list(self, folder: str, suffix: str) -> list[str]:
+    def find(self, folder: str, suffix: str) -> list[str]:
         """Relative paths below a folder that end so, sorted; unfinished files (a leading dot) left out."""
         self._fs.invalidate_cache()
         found = self._fs.find(self.path(folder))
         prefix = len(self._root.rstrip("/")) + 1
         return sorted(
-            path[prefix:]
-            for path in found
-            if path.endswith(suffix) and not path.rsplit("/", 1)[-1].startswith(".")
+            path[prefix:] for path in found if path.endswith(suffix) and not path.rsplit("/", 1)[-1].startswith(".")
         )
 
-    def list_folders(self, folder: str) -> list[str]:
+    def folders(self, folder: str) -> list[str]:
         """Names of the folders directly below a folder, sorted."""
         self._fs.invalidate_cache()
         try:

@@ -1,7 +1,7 @@
 """Per-example records: one row an example of a trial's test split, written by the actor that scored it.
 
-    write_records(files, trial_id, start, stop, table)
-    read_records(files, trial_id, skipped)          # in the order of ids, every example once
+write_records(files, trial_id, start, stop, table)
+read_records(files, trial_id, skipped)          # in the order of ids, every example once
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def write_records(files: Files, trial_id: str, start: int, stop: int, table: pa.
 
 def read_records(files: Files, trial_id: str, skipped: Skipped, columns: list[str] | None = None) -> pa.Table | None:
     """All records of a trial sorted by id, repeats of an id dropped; None when there are none."""
-    paths = files.list(_folder(trial_id), ".parquet")
+    paths = files.find(_folder(trial_id), ".parquet")
     tables = [table for _, table in files.read_tables(paths, _KIND, skipped, columns)]
     return _unique(tables) if tables else None
 
@@ -37,7 +37,7 @@ def count_records(files: Files, trial_id: str, skipped: Skipped) -> int:
 
 def compact_records(files: Files, trial_id: str, skipped: Skipped) -> None:
     """Join a trial's record files into one, when all of them can be read."""
-    paths = files.list(_folder(trial_id), ".parquet")
+    paths = files.find(_folder(trial_id), ".parquet")
     if len(paths) <= _COMPACT_ABOVE:
         return
     tables = [table for _, table in files.read_tables(paths, _KIND, skipped)]

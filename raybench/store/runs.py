@@ -58,4 +58,4 @@ class RunDirectory:
 
 def list_runs(files: Files) -> list[RunDirectory]:
     """Every run of a store, by id."""
-    return [RunDirectory(files=files, run_id=name) for name in files.list_folders("runs")]
+    return [RunDirectory(files=files, run_id=name) for name in files.folders("runs")]

@@ -1,8 +1,8 @@
 """Scored shards of trials under way: states and coverage, a few files a trial, the first commit of a batch wins.
 
-    log = ShardLog(files)
-    log.append(commit); log.flush()
-    log.read(trial_id, skipped)       # disjoint commits in canonical order
+log = ShardLog(files)
+log.append(commit); log.flush()
+log.read(trial_id, skipped)       # disjoint commits in canonical order
 """
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ class ShardLog:
 
     def read(self, trial_id: str, skipped: Skipped) -> list[ShardCommit]:
         """A trial's commits, disjoint and ordered by batch."""
-        paths = self._files.list(_folder(trial_id), ".parquet")
+        paths = self._files.find(_folder(trial_id), ".parquet")
         tables = [table for _, table in self._files.read_tables(paths, _KIND, skipped)]
         rows = [ShardCommit(**row) for table in tables for row in table.to_pylist()]
         return disjoint([row for row in rows if row.trial_id == trial_id])
 
     def trials(self) -> frozenset[str]:
         """Ids of the trials that have commits."""
-        return frozenset(name.removeprefix("trial=") for name in self._files.list_folders("shards"))
+        return frozenset(name.removeprefix("trial=") for name in self._files.folders("shards"))
 
     def remove(self, trial_id: str) -> None:
         """Forget a trial's commits, once its row is written."""

@@ -1,8 +1,8 @@
 """How trials ended: one row a trial with identity, status, cost and merged states; the latest row of an id counts.
 
-    log = TrialLog(files)
-    log.append(TrialRow(trial_id=…, status="ok", …)); log.flush()
-    log.read(skipped)["3f…"].status
+log = TrialLog(files)
+log.append(TrialRow(trial_id=…, status="ok", …)); log.flush()
+log.read(skipped)["3f…"].status
 """
 
 from __future__ import annotations
@@ -87,11 +87,11 @@ class TrialLog:
 
     def read(self, skipped: Skipped) -> dict[str, TrialRow]:
         """Every trial's latest row by id."""
-        return self._latest(self._files.list("trials", ".parquet"), skipped)
+        return self._latest(self._files.find("trials", ".parquet"), skipped)
 
     def compact(self, skipped: Skipped) -> None:
         """Join many small files into one: the new file is written first, so a crash leaves rows twice, never none."""
-        paths = self._files.list("trials", ".parquet")
+        paths = self._files.find("trials", ".parquet")
         if len(paths) <= _COMPACT_ABOVE:
             return
         unreadable: set[str] = set()

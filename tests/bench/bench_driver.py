@@ -2,8 +2,8 @@
 
     python tests/bench/bench_driver.py [num_shards]
 
-The actors return the same state (a 5-class confusion matrix of 8 examples) at once, so what is timed is dispatch, wait, commit,
-the write of the store, the merge with its proof of coverage, and Ray.
+The actors answer at once with a small state (a 5-class confusion matrix of 8 examples), so what is timed is dispatch,
+wait, commit, the write of the store, the merge with its proof of coverage, and Ray.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def main() -> None:
             observer=Observer(),
             skipped=print,
         )
-        clean, driver._clean = driver._clean, lambda trial_ids: None  # keep the shards, to time their resume
+        driver._clean = lambda trial_ids: None  # keep the shards, to time their resume
         began_cpu, began = time.process_time(), time.perf_counter()
         driver.run()
         seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu

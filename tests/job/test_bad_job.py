@@ -67,6 +67,16 @@ Wrong = Callable[..., str]
         ("", "store: $NO_SUCH_PLACE/x", "6: store: environment variable NO_SUCH_PLACE is not set"),
         ("org/bert", "./none/*", "3: candidates[0].model: no directory matches "),
         ("method: frozen", "method: frozn", "3: candidates[0].method: unknown method 'frozn'; did you mean frozen?"),
+        (
+            "model: org/bert, method: frozen",
+            "baseline: majorty",
+            "3: candidates[0].baseline: unknown baseline 'majorty'; did you mean majority?",
+        ),
+        (
+            "model: org/bert, method: frozen",
+            "baseline: majority, grid: {C: [1]}",
+            "3: candidates[0].grid.C: baseline majority has no hyperparameter C",
+        ),
         ("text-class", "test-class", "5: datasets[0].task: unknown task "),
         ("", "metrics: [acuracy]", "6: metrics[0]: unknown metric 'acuracy'; did you mean "),
         ("", "rank_by: acuracy", "6: rank_by: unknown metric 'acuracy'; did you mean "),

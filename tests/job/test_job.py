@@ -54,7 +54,7 @@ def test_a_grid_is_the_product_in_the_order_written(parse: Parse) -> None:
 
 def test_a_candidates_settings_reach_its_model(parse: Parse) -> None:
     settings = (
-        "revision: abc, init: scratch, num_layers: 0, config: {hidden_size: 8}, "
+        "revision: abc, init: scratch, num_layers: 2, config: {hidden_size: 8}, "
         "pooling: cls, dtype: bfloat16, allow_pickle: true"
     )
     (configuration,) = parse("method: frozen", f"method: frozen, {settings}").candidates[0].expand()
@@ -62,7 +62,7 @@ def test_a_candidates_settings_reach_its_model(parse: Parse) -> None:
         reference="org/bert",
         revision="abc",
         init="scratch",
-        num_layers=0,
+        num_layers=2,
         config={"hidden_size": 8},
         pooling="cls",
         dtype="bfloat16",

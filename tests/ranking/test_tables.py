@@ -31,7 +31,9 @@ def entry(candidate, value, dataset="d", seed=0, status=Status.OK, reason=None, 
     if status is not Status.OK:
         return Entry(trial=trial, status=status, reason=reason)
     scores = {
-        "accuracy": Score(value=value, low=value - 0.1, high=value + 0.1, n=50, per_class={"a": Score(value=value, n=20)}),
+        "accuracy": Score(
+            value=value, low=value - 0.1, high=value + 0.1, n=50, per_class={"a": Score(value=value, n=20)}
+        ),
         "log_loss": Score(value=1 - value, low=None, high=None, n=50),
     }
     noise = np.random.default_rng(5).normal(0, 0.01, 100)
@@ -95,7 +97,10 @@ def test_an_incomplete_candidate_is_below_complete_ones_over_all():
         + [entry("a", 0, "d2", status=Status.FAILED, reason="no")]
     )
     overall = [row for row in rows if row["dataset"] == OVERALL]
-    assert [(row["candidate"], row["rank"], row["reason"]) for row in overall] == [("b", 1, None), ("a", None, "d2: no")]
+    assert [(row["candidate"], row["rank"], row["reason"]) for row in overall] == [
+        ("b", 1, None),
+        ("a", None, "d2: no"),
+    ]
 
 
 def test_the_order_of_trials_changes_no_bit():

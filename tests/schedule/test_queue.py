@@ -115,9 +115,7 @@ def batches(shards, trial_id):
     bundled=st.booleans(),
     seed=st.integers(0, 10**6),
 )
-def test_every_batch_is_scored_once_whatever_dies(
-    num_trials, num_actors, shard_batches, num_batches, bundled, seed
-):
+def test_every_batch_is_scored_once_whatever_dies(num_trials, num_actors, shard_batches, num_batches, bundled, seed):
     rng = random.Random(seed)
     died = Counter()
 
@@ -128,7 +126,9 @@ def test_every_batch_is_scored_once_whatever_dies(
         return PREEMPTED if rng.random() < 0.1 else None
 
     trials = [
-        trial(number, bundle="b" if bundled else None, needs_fit=number % 3 > 0, scored=((0, 1),) if number == 1 else ())
+        trial(
+            number, bundle="b" if bundled else None, needs_fit=number % 3 > 0, scored=((0, 1),) if number == 1 else ()
+        )
         for number in range(num_trials)
     ]
     cluster = FakeCluster(
@@ -142,16 +142,19 @@ def test_every_batch_is_scored_once_whatever_dies(
 
 
 @settings(deadline=None, max_examples=100)
-@given(num_actors=st.integers(1, 4), seed=st.integers(0, 10**6), bundled=st.booleans(), phase=st.sampled_from(["fit", "score"]))
+@given(
+    num_actors=st.integers(1, 4),
+    seed=st.integers(0, 10**6),
+    bundled=st.booleans(),
+    phase=st.sampled_from(["fit", "score"]),
+)
 def test_one_poisonous_trial_ends_alone(num_actors, seed, bundled, phase):
     def fate(work):
         in_it = "t1" in work.trial_ids if isinstance(work, Fit) else getattr(work, "trial_id", None) == "t1"
         return DIED if in_it and isinstance(work, Fit) == (phase == "fit") else None
 
     trials = [trial(number, bundle="b" if bundled else None) for number in (1, 3, 5)]
-    cluster = FakeCluster(
-        Queue(trials, num_actors=num_actors, shard_batches=2), 4, fate, random.Random(seed)
-    ).run()
+    cluster = FakeCluster(Queue(trials, num_actors=num_actors, shard_batches=2), 4, fate, random.Random(seed)).run()
     assert cluster.ended == {"t1": Status.FAILED, "t3": Status.OK, "t5": Status.OK}
     # a fit: three deaths of its own, one of its bundle; its two shards: at most three deaths each
     assert cluster.started <= num_actors + (4 if phase == "fit" else 6)

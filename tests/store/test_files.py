@@ -69,7 +69,7 @@ def test_overlapping_commits_leave_no_batch_twice():
 def test_a_torn_file_is_named_and_skipped(store, skipped, notes):
     store.shards.append(commit(0, 2))
     store.shards.flush()
-    (path,) = store.files.list("shards", ".parquet")
+    (path,) = store.files.find("shards", ".parquet")
     whole = store.files.read(path)
     store.files.write("shards/trial=t/part-torn.parquet", whole[: len(whole) // 2])
     assert store.shards.read("t", skipped) == [commit(0, 2)]
@@ -108,7 +108,7 @@ def test_compacting_trials_keeps_every_latest_row_and_foreign_files(store, skipp
     store.files.write("trials/foreign.parquet", b"PAR1")
     store.trials.compact(skipped)
     assert len(store.trials.read(skipped)) == 50
-    assert len(store.files.list("trials", ".parquet")) == 2
+    assert len(store.files.find("trials", ".parquet")) == 2
 
 
 def test_records_come_back_by_id_each_once(store, skipped):
@@ -125,7 +125,7 @@ def test_compacting_records_changes_nothing_read(store, skipped):
         write_records(store.files, "t", part, part + 1, pa.table({"id": [f"{part}"], "prediction": [part]}))
     before = read_records(store.files, "t", skipped)
     compact_records(store.files, "t", skipped)
-    assert len(store.files.list("records", ".parquet")) == 1
+    assert len(store.files.find("records", ".parquet")) == 1
     assert read_records(store.files, "t", skipped) == before
 
 

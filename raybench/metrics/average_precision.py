@@ -1,0 +1,98 @@
+"""Average precision: the mean, over positives, of the precision at their score, not interpolated; ties are one step.
+
+Classes as in roc.py. A class without a positive has none; without any, it is undefined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import fsum
+
+import numpy as np
+import pyarrow as pa
+
+from raybench.metrics.confusion import IGNORE_INDEX
+from raybench.metrics.metric import REQUIRED, Options, TableMetric
+from raybench.metrics.roc import Split, columns_of, count_of, label_splits, scores_problem, splits_of
+
+__all__ = ["AVERAGE_PRECISION", "MULTILABEL_AVERAGE_PRECISION", "WEIGHTED_AVERAGE_PRECISION", "average_precision"]
+
+_SOURCE = "https://scikit-learn.org/stable/modules/model_evaluation.html#precision-recall-f-measure-metrics"
+
+
+def _thresholds(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """By falling threshold: positives at it, positives from it up, rows from it up."""
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.r_[np.diff(scores[order]) != 0, True])
+    hits = np.cumsum(positive[order])[ends]
+    return np.diff(hits, prepend=0), hits, ends + 1
+
+
+def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Σ over thresholds of (positives at it) · (precision at it) / P; NaN without positives."""
+    at, hits, rows = _thresholds(scores, positive)
+    return fsum(at * (hits / rows)) / int(hits[-1]) if positive.any() else float("nan")
+
+
+def _mean(splits: Iterator[Split]) -> float:
+    found = [split for split in splits if split.positive.any()]
+    weights = fsum(split.weight for split in found)
+    total = fsum(split.weight * average_precision(split.scores, split.positive) for split in found)
+    return total / weights if found else float("nan")
+
+
+def _influence(splits: Iterator[Split], num_rows: int) -> np.ndarray:
+    """d AP / d weight of each row: its own precision if positive, and what it does to the precisions below it."""
+    influence_N, weights = np.zeros(num_rows), 0.0
+    for split in (split for split in splits if split.positive.any()):
+        at, hits, rows = _thresholds(split.scores, split.positive)
+        levels = np.unique(-split.scores, return_inverse=True)[1]
+        precision = hits / rows
+        total = hits[-1]
+        hit_tail = np.cumsum((at / rows)[::-1])[::-1]  # Σ over thresholds at or below of positives / rows
+        precision_tail = np.cumsum((at * precision / rows)[::-1])[::-1]
+        value = float((at * precision).sum() / total)
+        own = split.positive * (precision[levels] - value)
+        influence_N[split.rows] += (
+            split.weight * (own + split.positive * hit_tail[levels] - precision_tail[levels]) / total
+        )
+        weights += split.weight
+    return influence_N / weights
+
+
+def _problem(splits: Iterator[Split]) -> str | None:
+    found = list(splits)
+    if not any(split.positive.any() for split in found):
+        return "no positive among the targets"
+    problem = scores_problem(iter(found))
+    return problem if problem is not None and "NaN" in problem else None
+
+
+def _by_class(average: str) -> TableMetric:
+    return TableMetric(
+        columns=columns_of,
+        measure=lambda records, options: _mean(splits_of(records, options, average)),
+        influence=lambda records, options: _influence(splits_of(records, options, average), records.num_rows),
+        count=count_of,
+        trials=_positives,
+        problem=lambda records, options: _problem(splits_of(records, options, average)),
+        options={"labels": REQUIRED, "positive": None, "ignore_index": IGNORE_INDEX},
+        higher_is_better=True,
+        source=_SOURCE,
+    )
+
+
+def _positives(records: pa.Table, options: Options) -> int:
+    return min(count for split in splits_of(records, options, "macro") if (count := int(split.positive.sum())))
+
+
+AVERAGE_PRECISION, WEIGHTED_AVERAGE_PRECISION = _by_class("macro"), _by_class("weighted")
+MULTILABEL_AVERAGE_PRECISION = TableMetric(
+    columns=("targets", "scores"),
+    measure=lambda records, options: _mean(label_splits(records, options)),
+    influence=lambda records, options: _influence(label_splits(records, options), records.num_rows),
+    problem=lambda records, options: _problem(label_splits(records, options)),
+    options={"labels": REQUIRED},
+    higher_is_better=True,
+    source=_SOURCE,
+)

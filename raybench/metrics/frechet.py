@@ -1,0 +1,223 @@
+"""Fréchet distance (FID), kernel distance (KID) and Inception score of generated against real examples.
+
+Features are rounded to a grid of 2⁻¹⁶, so sums and Gram matrices are integers and merge exactly; matrix products run
+in float64 over chunks whose products cannot exceed 2⁵³. FID's interval is the delta method: with T the optimal
+transport map between the two Gaussians, d FID / d weight of x is 2 Δμ·(x − μ) + (x − μ)ᵀ(I − T)(x − μ) − mean.
+FID of few examples is too large by its nature; compare equal numbers only. Features come with the records: this
+module computes none.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+import numpy as np
+import pyarrow as pa
+
+from raybench.errors import MetricError
+from raybench.metrics.columns import lists_of, numbers_of
+from raybench.metrics.exact_sum import as_fraction, exact_sum
+from raybench.metrics.metric import Contribution, Measure, Metric, Options, TableMetric, ratio
+from raybench.metrics.state import Cells, Sums
+
+__all__ = ["FID", "INCEPTION_SCORE", "KID", "frechet_distance"]
+
+GRID_BITS = 16
+_EXACT = 1 << 53
+_SIDES = ("real", "generated")
+
+
+def _features(records: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Features on the grid, as integers in float64 [N, D], and which rows are real."""
+    values, offsets = lists_of(records, "features")
+    real = numbers_of(records, "real") == 1
+    lengths = np.diff(offsets)
+    if (lengths != lengths[:1]).any():
+        raise MetricError(f"features have {lengths.min()} to {lengths.max()} numbers; expected one length")
+    features_ND = np.rint(values.astype(np.float64) * (1 << GRID_BITS))
+    if not np.isfinite(features_ND).all():
+        raise MetricError("features hold NaN or infinity")
+    return features_ND.reshape(len(real), lengths[0] if len(real) else 0), real
+
+
+def _gram(features_ND: np.ndarray) -> np.ndarray:
+    """Σ x xᵀ as int64 [D, D], exact."""
+    largest = int(np.abs(features_ND).max(initial=1))
+    rows = min(4096, _EXACT // (largest * largest))
+    if rows == 0 or largest * largest * len(features_ND) >= 1 << 63:
+        raise MetricError(f"a feature of {largest / (1 << GRID_BITS):g} is too large for an exact Gram matrix")
+    total = np.zeros((features_ND.shape[1],) * 2, dtype=np.int64)
+    for start in range(0, len(features_ND), rows):
+        chunk = features_ND[start : start + rows]
+        total += (chunk.T @ chunk).astype(np.int64)
+    return total
+
+
+def _totals(records: pa.Table, options: Options) -> dict[str, Cells]:
+    features_ND, real = _features(records)
+    fields = {"n": Cells.from_dense([records.num_rows], size=None)}
+    for side, rows in zip(_SIDES, (real, ~real), strict=True):
+        fields[f"n_{side}"] = Cells.from_dense([int(rows.sum())], size=None)
+        if rows.any():
+            size = features_ND.shape[1]
+            sums_D = features_ND[rows].astype(np.int64).sum(axis=0)
+            fields[f"sum_{side}"] = Cells.from_dense(sums_D, size=size)
+            fields[f"gram_{side}"] = Cells.from_dense(_gram(features_ND[rows]).reshape(-1), size=size * size)
+    return fields
+
+
+def _moments(sums: Sums, side: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean [D] and covariance [D, D] of a side; None below two examples."""
+    n = int(sums[f"n_{side}"][0]) if f"n_{side}" in sums.fields else 0
+    if n < 2:
+        return None
+    total_D = _int64(sums[f"sum_{side}"][0])
+    gram_DD = _int64(sums[f"gram_{side}"][0]).reshape(total_D.size, total_D.size)
+    # moved to the integer next to the mean, exact in int64 (what overflows on the way comes back modulo 2**64),
+    # so that nothing cancels once it is float64
+    centre_D = np.rint(total_D / n).astype(np.int64)
+    rest_D = total_D - n * centre_D
+    moved_DD = gram_DD - np.multiply.outer(centre_D, rest_D) - np.multiply.outer(total_D, centre_D)
+    scatter_DD = moved_DD.astype(np.float64) - np.multiply.outer(rest_D / n, rest_D.astype(np.float64))
+    return total_D / n / (1 << GRID_BITS), scatter_DD / (n - 1) / float(1 << 2 * GRID_BITS)
+
+
+def _int64(values: np.ndarray) -> np.ndarray:
+    try:
+        return values.astype(np.int64)
+    except OverflowError as error:
+        raise MetricError("a Gram matrix beyond int64: the features are too large, or too many") from error
+
+
+def _root(matrix_DD: np.ndarray, power: float = 0.5) -> np.ndarray:
+    """A power of a symmetric positive semidefinite matrix; of its range, where the power is negative."""
+    values, vectors = np.linalg.eigh(matrix_DD)
+    kept = values > values.max(initial=0.0) * len(values) * np.finfo(float).eps
+    powers = np.where(kept, np.where(kept, values, 1.0) ** power, 0.0)
+    return (vectors * powers) @ vectors.T
+
+
+def frechet_distance(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: np.ndarray) -> float:
+    """|μ_a − μ_b|² + tr(Σ_a + Σ_b − 2 (Σ_a^½ Σ_b Σ_a^½)^½) (Dowson and Landau 1982)."""
+    root = _root(cov_a)
+    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ cov_b @ root), 0.0, None)).sum()
+    return max(0.0, float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross))
+
+
+def _fid(sums: Sums, options: Options) -> np.ndarray:
+    real, generated = (_moments(sums, side) for side in _SIDES)
+    return np.array([np.nan if real is None or generated is None else frechet_distance(*real, *generated)])
+
+
+def _fid_influence(records: pa.Table, options: Options) -> np.ndarray:
+    features_ND, real = _features(records)
+    features_ND = features_ND / (1 << GRID_BITS)
+    influence_N = np.zeros(records.num_rows)
+    for rows in (real, ~real):
+        (mean, cov), (other_mean, other_cov) = _gaussian(features_ND[rows]), _gaussian(features_ND[~rows])
+        inverse, root = _root(cov, -0.5), _root(cov)
+        map_DD = inverse @ _root(root @ other_cov @ root) @ inverse
+        centred = features_ND[rows] - mean
+        quadratic = np.einsum("nd,de,ne->n", centred, np.eye(len(mean)) - map_DD, centred, optimize=True)
+        influence_N[rows] = (2 * centred @ (mean - other_mean) + quadratic - quadratic.mean()) / int(rows.sum())
+    return influence_N
+
+
+def _gaussian(features_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return features_ND.mean(axis=0), np.atleast_2d(np.cov(features_ND, rowvar=False))
+
+
+def _no_contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
+    raise AssertionError("a Gram matrix is summed by `totals`; there is nothing to resample by record")
+
+
+FID = Metric(
+    measure=Measure(name="gaussians", columns=("features", "real"), contributions=_no_contributions, totals=_totals),
+    value=_fid,
+    interval="influence",
+    influence=_fid_influence,
+    higher_is_better=False,
+    unit="squared feature distance",
+    range=(0.0, inf),
+    source="Heusel et al. 2017, arXiv:1706.08500",
+    undefined="fewer than two real or two generated examples",
+)
+
+
+def _kernel_means(features_ND: np.ndarray, real: np.ndarray) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Means of the cubic kernel within (without the diagonal) and across the sides, and each row's own means."""
+    sides = {side: features_ND[rows] for side, rows in zip(_SIDES, (real, ~real), strict=True)}
+    scale = features_ND.shape[1] * float(1 << 2 * GRID_BITS)
+    means, rows_of = {}, {}
+    for a, b in (("real", "real"), ("generated", "generated"), ("real", "generated"), ("generated", "real")):
+        blocks = []
+        for start in range(0, len(sides[a]), 512):
+            kernel = ((sides[a][start : start + 512] @ sides[b].T) / scale + 1) ** 3
+            if a == b:
+                kernel[np.arange(len(kernel)), start + np.arange(len(kernel))] = 0.0
+            blocks.append(kernel.sum(axis=1))
+        per_row = np.concatenate(blocks) / (len(sides[b]) - (a == b))
+        rows_of[a + b] = per_row
+        means[a + b] = float(as_fraction(exact_sum(per_row)) / per_row.size)
+    return means, rows_of
+
+
+def _kid(records: pa.Table, options: Options) -> float:
+    means, _ = _kernel_means(*_features(records))
+    return means["realreal"] + means["generatedgenerated"] - 2 * means["realgenerated"]
+
+
+def _kid_influence(records: pa.Table, options: Options) -> np.ndarray:
+    features_ND, real = _features(records)
+    means, rows_of = _kernel_means(features_ND, real)
+    influence_N = np.zeros(records.num_rows)
+    for side, other, rows in (("real", "generated", real), ("generated", "real", ~real)):
+        within = rows_of[side + side] - means[side + side]
+        across = rows_of[side + other] - means["realgenerated"]
+        influence_N[rows] = 2 * (within - across) / int(rows.sum())
+    return influence_N
+
+
+def _kid_problem(records: pa.Table, options: Options) -> str | None:
+    num_real = int((numbers_of(records, "real") == 1).sum())
+    return None if min(num_real, records.num_rows - num_real) >= 2 else "fewer than two real or two generated examples"
+
+
+KID = TableMetric(
+    columns=("features", "real"),
+    measure=_kid,
+    influence=_kid_influence,
+    problem=_kid_problem,
+    higher_is_better=False,
+    unit="squared maximum mean discrepancy",
+    range=(-inf, inf),
+    source="Bińkowski et al. 2018, arXiv:1801.01401 (unbiased, all examples)",
+)
+
+
+def _inception(records: pa.Table, options: Options) -> dict[str, Contribution]:
+    values, offsets = lists_of(records, "probabilities")
+    n = records.num_rows
+    p_NC = values.astype(np.float64).reshape(n, len(values) // n if n else 0)
+    if (np.diff(offsets) != p_NC.shape[1]).any():
+        raise MetricError("probabilities have rows of different length")
+    if not n:
+        return {"n": np.ones(0, dtype=np.int64)}
+    negative_entropy = (p_NC * np.log(np.where(p_NC > 0, p_NC, 1.0))).sum(axis=1)
+    return {"n": np.ones(n, dtype=np.int64), "p": p_NC, "p_log_p": negative_entropy}
+
+
+def _inception_score(sums: Sums, options: Options) -> np.ndarray:
+    mean_RC = ratio(sums["p"], sums["n"][:, None])
+    marginal = (mean_RC * np.log(np.where(mean_RC > 0, mean_RC, 1.0))).sum(axis=1)
+    return np.exp(ratio(sums["p_log_p"], sums["n"]) - marginal)
+
+
+INCEPTION_SCORE = Metric(
+    measure=Measure(name="inception", columns=("probabilities",), contributions=_inception),
+    value=_inception_score,
+    higher_is_better=True,
+    unit="effective classes",
+    range=(0.0, inf),
+    source="Salimans et al. 2016, arXiv:1606.03498 (one split: all examples)",
+)

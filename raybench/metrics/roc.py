@@ -1,0 +1,172 @@
+"""ROC-AUC, exact: twice the number of (positive, negative) pairs in order, plus the ties, as an integer.
+
+    auc_pairs(positive_scores, negative_scores)          # 2·below + tied, of 2·P·N
+
+Scores are ranked as they come (logits rather than probabilities, which tie where a sigmoid saturates); equal scores
+earn half; −0.0 equals 0.0. Two classes: the column `score`. More: `scores`, one class against the rest (the mean over
+classes that are true somewhere, or weighted by how often) or one against one (Hand and Till 2001). The interval is
+DeLong's (1988), as influences of records, so clusters are respected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from raybench.metrics.classification import positive_class
+from raybench.metrics.columns import integers_of, matrix_of, numbers_of
+from raybench.metrics.confusion import IGNORE_INDEX
+from raybench.metrics.metric import REQUIRED, Options, TableMetric
+
+__all__ = ["MULTILABEL_ROC_AUC", "ROC_AUC", "ROC_AUC_OVO", "WEIGHTED_ROC_AUC", "Split", "auc_pairs", "splits_of"]
+
+
+class Split(NamedTuple):
+    """One question of yes and no: scores of the rows that take part, which are positive, and its share in the mean."""
+
+    rows: np.ndarray
+    scores: np.ndarray
+    positive: np.ndarray
+    weight: float
+
+    @property
+    def is_defined(self) -> bool:
+        return bool(self.positive.any() and not self.positive.all())
+
+
+def auc_pairs(positive: np.ndarray, negative: np.ndarray) -> int:
+    """2·(pairs in order) + (tied pairs) of scores without NaN; AUC is that over 2·P·N."""
+    positive_is_few = len(positive) <= len(negative)
+    few, many = (positive, negative) if positive_is_few else (negative, positive)
+    few, many = np.sort(few), np.append(np.sort(many), np.float32(np.nan))  # NaN equals nothing: a guard at the end
+    total = 0
+    for start in range(0, few.size, 1 << 16):  # sorted queries walk the table in order and stay in the cache
+        chunk = few[start : start + (1 << 16)]
+        below = np.searchsorted(many, chunk, "left")
+        total += 2 * int(below.sum())
+        tied = many[below] == chunk
+        if tied.any():
+            total += int((np.searchsorted(many, chunk[tied], "right") - below[tied]).sum())
+    return total if positive_is_few else 2 * positive.size * negative.size - total
+
+
+def splits_of(records: pa.Table, options: Options, average: str) -> Iterator[Split]:
+    """The yes-no questions that an average takes."""
+    kept = integers_of(records, "target") != options["ignore_index"]
+    rows = np.flatnonzero(kept)
+    target = integers_of(records, "target")[kept]
+    num_classes = len(options["labels"])
+    if num_classes == 2:
+        sign = 1.0 if positive_class(options) == 1 else -1.0
+        yield Split(rows, sign * numbers_of(records, "score")[kept], target == positive_class(options), 1.0)
+        return
+    scores_NC = matrix_of(records, "scores", num_classes)[kept]
+    present = [c for c in range(num_classes) if (target == c).any()]
+    if average == "ovo":
+        for a, b in combinations(present, 2):
+            among = (target == a) | (target == b)
+            for one in (a, b):
+                yield Split(rows[among], scores_NC[among, one], target[among] == one, 1.0)
+        return
+    for c in present:
+        weight = float((target == c).sum()) if average == "weighted" else 1.0
+        yield Split(rows, scores_NC[:, c], target == c, weight)
+
+
+def columns_of(options: Options) -> tuple[str, ...]:
+    return ("target", "score") if len(options["labels"]) == 2 else ("target", "scores")
+
+
+def mean_auc(splits: Iterator[Split]) -> float:
+    """The weighted mean of the AUC of each split that has both positives and negatives."""
+    total, weights = 0.0, 0.0
+    for split in splits:
+        if split.is_defined:
+            positive, negative = split.scores[split.positive], split.scores[~split.positive]
+            pairs = auc_pairs(positive, negative)
+            total += split.weight * (pairs / (2 * positive.size * negative.size))
+            weights += split.weight
+    return total / weights if weights else float("nan")
+
+
+def auc_influence(splits: Iterator[Split], num_rows: int) -> np.ndarray:
+    """The influence of each row on the mean AUC: how its share of pairs differs from the mean."""
+    influence_N, weights = np.zeros(num_rows), 0.0
+    for rows, scores, is_positive, weight in (split for split in splits if split.is_defined):
+        positive, negative = np.sort(scores[is_positive]), np.sort(scores[~is_positive])
+        below = np.searchsorted(negative, scores, "left") + np.searchsorted(negative, scores, "right")
+        above = (
+            2 * positive.size - np.searchsorted(positive, scores, "left") - np.searchsorted(positive, scores, "right")
+        )
+        share = np.where(is_positive, below / (2 * negative.size), above / (2 * positive.size))
+        size = np.where(is_positive, positive.size, negative.size)
+        influence_N[rows] += weight * (share - share[is_positive].mean()) / size
+        weights += weight
+    return influence_N / weights
+
+
+def _problem(records: pa.Table, options: Options) -> str | None:
+    return scores_problem(splits_of(records, options, "macro"))
+
+
+def scores_problem(splits: Iterator[Split]) -> str | None:
+    """Why there is nothing to rank, if so: NaN among the scores, or never two sides."""
+    found = list(splits)
+    unknown = {int(row) for split in found for row in split.rows[np.isnan(split.scores)]}
+    if unknown:
+        return f"{len(unknown)} records have a NaN score"
+    if not any(split.is_defined for split in found):
+        return "only one class among the targets"
+    return None
+
+
+def _smaller_side(records: pa.Table, options: Options) -> int:
+    sides = [min(int(s.positive.sum()), int((~s.positive).sum())) for s in splits_of(records, options, "macro")]
+    return min(side for side in sides if side)
+
+
+def count_of(records: pa.Table, options: Options) -> int:
+    return int((integers_of(records, "target") != options["ignore_index"]).sum())
+
+
+def _roc_auc(average: str, source: str) -> TableMetric:
+    return TableMetric(
+        columns=columns_of,
+        measure=lambda records, options: mean_auc(splits_of(records, options, average)),
+        influence=lambda records, options: auc_influence(splits_of(records, options, average), records.num_rows),
+        count=count_of,
+        trials=_smaller_side,
+        problem=_problem,
+        options={"labels": REQUIRED, "positive": None, "ignore_index": IGNORE_INDEX},
+        higher_is_better=True,
+        source=source,
+    )
+
+
+_SOURCE = "https://scikit-learn.org/stable/modules/model_evaluation.html#roc-metrics"
+ROC_AUC = _roc_auc("macro", _SOURCE)
+WEIGHTED_ROC_AUC = _roc_auc("weighted", _SOURCE)
+ROC_AUC_OVO = _roc_auc("ovo", "Hand and Till 2001, doi:10.1023/A:1010920819831")
+
+
+def label_splits(records: pa.Table, options: Options) -> Iterator[Split]:
+    """One split a label of a multilabel task."""
+    num_labels = len(options["labels"])
+    targets_NL, scores_NL = (matrix_of(records, column, num_labels) for column in ("targets", "scores"))
+    for label in range(num_labels):
+        yield Split(np.arange(records.num_rows), scores_NL[:, label], targets_NL[:, label] == 1, 1.0)
+
+
+MULTILABEL_ROC_AUC = TableMetric(
+    columns=("targets", "scores"),
+    measure=lambda records, options: mean_auc(label_splits(records, options)),
+    influence=lambda records, options: auc_influence(label_splits(records, options), records.num_rows),
+    problem=lambda records, options: scores_problem(label_splits(records, options)),
+    options={"labels": REQUIRED},
+    higher_is_better=True,
+    source=_SOURCE,
+)

@@ -1,0 +1,51 @@
+"""How texts are made comparable before they are compared; the transform is named in the configuration and recorded.
+
+transform("The Cat!", "squad")      # "cat"
+"""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+
+import pyarrow as pa
+
+from raybench.errors import MetricError
+from raybench.metrics.columns import strings_of
+
+__all__ = ["TRANSFORMS", "pairs_of", "transform"]
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+TRANSFORMS = ("none", "lower", "words", "squad")
+
+
+def transform(text: str, name: str) -> str:
+    """`none`: as it is; `lower`: lower case; `words`: lower case without punctuation, single spaces; `squad`: `words`
+    without English articles, as SQuAD's evaluation does (it drops ASCII punctuation and joins its neighbours)."""
+    if name == "none":
+        return text
+    text = text.lower()
+    if name == "lower":
+        return text
+    if name == "words":
+        return " ".join("".join(char for char in text if not unicodedata.category(char).startswith("P")).split())
+    if name == "squad":
+        kept = "".join(
+            char for char in text if not (char.isascii() and char.isprintable() and not (char.isalnum() or char == " "))
+        )
+        return " ".join(_ARTICLES.sub(" ", kept).split())
+    raise MetricError(f"'transform' is {name!r}; expected one of {', '.join(TRANSFORMS)}")
+
+
+def pairs_of(records: pa.Table) -> list[tuple[str, list[str]]]:
+    """Hypothesis and references of each record; a missing (None) hypothesis or reference is an error, "" is not."""
+    references = records.column("references")
+    if references.null_count:
+        raise MetricError(f"column 'references' has {references.null_count} nulls; no references is an empty list")
+    rows = references.to_pylist()
+    for row, texts in enumerate(rows):
+        if any(text is None for text in texts):
+            raise MetricError(f"column 'references' has a null in the list of row {row}")
+    return list(zip(strings_of(records, "hypothesis"), rows, strict=True))

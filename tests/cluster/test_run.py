@@ -1,0 +1,243 @@
+"""The same job gives the same tables to the bit, whatever happens to actors, shards and the driver."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import safetensors.torch
+
+import raybench
+from raybench.api import StoreWarning
+from raybench.ranking.tables import TIMING_COLUMNS
+
+COMMAND = [sys.executable, "-c", "from raybench.cli import main; main()"]
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning"
+)
+
+
+@pytest.fixture(scope="session")
+def run(ray_address):
+    return lambda path, **options: raybench.run(path, address=ray_address, quiet=True, **options)
+
+
+@pytest.fixture(scope="session")
+def reference(make_job, run):
+    """One actor, nothing goes wrong."""
+    return run(make_job().write())
+
+
+def bits(ranking):
+    """Everything but times, as bytes."""
+    timeless = ranking.table.drop_columns(list(TIMING_COLUMNS))
+    return timeless.to_pylist(), ranking.scores.to_pylist()
+
+
+def end_driver(process, number, timeout=60):
+    process.send_signal(number)
+    return process.wait(timeout)
+
+
+def start_driver(path, ray_address):
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    command = [*COMMAND, "run", str(path), "--address", ray_address]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def wait_for(folder, pattern, process):
+    """Until the store holds such a file."""
+    deadline = time.monotonic() + 120
+    while not list(folder.glob(pattern)):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_every_trial_ends_well(reference):
+    assert reference.complete
+    assert reference.table.num_rows == 5
+    assert set(reference.scores.column("metric").to_pylist()) == {"accuracy", "macro_f1", "log_loss", "brier", "ece"}
+    assert all(n == 150 for n in reference.table.column("num_examples").to_pylist())
+
+
+@pytest.mark.parametrize("actors", [2, 4])
+def test_the_number_of_actors_changes_no_bit(make_job, run, reference, actors):
+    assert bits(run(make_job().write(), actors=actors)) == bits(reference)
+
+
+@pytest.mark.parametrize("shard_batches", [3, 1000])
+def test_the_size_of_shards_changes_no_bit(make_job, run, reference, shard_batches):
+    path = make_job().write(resources={"actors": 2, "shard_batches": shard_batches})
+    assert bits(run(path)) == bits(reference)
+
+
+def test_a_killed_actor_changes_no_bit(make_job, run):
+    calm, stormy = make_job(), make_job()
+    candidates = [*calm.job["candidates"], {"baseline": "plugins:DiesOnce", "name": "fragile"}]
+    (calm.folder / "died").touch()  # it has died before: it will not again
+    expected = run(calm.write(candidates=candidates))
+    ranking = run(stormy.write(candidates=candidates, resources={"actors": 2, "shard_batches": 1}))
+    assert (stormy.folder / "died").exists()
+    assert ranking.complete
+    assert bits(ranking) == bits(expected)
+
+
+def test_a_hung_actor_costs_only_time(make_job, run):
+    job = make_job()
+    candidates = [{"baseline": "majority"}, {"baseline": "plugins:HangsOnce", "name": "sleepy"}]
+    ranking = run(job.write(candidates=candidates, resources={"actors": 1, "hang_seconds": 3}))
+    assert (job.folder / "hung").exists()
+    assert ranking.complete
+
+
+def test_a_shard_that_always_kills_is_a_status_and_stops_no_other(make_job, run):
+    candidates = [{"baseline": "plugins:DiesAlways", "name": "deadly"}, {"baseline": "majority"}]
+    rows = run(make_job().write(candidates=candidates)).table.to_pylist()
+    assert [(row["candidate"], row["status"]) for row in rows] == [("majority", "ok"), ("deadly", "failed")]
+    assert rows[1]["reason"] == "its actor died while it ran (3 attempts)"
+
+
+def test_an_exception_is_a_status_with_one_line(make_job, run):
+    candidates = [{"baseline": "plugins:Raises", "name": "loud"}, {"baseline": "majority"}]
+    ranking = run(make_job().write(candidates=candidates))
+    row = ranking.table.to_pylist()[1]
+    assert (row["status"], row["reason"]) == ("failed", "RuntimeError: the roof is on fire")
+    assert "the roof is on fire" in "".join(ranking.tracebacks.values())
+
+
+def test_a_diverging_loss_is_a_status(make_job, run):
+    job = make_job()
+    model = job.job["candidates"][2]["model"]
+    wild = {"name": "full", "epochs": 2, "learning_rate": 1e30, "clip": 0, "warmup": 0, "head": "random"}
+    rows = run(job.write(candidates=[{"baseline": "majority"}, {"model": model, "name": "wild", "method": wild}]))
+    assert rows.table.to_pylist()[1]["status"] == "nan"
+
+
+def test_a_candidate_at_fault_leaves_the_others_alone(make_job, run):
+    missing = {"model": "./nowhere", "name": "missing", "method": "frozen"}
+    rows = run(make_job().write(candidates=[{"baseline": "majority"}, missing])).table.to_pylist()
+    assert [(row["candidate"], row["status"]) for row in rows] == [("majority", "ok"), ("missing", "failed")]
+    assert "nowhere" in rows[1]["reason"]
+
+
+def slowed(job):
+    """Long enough under way to be killed there."""
+    candidates = [{"baseline": "plugins:Slow", "name": "slow"}, job.job["candidates"][0], job.job["candidates"][3]]
+    return job.write(candidates=candidates, seeds=[0], resources={"actors": 1, "shard_batches": 1})
+
+
+@pytest.fixture(scope="session")
+def slow_reference(make_job, run):
+    return run(slowed(make_job()))
+
+
+@pytest.mark.parametrize("moment", ["checkpoints/*.safetensors", "shards/*/part-*.parquet", "trials/part-*.parquet"])
+def test_a_killed_driver_changes_no_bit(make_job, run, ray_address, slow_reference, moment):
+    job = make_job()
+    path = slowed(job)
+    process = start_driver(path, ray_address)
+    wait_for(job.folder / "store", moment, process)
+    assert end_driver(process, signal.SIGKILL) == -signal.SIGKILL
+    assert bits(run(path)) == bits(slow_reference)
+
+
+def test_ctrl_c_says_how_to_go_on(make_job, run, ray_address, slow_reference):
+    job = make_job()
+    path = slowed(job)
+    process = start_driver(path, ray_address)
+    wait_for(job.folder / "store", "shards/*/part-*.parquet", process)
+    assert end_driver(process, signal.SIGINT) == 130
+    message = process.stderr.read()
+    assert "the same command goes on from there" in message
+    assert "Traceback" not in message
+    assert bits(run(path, actors=2)) == bits(slow_reference)
+
+
+def finished(job):
+    """When each trial ended, from the store."""
+    tables = [pq.read_table(path).to_pylist() for path in (job.folder / "store" / "trials").glob("part-*.parquet")]
+    return {row["trial_id"]: row["finished_at"] for table in tables for row in table}
+
+
+@pytest.fixture(scope="session")
+def done_job(make_job, run):
+    """A folder whose job is done; tests take copies of it."""
+    job = make_job()
+    run(job.write())
+    return job
+
+
+@pytest.fixture
+def done(done_job, tmp_path):
+    return done_job.copy(tmp_path / "copy")
+
+
+def test_the_same_command_again_does_nothing(done, reference):
+    before = finished(done)
+    again = raybench.run(done.write(), address="nowhere:1", quiet=True)  # no cluster is needed
+    assert finished(done) == before
+    assert bits(again) == bits(reference)
+
+
+def test_only_what_changed_is_done_again(done, run):
+    before = finished(done)
+    candidates = done.job["candidates"]
+    candidates[2]["grid"] = {"weight_decay": [0.01, 0.2]}
+    run(done.write(candidates=candidates), actors=2)
+    assert len(finished(done).keys() - before.keys()) == 2  # two seeds of one new value
+    assert {key: finished(done)[key] for key in before} == before
+
+
+def test_a_changed_row_is_new_work_for_all(done, run):
+    job = done
+    before = finished(job)
+    table = pq.read_table(job.folder / "test.parquet").to_pylist()
+    table[7]["text"] += " w1"
+    pq.write_table(pa.Table.from_pylist(table), job.folder / "test.parquet")
+    run(job.write())
+    assert len(finished(job)) == 2 * len(before)
+
+
+def test_a_changed_checkpoint_is_new_work_for_its_trials(make_job, run, tmp_path, tiny_bert):
+    copy = tmp_path / "model"
+    shutil.copytree(tiny_bert, copy)
+    job = make_job()
+    candidates = [{"baseline": "majority"}, {"model": str(copy), "name": "frozen", "method": "frozen"}]
+    run(job.write(candidates=candidates))
+    before = finished(job)
+    weights = safetensors.torch.load_file(copy / "model.safetensors")
+    weights["encoder.layer.0.output.dense.bias"] = weights["encoder.layer.0.output.dense.bias"] + 1
+    safetensors.torch.save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    run(job.write(candidates=candidates))
+    assert len(finished(job)) == len(before) + 2  # two seeds; majority stays
+
+
+def test_a_torn_and_a_foreign_file_are_named_and_done_again(done, run, reference):
+    job = done
+    (newest, *_) = sorted((job.folder / "store" / "trials").glob("part-*.parquet"))
+    data = newest.read_bytes()
+    newest.write_bytes(data[: len(data) // 2])
+    (record, *_) = sorted((job.folder / "store" / "records").glob("*/part-*.parquet"))
+    record.write_bytes(b"not Parquet")
+    (job.folder / "store" / "trials" / "notes.parquet").write_bytes(b"PAR1 something else PAR1")
+    with pytest.warns(StoreWarning) as warned:
+        ranking = run(job.write())
+    assert {newest.name, "notes.parquet"} <= {str(one.message).split(": ")[1].rsplit("/", 1)[-1] for one in warned}
+    assert bits(ranking) == bits(reference)
+
+
+def test_other_metrics_come_from_the_records(done, reference):
+    job = done
+    before = finished(job)
+    ranking = raybench.run(job.write(metrics=["mcc", "macro_f1"]), address="nowhere:1", quiet=True)
+    assert finished(job) == before
+    expected = reference.table.sort_by("candidate").column("macro_f1").to_pylist()
+    assert ranking.table.sort_by("candidate").column("macro_f1").to_pylist() == expected

@@ -1,0 +1,184 @@
+"""Paired comparison: the tests against their definitions, families of p-values, and stopping early under the null."""
+
+from math import comb
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy import stats
+
+from raybench.errors import MetricError
+from raybench.metrics import permutation
+from raybench.metrics.compare import compare, rows_in_common
+from raybench.metrics.e_process import EProcess, is_dropped, ready_prefix
+from raybench.metrics.permutation import benjamini_hochberg, holm, mcnemar
+
+
+def predicted(target, prediction, **columns) -> pa.Table:
+    ids = [f"r{k:05d}" for k in range(len(target))]
+    return pa.table(
+        {"id": ids, "target": np.asarray(target, np.int32), "prediction": np.asarray(prediction, np.int32), **columns}
+    )
+
+
+def two_models(num_rows=300, seed=0, gain=0.0):
+    rng = np.random.default_rng(seed)
+    target = rng.integers(0, 3, num_rows)
+    hard = rng.random(num_rows)
+    return [
+        predicted(
+            target, np.where(hard + rng.normal(size=num_rows) * 0.15 < level, target, rng.integers(0, 3, num_rows))
+        )
+        for level in (0.7 + gain, 0.7)
+    ]
+
+
+@pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (5, 5), (1, 9), (30, 12)])
+def test_mcnemar_is_the_two_sided_binomial(only_a, only_b):
+    n, k = only_a + only_b, min(only_a, only_b)
+    expected = min(1.0, 2 * sum(comb(n, i) for i in range(k + 1)) / 2**n)
+    assert mcnemar(only_a=only_a, only_b=only_b) == pytest.approx(expected, rel=1e-12)
+    if n:
+        assert mcnemar(only_a=only_a, only_b=only_b) == pytest.approx(stats.binomtest(k, n).pvalue, rel=1e-9)
+
+
+def test_accuracy_is_compared_by_mcnemar():
+    a, b = two_models(gain=0.1)
+    found = compare(["accuracy"], a, b, {"labels": list("xyz")})["accuracy"]
+    right_a, right_b = (table["target"].to_numpy() == table["prediction"].to_numpy() for table in (a, b))
+    assert found.test == "McNemar, exact"
+    assert found.p_value == mcnemar(only_a=(right_a & ~right_b).sum(), only_b=(right_b & ~right_a).sum())
+    assert found.difference == pytest.approx(right_a.mean() - right_b.mean())
+    assert found.low < found.difference < found.high
+
+
+def test_mean_is_compared_by_sign_flips_as_scipy_does():
+    rng = np.random.default_rng(1)
+    target = rng.normal(size=80)
+    tables = [
+        pa.table(
+            {
+                "id": [f"r{k:02d}" for k in range(80)],
+                "target": target,
+                "prediction": target + rng.normal(size=80) * scale,
+            }
+        )
+        for scale in (1.0, 1.25)
+    ]
+    found = compare(["mae"], *tables, {})["mae"]
+    errors = [np.abs(t["prediction"].to_numpy() - target) for t in tables]
+    expected = stats.permutation_test(
+        (errors[0] - errors[1],), np.mean, permutation_type="samples", n_resamples=20_000, rng=np.random.default_rng(0)
+    ).pvalue
+    assert found.p_value == pytest.approx(expected, abs=0.02)
+    spread = stats.sem(errors[0] - errors[1]) * 1.96
+    assert found.low == pytest.approx(found.difference - spread, rel=0.15, abs=0.02)
+
+
+def test_sums_are_compared_by_permutation_and_equal_models_do_not_differ():
+    a, b = two_models(gain=0.12)
+    scores = compare(["macro_f1", "mcc"], a, b, {"labels": list("xyz")})
+    assert scores["macro_f1"].test == "sign-flip permutation"
+    assert scores["macro_f1"].p_value < 0.01
+    same = compare(["macro_f1", "accuracy"], a, a, {"labels": list("xyz")})
+    assert same["macro_f1"].p_value == same["accuracy"].p_value == 1.0
+    assert same["macro_f1"].difference == same["macro_f1"].low == same["macro_f1"].high == 0.0
+
+
+def test_pairing_finds_what_unpaired_intervals_hide():
+    a, b = two_models(num_rows=400, seed=3, gain=0.05)
+    found = compare(["accuracy"], a, b, {"labels": list("xyz")})["accuracy"]
+    unpaired = (
+        stats.norm.sf(abs(found.difference) / np.sqrt((found.a * (1 - found.a) + found.b * (1 - found.b)) / 400)) * 2
+    )
+    assert found.p_value < unpaired / 2
+
+
+def test_rank_metrics_are_compared_by_their_influences(classified):
+    a = classified(200, 2, seed=1, skill=1.5)
+    noise = np.random.default_rng(5).normal(size=200).astype(np.float32)
+    b = a.set_column(a.column_names.index("score"), "score", pa.array(a["score"].to_numpy() + 2 * noise))
+    found = compare(["roc_auc"], a, b, {"labels": ["n", "y"]})["roc_auc"]
+    assert found.test == "z of influences"
+    assert found.p_value < 0.05
+    assert found.low < found.difference < found.high
+
+
+def test_permutation_keeps_its_level_under_the_null(monkeypatch):
+    monkeypatch.setattr(permutation, "FLIPS", 499)
+    p_values = [
+        compare(["macro_f1"], *two_models(60, seed), {"labels": list("xyz")})["macro_f1"].p_value for seed in range(40)
+    ]
+    assert np.mean(np.array(p_values) <= 0.1) <= 0.2
+    assert 0.3 < np.mean(p_values) < 0.7
+
+
+def test_comparison_does_not_depend_on_row_order():
+    a, b = two_models(100)
+    order = pa.array(np.random.default_rng(0).permutation(100))
+    assert compare(["macro_f1"], a, b, {"labels": list("xyz")}) == compare(
+        ["macro_f1"], a.take(order), b, {"labels": list("xyz")}
+    )
+
+
+def test_clusters_are_flipped_whole_and_widen_the_interval():
+    rng = np.random.default_rng(7)
+    target = np.zeros(400, dtype=int)
+    document = np.repeat(np.arange(20), 20)
+    a = predicted(target, np.repeat(rng.random(20) < 0.45, 20).astype(int), group=document)
+    b = predicted(target, np.repeat(rng.random(20) < 0.55, 20).astype(int), group=document)
+    lone = compare(["accuracy"], a.drop_columns("group"), b.drop_columns("group"), {"labels": ["x", "y"]})["accuracy"]
+    whole = compare(["accuracy"], a, b, {"labels": ["x", "y"]})["accuracy"]
+    assert whole.test == "sign-flip permutation"
+    assert whole.p_value > lone.p_value
+    assert whole.high - whole.low > 2 * (lone.high - lone.low)
+
+
+def test_only_common_examples_are_compared_and_the_others_are_counted():
+    a, b = two_models(50)
+    found = compare(["accuracy"], a.slice(0, 40), b.slice(10), {"labels": list("xyz")})["accuracy"]
+    assert (found.n, found.num_left_out) == (30, 20)
+    with pytest.raises(MetricError, match="no example id in common"):
+        compare(["accuracy"], a.slice(0, 10), b.slice(20), {"labels": list("xyz")})
+    with pytest.raises(MetricError, match="disagree on 'target'"):
+        rows_in_common(a, predicted(1 - a["target"].to_numpy(), b["prediction"].to_numpy()))
+
+
+def test_undefined_on_one_side_has_a_reason_and_no_p_value():
+    a, b = predicted([0, 1], [0, 1]), predicted([0, 1], [0, 0])
+    found = compare(["precision"], a, b, {"labels": ["n", "y"]})["precision"]
+    assert (found.difference, found.p_value) == (None, None)
+    assert "never predicted" in found.reason
+
+
+def test_holm_and_benjamini_hochberg_equal_their_definitions():
+    p_values = [0.01, 0.04, 0.03, 0.5]
+    assert holm(p_values) == pytest.approx([0.04, 0.09, 0.09, 0.5])
+    assert benjamini_hochberg(p_values) == pytest.approx(stats.false_discovery_control(p_values))
+    assert holm([]) == benjamini_hochberg([]) == []
+
+
+def test_e_process_finds_a_better_rival_and_not_an_equal_one():
+    rng = np.random.default_rng(0)
+    better = EProcess(population=1000).update(rng.choice([-1, 0, 1], size=500, p=[0.05, 0.7, 0.25]))
+    assert is_dropped([1.0, better.e_value], num_candidates=5)
+    equal = EProcess(population=1000).update(rng.choice([-1, 0, 1], size=500, p=[0.15, 0.7, 0.15]))
+    assert not is_dropped([equal.e_value], num_candidates=5)
+
+
+def test_e_process_is_certain_once_the_null_cannot_be_reached_any_more():
+    process = EProcess(population=4).update([1, 1, 1])
+    assert process.e_value == pytest.approx(np.exp(700))
+
+
+def test_e_process_refuses_what_is_no_difference_of_the_population():
+    with pytest.raises(ValueError, match="outside"):
+        EProcess(population=3).update([1.5])
+    with pytest.raises(ValueError, match="all 1 examples"):
+        EProcess(population=1).update([0, 0])
+
+
+def test_only_the_contiguous_prefix_of_the_permutation_is_looked_at():
+    assert ready_prefix(["c", "a", "b"], {"a", "b"}) == 0
+    assert ready_prefix(["c", "a", "b"], {"c", "b"}) == 1
+    assert ready_prefix(["c", "a", "b"], {"c", "a", "b"}) == 3
