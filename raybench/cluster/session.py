@@ -74,6 +74,7 @@ class Session:
             trial = self._context.trials[trial_id]
             prepared = self._data(self._context.data_keys[trial_id], data)
             predictor = self._open(trial_id)
+            cost = predictor.cost | self._latency(trial_id, predictor, prepared.test) if start == 0 else {}
             began = time.perf_counter()
             result = score_shard(
                 predictor, prepared.test, prepared.plan.batches(start, stop), self._metric_set(trial.dataset.name)
@@ -90,7 +91,7 @@ class Session:
                 device=self._device.type,
                 dtype=predictor.dtype,
                 threads=torch.get_num_threads(),
-                cost=json.dumps(predictor.cost | self._latency(trial_id, predictor, prepared.test) if start == 0 else {}),
+                cost=json.dumps(cost),
             )
         except Exception as error:
             return classify(error)
