@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import ray
 import torch
 
+from raybench.cluster.context import RunContext
 from raybench.metrics import MetricSet
 from raybench.prepare import PreparedData, prepare_data
 from raybench.schedule.classify import classify
@@ -22,9 +23,6 @@ from raybench.store.records import write_records
 from raybench.store.shards import ShardCommit
 from raybench.tasks.catalog import get_task
 from raybench.trial import Checkpoint, Predictor, fit_bundle, needs_fit, open_predictor, score_shard
-
-if TYPE_CHECKING:
-    from raybench.cluster.worker import RunContext
 
 __all__ = ["Session"]
 
