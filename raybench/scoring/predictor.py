@@ -47,6 +47,9 @@ class Predictor(Protocol):
     def outputs(self, read: Any, batch: BatchSlice, *, fresh: bool = False) -> torch.Tensor:
         """The task's outputs for one planned batch, on the predictor's device; `fresh` looks nothing up."""
 
+    def flush(self) -> None:
+        """A shard is done: keep for other processes what was computed."""
+
 
 class _NetworkPredictor:
     """A network forwards each distinct input of a batch once."""
@@ -76,6 +79,9 @@ class _NetworkPredictor:
                 features = features[torch.from_numpy(copies).to(self.device)]
             return self._network.head(features).float()
 
+    def flush(self) -> None:
+        return
+
 
 class _HeadPredictor:
     """A fitted head on features that other trials of the same backbone may have computed already."""
@@ -104,6 +110,9 @@ class _HeadPredictor:
         cache = FeatureCache() if fresh else self._cache
         return self._head(batch_features(self._network, read, rows, batch.padded, cache, self.device))
 
+    def flush(self) -> None:
+        self._cache.flush()
+
 
 class _BaselinePredictor:
     """A baseline's arrays on raw rows."""
@@ -123,6 +132,9 @@ class _BaselinePredictor:
     def outputs(self, read: pa.Table, batch: BatchSlice, *, fresh: bool = False) -> torch.Tensor:
         part = read.slice(batch.start, batch.stop - batch.start)
         return torch.from_numpy(self._baseline.outputs(self._arrays, part, self._trial.dataset))
+
+    def flush(self) -> None:
+        return
 
 
 def open_predictor(trial: Trial, checkpoint: Checkpoint | None, device: torch.device) -> Predictor:

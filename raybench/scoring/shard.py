@@ -37,6 +37,7 @@ def score_shard(
     began = time.perf_counter()
     read = predictor.read(rows)
     outputs = torch.cat([predictor.outputs(read, batch) for batch in batches])
+    predictor.flush()
     start, stop = batches[0].start, batches[-1].stop
     scored = rows.slice(start, stop - start)
     records = predictor.task.records(outputs, scored)

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 
 from raybench.core import Trial
-from raybench.identity import seed_from
+from raybench.identity import content_hash, seed_from
 from raybench.methods.method import Method
 from raybench.models.cache import BACKBONES
 from raybench.models.configuration import from_scratch
 from raybench.models.network import Network
 from raybench.models.variant import scoring_variant
 from raybench.tasks.task import Task
-from raybench.training.feature_cache import FEATURES, FeatureCache
+from raybench.training.feature_cache import FEATURES, FeatureCache, feature_directory
 
 __all__ = ["feature_cache", "shared_network", "trainable_network"]
 
@@ -64,4 +64,13 @@ def trainable_network(trial: Trial, task: Task, device: torch.device, method: Me
 def feature_cache(trial: Trial, device: torch.device, *, for_scoring: bool = True) -> FeatureCache:
     """The features that this trial's frozen backbone has computed in this process."""
     variant = for_scoring and (trial.model.dtype, trial.model.compile) != ("float32", False)
-    return FEATURES.get(_key(trial, device, variant), FeatureCache)
+    key = _key(trial, device, variant)
+    base = feature_directory()
+    name = content_hash([key, trial.dataset.task, _arithmetic(device)])
+    return FEATURES.get(key, lambda: FeatureCache(base / name if base else None))
+
+
+def _arithmetic(device: torch.device) -> list[str]:
+    """What else decides the bits of a forward pass: torch and the kind of device."""
+    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    return [torch.__version__, device.type, kind]
