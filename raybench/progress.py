@@ -33,9 +33,7 @@ _FIT_SHARE = 0.5  # of a trial that must be fitted, until its first shard is in:
 class Progress(Observer):
     """Counts what the driver commits: that is the truth, not what actors say of themselves."""
 
-    def __init__(
-        self, plan: Plan, todo: Sequence[TrialWork], run: RunDirectory, *, quiet: bool = False, stopping: bool = False
-    ) -> None:
+    def __init__(self, plan: Plan, todo: Sequence[TrialWork], run: RunDirectory, *, quiet: bool = False) -> None:
         self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self._live = (
             Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
@@ -62,6 +60,9 @@ class Progress(Observer):
         self._state = "running"
 
     def __enter__(self) -> Progress:
+        if self._todo:
+            before = f", {self._num_before} done before" if self._num_before else ""
+            self.say(f"{self._num_trials} trials{before}; starting actors")
         if self._live is not None:
             self._live.start()
         self._write()
@@ -114,14 +115,21 @@ class Progress(Observer):
         return self._num_before + len(self._ended)
 
     def _share(self) -> float:
-        """How much of what this run had to do is done."""
-        done = float(len(self._ended))
+        """How much of what this run had to do is done, trials weighed by their predicted cost."""
+        if not self._todo:
+            return 1.0
+        least = 0.01 * max(work.cost for work in self._todo.values()) or 1.0  # a baseline costs something too
+        done = total = 0.0
         for trial_id, work in self._todo.items():
+            weight = max(work.cost, least)
             planned = self._batches.get(work.data_key)
-            if trial_id not in self._ended and planned and self._scored[trial_id]:
+            total += weight
+            if trial_id in self._ended:
+                done += weight
+            elif planned and self._scored[trial_id]:
                 share = self._scored[trial_id] / planned
-                done += _FIT_SHARE + (1 - _FIT_SHARE) * share if work.needs_fit else share
-        return done / len(self._todo) if self._todo else 1.0
+                done += weight * (_FIT_SHARE + (1 - _FIT_SHARE) * share if work.needs_fit else share)
+        return done / total
 
     def _seconds_left(self) -> float | None:
         share = self._share()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import ray
 import torch
 
+from raybench.cluster.context import RunContext
 from raybench.metrics import MetricSet
 from raybench.prepare import PreparedData, prepare_data
 from raybench.schedule.classify import classify
@@ -22,9 +23,6 @@ from raybench.store.records import write_records
 from raybench.store.shards import ShardCommit
 from raybench.tasks.catalog import get_task
 from raybench.trial import Checkpoint, Predictor, fit_bundle, needs_fit, open_predictor, score_shard
-
-if TYPE_CHECKING:
-    from raybench.cluster.worker import RunContext
 
 __all__ = ["Session"]
 
@@ -74,6 +72,7 @@ class Session:
             trial = self._context.trials[trial_id]
             prepared = self._data(self._context.data_keys[trial_id], data)
             predictor = self._open(trial_id)
+            cost = predictor.cost | self._latency(trial_id, predictor, prepared.test) if start == 0 else {}
             began = time.perf_counter()
             result = score_shard(
                 predictor, prepared.test, prepared.plan.batches(start, stop), self._metric_set(trial.dataset.name)
@@ -85,12 +84,13 @@ class Session:
                 stop=stop,
                 num_examples=result.records.num_rows,
                 states=result.states.to_bytes(),
-                score_seconds=time.perf_counter() - began,
+                score_seconds=result.seconds,
+                wall_seconds=time.perf_counter() - began,
                 peak_memory_bytes=result.peak_memory_bytes,
                 device=self._device.type,
                 dtype=predictor.dtype,
                 threads=torch.get_num_threads(),
-                cost=json.dumps(predictor.cost | self._latency(trial_id, predictor, prepared.test) if start == 0 else {}),
+                cost=json.dumps(cost),
             )
         except Exception as error:
             return classify(error)

@@ -19,6 +19,7 @@ __all__ = ["MAX_SCORES", "classification_records", "multilabel_records", "segmen
 
 MAX_SCORES = 64  # log-probabilities of all classes are kept up to so many
 _CHUNK_ELEMENTS = 1 << 18  # 1 MiB of float32 a chunk: what is made of it stays in the cache
+_TOKEN_ELEMENTS = 1 << 19  # 16 rows of a vocabulary of 32,000: the fastest of 8, 16, 32 and 64 measured
 
 Kind = Literal["logits", "probabilities"]
 
@@ -81,14 +82,15 @@ def classification_records(
 
 
 def token_nll(logits_BTV: torch.Tensor, targets_BT: torch.Tensor, *, ignore_index: int = -100) -> torch.Tensor:
-    """−ln p of each target token, float32 [B, T]; 0 where ignored; 64 rows at a time, so that memory stays small."""
+    """−ln p of each target token, float32 [B, T]; 0 where ignored; a few rows at a time, in little memory."""
     import torch
     from torch.nn.functional import cross_entropy
 
     logits, targets = logits_BTV.flatten(0, -2), targets_BT.flatten()
     nll = torch.empty(targets.shape, dtype=torch.float32, device=logits.device)
-    for start in range(0, targets.numel(), 64):
-        rows = slice(start, start + 64)
+    step = max(1, _TOKEN_ELEMENTS // logits.shape[1])
+    for start in range(0, targets.numel(), step):
+        rows = slice(start, start + step)
         nll[rows] = cross_entropy(logits[rows].float(), targets[rows], ignore_index=ignore_index, reduction="none")
     return nll.view(targets_BT.shape)
 

@@ -10,6 +10,8 @@ same number of rows, filled up with copies.
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import torch
 from torch import nn
@@ -46,9 +48,13 @@ def batch_features(
     for key, row in zip(keys, rows.tolist(), strict=True):
         if key not in missing and not cache.has(padded, key):
             missing[key] = row
+    cache.save(padded, [key for key in dict.fromkeys(keys) if key not in missing])
     if missing:
         new = np.fromiter(missing.values(), dtype=np.int64)
-        cache.put(padded, list(missing), _forward(network, examples, new, padded, device))
+        began = time.perf_counter()
+        features = _forward(network, examples, new, padded, device)
+        seconds = np.full(len(missing), (time.perf_counter() - began) / len(missing))
+        cache.put(padded, list(missing), features, seconds)
     return torch.from_numpy(cache.get(padded, keys)).to(device)
 
 

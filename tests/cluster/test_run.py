@@ -16,7 +16,9 @@ import safetensors.torch
 
 import raybench
 from raybench.api import StoreWarning
+from raybench.errors import StoreError
 from raybench.ranking.tables import TIMING_COLUMNS
+from raybench.rescore import rescore
 
 COMMAND = [sys.executable, "-c", "from raybench.cli import main; main()"]
 pytestmark = pytest.mark.filterwarnings(
@@ -241,3 +243,34 @@ def test_other_metrics_come_from_the_records(done, reference):
     assert finished(job) == before
     expected = reference.table.sort_by("candidate").column("macro_f1").to_pylist()
     assert ranking.table.sort_by("candidate").column("macro_f1").to_pylist() == expected
+
+
+def test_every_value_of_a_slice_is_scored(reference):
+    scores = reference.scores.to_pandas()
+    accuracy = scores[(scores["metric"] == "accuracy") & scores["class"].isna() & (scores["candidate"] == "majority")]
+    whole = accuracy[accuracy["slice"].isna()].iloc[0]
+    parts = accuracy[accuracy["slice"].notna()]
+    assert sorted(parts["slice"]) == ["source=print", "source=web"]
+    assert parts["n"].sum() == whole["n"] == 150
+    assert (parts["value"] * parts["n"]).sum() / 150 == pytest.approx(whole["value"])
+
+
+def test_rescore_needs_only_the_store(done, reference):
+    (done.folder / "test.parquet").unlink()
+    ranking = rescore(done.job["store"], ["mcc", "macro_f1"], slices=["source", "target"], skipped=pytest.fail)
+    old = reference.scores.to_pandas()
+    new = ranking.scores.to_pandas()
+    keys = ["candidate", "hyperparameters", "seed"]
+
+    def of(scores):
+        chosen = scores[(scores["metric"] == "macro_f1") & scores["class"].isna() & scores["slice"].isna()]
+        return chosen.sort_values(keys)[[*keys, "value", "low", "high"]].to_numpy().tolist()
+
+    assert of(new) == of(old)
+    assert set(new["slice"].dropna()) == {"source=print", "source=web", "target=0", "target=1", "target=2"}
+    assert (done.folder / "store" / "runs" / ranking.run_id / "ranking.parquet").exists()
+
+
+def test_rescore_of_an_unknown_slice_is_one_line(done):
+    with pytest.raises(StoreError, match=r"slice 'sorce': no such column of the records; did you mean source\?"):
+        rescore(done.job["store"], ["mcc"], slices=["sorce"], skipped=pytest.fail)
