@@ -27,6 +27,12 @@ class Network(nn.Module):
 
     backbone: nn.Module
     head: nn.Module
+    num_before_quantising: int = 0  # quantised weights are no longer among `parameters()`
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the network's weights are, each tensor once."""
+        return self.num_before_quantising or sum(parameter.numel() for parameter in self.parameters())
 
     def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         raise NotImplementedError

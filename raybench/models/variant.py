@@ -30,6 +30,7 @@ def scoring_variant(network: Network, model: ModelSpec, device: torch.device) ->
     if model.dtype == "int8":
         if device.type != "cpu":
             raise IncompatibleError(f"model {model.reference!r}: dtype int8 scores on a CPU; here is {device.type}")
+        network.num_before_quantising = network.num_parameters
         with warnings.catch_warnings():  # torch.ao moves to torchao; the kernels are the same
             warnings.simplefilter("ignore")
             network.backbone = torch.ao.quantization.quantize_dynamic(network.backbone, {nn.Linear}, dtype=torch.qint8)

@@ -20,7 +20,6 @@ from raybench.models.variant import scoring_variant, variant_name
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Examples, Task
 from raybench.training.checkpoint import Checkpoint
-from raybench.training.cost import count_parameters
 from raybench.training.feature_cache import FeatureCache
 from raybench.training.features import batch_features
 from raybench.training.heads import head_module
@@ -66,7 +65,7 @@ class _NetworkPredictor:
 
     @property
     def cost(self) -> dict[str, int]:
-        return {"params_total": count_parameters(self._network.parameters()), "params_trained": 0}
+        return {"params_total": self._network.num_parameters, "params_trained": 0}
 
     @property
     def saved_seconds(self) -> float:
@@ -108,7 +107,7 @@ class _HeadPredictor:
 
     @property
     def cost(self) -> dict[str, int]:
-        return {"params_total": count_parameters(self._network.parameters()), "params_trained": 0}
+        return {"params_total": self._network.num_parameters, "params_trained": 0}
 
     @property
     def saved_seconds(self) -> float:

@@ -159,15 +159,18 @@ def _fit_heads(trials: Sequence[Trial], train: pa.Table, device: torch.device) -
     fitted: Sequence[HeadWeights | Exception]
     if isinstance(method, FeatureMethod):
         host = features.cpu().numpy()
-        fitted = [method.fit(host, labels, num_labels, method.read(t.hyperparameters), t.seed) for t in trials]
+        fitted = [_fit_on_host(trial, method, host, labels, num_labels) for trial in trials]
     else:
         specs = [_spec(trial, method) for trial in trials]
         fitted = fit_heads(features, torch.from_numpy(labels).to(device), specs, num_labels=num_labels)
     padded = bucket(examples.lengths)
     row = examples.batch(np.zeros(1, dtype=np.int64), int(padded[0]), device)
+    counted = network  # torch counts no operations of int8 kernels: those of the same network in float32 are given
+    if first.model.dtype == "int8":
+        counted = shared_network(first, task, device, own_head=False, for_scoring=False)
     with torch.inference_mode():
-        flops = count_flops(lambda: network.features(row.inputs)) * int(padded.sum()) // int(padded[0])
-    backbone = count_parameters(network.backbone.parameters())
+        flops = count_flops(lambda: counted.features(row.inputs)) * int(padded.sum()) // int(padded[0])
+    backbone = network.num_parameters - count_parameters(network.head.parameters())
     outcomes: list[Checkpoint | Exception] = []
     for weights in fitted:
         if isinstance(weights, Exception):
@@ -178,6 +181,15 @@ def _fit_heads(trials: Sequence[Trial], train: pa.Table, device: torch.device) -
         meta["fit_seconds"] = features_cost + (meta["fit_seconds"] - computing) / len(trials)
         outcomes.append(Checkpoint(arrays=weights, meta=meta))
     return outcomes
+
+
+def _fit_on_host(
+    trial: Trial, method: FeatureMethod, features: np.ndarray, labels: np.ndarray, num_labels: int
+) -> HeadWeights | Exception:
+    try:
+        return method.fit(features, labels, num_labels, method.read(trial.hyperparameters), trial.seed)
+    except Exception as error:
+        return error
 
 
 def _spec(trial: Trial, method: Method) -> HeadSpec:

@@ -86,7 +86,7 @@ class _Run:
         torch.manual_seed(seed_from("dropout", self.trial.seed, self.trial.dataset.fingerprint, number))
         units = self.train.units(rows)
         total = torch.zeros((), device=self.device)
-        for piece in micro_batches(rows, self.train.lengths, self.budget, _MAX_WASTE[self.device.type]):
+        for piece in micro_batches(rows, self.train.lengths, self.budget, _MAX_WASTE.get(self.device.type, 16384)):
             loss = self._loss(self.train, piece) / units
             self.scaler.scale(loss).backward()
             total += loss.detach()

@@ -72,3 +72,15 @@ def test_latency_is_of_single_examples_and_looks_nothing_up(
     latency = measure_latency(predictor, data.test, samples=10, warm_up=2)
     assert len(forwards) == 12
     assert 0 < latency.p50_ms <= latency.p95_ms
+
+
+def test_an_int8_variant_costs_as_many_parameters_and_operations_as_it_has(
+    tiny_bert: Path, make_texts: Callable[..., pa.Table], make_trial: Callable[..., Trial], no_caches: None
+) -> None:
+    plain = make_trial(tiny_bert)
+    variant = make_trial(ModelSpec(reference=str(tiny_bert), dtype="int8"))
+    data = prepared(plain, make_texts)
+    exact, quantised = fit_trial(plain, data.train, CPU), fit_trial(variant, data.train, CPU)
+    for name in ("params_total", "params_trained", "flops"):
+        assert quantised.meta[name] == exact.meta[name]
+    assert open_predictor(variant, quantised, CPU).cost == open_predictor(plain, exact, CPU).cost
