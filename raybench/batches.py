@@ -18,7 +18,7 @@ import numpy as np
 __all__ = ["BatchPlan", "BatchSlice", "bucket", "plan_batches"]
 
 # (up to this length, in steps of): about 6 % padding for lengths spread evenly, and few enough distinct shapes
-_STEPS = ((64, 8), (128, 16), (256, 32))
+_STEPS = ((32, 4), (64, 8), (128, 16), (256, 32))
 _LAST_STEP = 64
 
 
@@ -49,7 +49,7 @@ class BatchPlan:
 
 
 def bucket(lengths: np.ndarray | int) -> np.ndarray:
-    """The padded length of rows of these lengths (int32): multiples of 8 to 64, 16 to 128, 32 to 256, 64 above."""
+    """The padded length of rows of these lengths (int32): multiples of 4 to 32, 8 to 64, 16 to 128, 32 to 256, 64 above."""
     lengths = np.maximum(np.asarray(lengths, dtype=np.int32), 1)
     steps = np.full(lengths.shape, _LAST_STEP, dtype=np.int32)
     for limit, step in reversed(_STEPS):

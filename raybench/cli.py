@@ -1,4 +1,4 @@
-"""The command line: `raybench check | plan | run | rank | status | submit`; heavy imports live inside the commands.
+"""The command line: check, plan, run, rank, rescore, status, submit; heavy imports live inside the commands.
 
 Exit codes: 0 all well, 1 some trials did not end well, 2 something to mend before anything starts, 3 a bug of ours,
 130 stopped by Ctrl-C.
@@ -84,6 +84,27 @@ def check(
         loaded = load_job(job)
         num = sum(len(candidate.expand()) for candidate in loaded.candidates)
         print(f"{job}: good: {num} configurations × {len(loaded.datasets)} datasets × seeds {list(loaded.seeds)}")
+
+
+@app.command()
+def rescore(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="the store of an ended run")],
+    metrics: Annotated[str, typer.Option(help="names, separated by commas; the first one ranks")],
+    slices: Annotated[str, typer.Option("--slice", help="columns of the records, separated by commas")] = "",
+    rank_by: Annotated[str | None, typer.Option(help="the metric that ranks, instead of the first")] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run", help="the run whose trials are scored; default: the latest")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Compute other metrics and slices from stored records, without model or GPU, as a run of its own."""
+    with _exit_codes(debug):
+        from raybench.api import warn_skipped
+        from raybench.rescore import rescore as rescore_store
+
+        names, columns = ([part.strip() for part in text.split(",") if part.strip()] for text in (metrics, slices))
+        ranking = rescore_store(store, names, slices=columns, run_id=run_id, rank_by=rank_by, skipped=warn_skipped)
+        _show(ranking, debug)
 
 
 @app.command()

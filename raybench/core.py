@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Column", "DatasetKey", "ModelSpec", "Score", "Shard", "Status", "Trial"]
+__all__ = ["Column", "DatasetKey", "ModelSpec", "Score", "Shard", "Status", "Trial", "slice_column"]
 
 
 class Status(StrEnum):
@@ -69,13 +69,18 @@ class ModelSpec:
 class Column:
     """A column that a task reads, under its canonical name.
 
-    kind: "text" (string), "label" (int32 index into the dataset's labels) or "image" (struct of height, width,
-    channels and data: uint8 pixels, row by row, channels last).
+    kind: "text" (string), "label" (int32 index into the dataset's labels), "image" (struct of height, width,
+    channels and data: uint8 pixels, row by row, channels last) or "slice" (string: splits scores, no model sees it).
     """
 
     name: str
     kind: str
     required: bool = True
+
+
+def slice_column(name: str) -> str:
+    """Where the values of a source's column, by which scores are split, stand in rows and records."""
+    return f"slice_{name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

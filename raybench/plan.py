@@ -16,7 +16,7 @@ from typing import Any
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.data import LoadedDataset, load_dataset
-from raybench.errors import IncompatibleError, ModelError
+from raybench.errors import DataError, IncompatibleError, ModelError
 from raybench.identity import content_hash
 from raybench.job import Configuration, DatasetSpec, Job
 from raybench.methods.catalog import get_method
@@ -159,7 +159,10 @@ class _Adaptation:
 
 def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
     task = get_task(spec.task)
-    loaded = load_dataset(spec, task.columns, job.directory)
+    try:
+        loaded = load_dataset(spec, task.columns, job.directory)
+    except DataError as error:
+        raise job.placed(error, spec) from error
     names = tuple(job.metrics) or tuple(task.metrics)
     rank_by = job.rank_by or (task.primary if task.primary in names else names[0])
     names = names if rank_by in names else (*names, rank_by)

@@ -33,17 +33,15 @@ _FIT_SHARE = 0.5  # of a trial that must be fitted, until its first shard is in:
 class Progress(Observer):
     """Counts what the driver commits: that is the truth, not what actors say of themselves."""
 
-    def __init__(
-        self, plan: Plan, todo: Sequence[TrialWork], run: RunDirectory, *, quiet: bool = False, stopping: bool = False
-    ) -> None:
+    def __init__(self, plan: Plan, todo: Sequence[TrialWork], run: RunDirectory, *, quiet: bool = False) -> None:
         self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self._live = (
             Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
         )
         self._run = run
         self._names = {
-            planned.trial.trial_id: f"{planned.trial.candidate} on {planned.trial.dataset.name}, seed {planned.trial.seed}"
-            for planned in plan.trials
+            trial.trial_id: f"{trial.candidate} on {trial.dataset.name}, seed {trial.seed}"
+            for trial in (planned.trial for planned in plan.trials)
         }
         self._num_trials = len(self._names)
         self._todo = {work.trial_id: work for work in todo}
@@ -62,6 +60,9 @@ class Progress(Observer):
         self._state = "running"
 
     def __enter__(self) -> Progress:
+        if self._todo:
+            before = f", {self._num_before} done before" if self._num_before else ""
+            self.say(f"{self._num_trials} trials{before}; starting actors")
         if self._live is not None:
             self._live.start()
         self._write()

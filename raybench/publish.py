@@ -9,34 +9,38 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raybench import __version__
-from raybench.core import Score, Status
+from raybench.core import Score, Status, slice_column
 from raybench.errors import StoreError
-from raybench.metrics import StateSet
+from raybench.metrics import MetricSet, StateSet
 from raybench.plan import Plan, PlannedDataset, PlannedTrial
 from raybench.ranking.entry import Entry
 from raybench.ranking.ranking import Ranking
+from raybench.ranking.slices import slice_scores
 from raybench.ranking.tables import MetricTrait, ranking_table, scores_table
 from raybench.store import Store
 from raybench.store.files import Skipped
 from raybench.store.records import read_records
+from raybench.store.runs import RunDirectory
 from raybench.store.trials import TrialRow
 
-__all__ = ["publish"]
+__all__ = ["publish", "traits_of", "write_tables"]
 
 _VERSIONS_OF = ("torch", "transformers", "datasets", "ray", "scikit-learn", "numpy", "pyarrow")
 
 
 class _Measured(NamedTuple):
     scores: Mapping[str, Score]
+    slices: Mapping[str, Mapping[str, Score]]
     replicates: np.ndarray | None
 
 
@@ -52,27 +56,43 @@ def publish(
         if row is not None and row.status is Status.OK and trial_id not in measured:
             measured[trial_id] = _measure(row, plan.datasets[planned.trial.dataset.name], store, skipped)
         entries.append(_entry(planned, row, measured.get(trial_id)))
-    traits = {
-        name: MetricTrait(info.higher_is_better, info.range)
-        for dataset in plan.datasets.values()
-        for name in dataset.metrics
-        for info in [dataset.metric_set().info(name)]
-    }
-    scores = scores_table(plan.run_id, entries, traits)
-    table = ranking_table(entries, plan.metrics, plan.rank_by, traits)
-    notes = tuple(
-        [f"{name}: {note}" for name, dataset in plan.datasets.items() for note in dataset.loaded.notes]
-        + _mixed_devices(plan, rows)
-    )
+    traits: dict[str, MetricTrait] = {}
+    for dataset in plan.datasets.values():
+        traits |= traits_of(dataset.metric_set())
     run = store.run(plan.run_id)
+    run.write_text("job.yaml", plan.job.text)
+    notes = [note for dataset in plan.datasets.values() for note in dataset.loaded.notes]
+    return write_tables(
+        run,
+        entries,
+        plan.metrics,
+        plan.rank_by,
+        traits,
+        notes=(*notes, *_mixed_devices(plan, rows)),
+        tracebacks=tracebacks,
+    )
+
+
+def write_tables(
+    run: RunDirectory,
+    entries: Sequence[Entry],
+    metrics: Sequence[str],
+    rank_by: str,
+    traits: Mapping[str, MetricTrait],
+    *,
+    notes: tuple[str, ...] = (),
+    tracebacks: dict[str, str] | None = None,
+) -> Ranking:
+    """Make a run's tables of its trials' entries and write them."""
+    scores = scores_table(run.run_id, entries, traits)
+    table = ranking_table(entries, metrics, rank_by, traits)
     run.write_table("scores", scores)
     run.write_table("ranking", table)
-    run.write_text("job.yaml", plan.job.text)
     run.write_json("environment.json", _environment())
     return Ranking(
-        run_id=plan.run_id,
-        rank_by=plan.rank_by,
-        higher_is_better=traits[plan.rank_by].higher_is_better is not False,
+        run_id=run.run_id,
+        rank_by=rank_by,
+        higher_is_better=traits[rank_by].higher_is_better is not False,
         table=table,
         scores=scores,
         location=run.location("ranking.parquet"),
@@ -95,7 +115,15 @@ def _measure(row: TrialRow, dataset: PlannedDataset, store: Store, skipped: Skip
     if not metric_set.covers(states):  # the job names metrics that were not measured then: the records have them
         states = metric_set.states(records())
     scores = metric_set.compute(states, records=records)
-    return _Measured(scores, metric_set.replicates(dataset.rank_by, records()))
+    slices = slice_scores(metric_set, records(), _slice_columns(dataset, records()))
+    return _Measured(scores, slices, metric_set.replicates(dataset.rank_by, records()))
+
+
+def _slice_columns(dataset: PlannedDataset, records: pa.Table) -> dict[str, pa.ChunkedArray]:
+    """The slice columns of the test rows, in the order of the records: a job may name new ones after scoring."""
+    rows = dataset.loaded.splits["test"]
+    places = pc.index_in(records.column("id"), rows.column("id").combine_chunks())
+    return {name: rows.column(slice_column(name)).take(places) for name in dataset.spec.slices}
 
 
 def _entry(planned: PlannedTrial, row: TrialRow | None, measured: _Measured | None) -> Entry:
@@ -108,6 +136,7 @@ def _entry(planned: PlannedTrial, row: TrialRow | None, measured: _Measured | No
         status=row.status,
         reason=row.reason,
         scores=measured.scores if measured else {},
+        slices=measured.slices if measured else {},
         num_examples=row.num_examples,
         cost=row.cost,
         replicates=measured.replicates if measured else None,
@@ -123,6 +152,12 @@ def _mixed_devices(plan: Plan, rows: Mapping[str, TrialRow]) -> list[str]:
         if len(found) > 1:
             notes.append(f"trials ran with {key} {' and '.join(sorted(found))}: last digits may differ between them")
     return notes
+
+
+def traits_of(metric_set: MetricSet) -> dict[str, MetricTrait]:
+    """What the ranking must know of each metric."""
+    infos = [metric_set.info(name) for name in metric_set.names]
+    return {info.name: MetricTrait(info.higher_is_better, info.range) for info in infos}
 
 
 def _environment() -> dict[str, object]:

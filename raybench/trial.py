@@ -7,6 +7,7 @@
 `test` is in the order of the batch plan; a shard is a run of its batches.
 """
 
+from raybench.scoring.latency import Latency, measure_latency
 from raybench.scoring.predictor import Predictor, open_predictor
 from raybench.scoring.shard import ShardResult, score_shard
 from raybench.training.checkpoint import Checkpoint
@@ -14,10 +15,12 @@ from raybench.training.fit import fit_bundle, fit_trial, needs_fit
 
 __all__ = [
     "Checkpoint",
+    "Latency",
     "Predictor",
     "ShardResult",
     "fit_bundle",
     "fit_trial",
+    "measure_latency",
     "needs_fit",
     "open_predictor",
     "score_shard",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,11 @@ FILLER = ["the", "a", "of", "and", "in", "some", "new", "old", "said", "on"]
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _memory_alone() -> None:
+    os.environ["RAYBENCH_CACHE"] = ""
 
 
 @pytest.fixture

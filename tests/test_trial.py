@@ -52,6 +52,8 @@ METHODS: list[tuple[str, dict[str, Any]]] = [
     ("frozen", {}),
     ("frozen", {"learning_rate": 0.01, "epochs": 5}),
     ("full", {"epochs": 2, "learning_rate": 1e-3}),
+    ("nearest_neighbors", {}),
+    ("gradient_boosting", {"rounds": 5}),
 ]
 
 

@@ -146,8 +146,8 @@ class Pool:
             events.append(Lost(actor=actor, failure=Failure(kind=FailureKind.HUNG, message=message)))
         if self._trial_seconds is not None:
             for call in self._calls.values():
-                num_trials = sum(len(work.trial_ids) for work in call.work if isinstance(work, Fit))
-                if num_trials and now - call.sent > self._trial_seconds * num_trials:
+                num_trials = max((len(work.trial_ids) for work in call.work if isinstance(work, Fit)), default=1)
+                if call.work and now - call.sent > self._trial_seconds * num_trials:
                     message = f"took longer than {self._trial_seconds / 60:g} minutes"
                     events.append(Lost(actor=call.actor, failure=Failure(kind=FailureKind.TIMEOUT, message=message)))
         for event in events:

@@ -42,9 +42,10 @@ def run_trials(
     with connect(plan.job.resources, address) as cluster:
         import ray
 
+        from raybench.cluster.context import RunContext
         from raybench.cluster.driver import Driver
         from raybench.cluster.pool import Pool
-        from raybench.cluster.worker import RunContext, Worker
+        from raybench.cluster.worker import Worker
 
         planned = {one.trial.trial_id: one for one in plan.trials}
         wanted = {work.trial_id for work in todo}
@@ -92,6 +93,7 @@ def blank_row(trial: Any) -> TrialRow:
         "hyperparameters": dict(trial.hyperparameters),
         "dataset": trial.dataset.name,
         "task": trial.dataset.task,
+        "task_config": dict(trial.dataset.task_config),
         "labels": list(trial.dataset.labels),
         "max_length": trial.dataset.max_length,
         "seed": trial.seed,

@@ -5,24 +5,24 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pyarrow as pa
 import ray
 import torch
 
+from raybench.cluster.context import RunContext
 from raybench.metrics import MetricSet
 from raybench.prepare import PreparedData, prepare_data
 from raybench.schedule.classify import classify
 from raybench.schedule.retry import Failure
+from raybench.scoring.latency import Latency, measure_latency
 from raybench.store.checkpoints import read_checkpoint, write_checkpoint
 from raybench.store.files import Files
 from raybench.store.records import write_records
 from raybench.store.shards import ShardCommit
 from raybench.tasks.catalog import get_task
 from raybench.trial import Checkpoint, Predictor, fit_bundle, needs_fit, open_predictor, score_shard
-
-if TYPE_CHECKING:
-    from raybench.cluster.worker import RunContext
 
 __all__ = ["Session"]
 
@@ -39,6 +39,7 @@ class Session:
         self._prepared: dict[str, PreparedData] = {}
         self._metric_sets: dict[str, MetricSet] = {}
         self._predictor: tuple[str, Predictor] | None = None
+        self._latencies: dict[tuple[str, str, str], Latency] = {}
 
     def prepare(self, data_key: str) -> tuple[PreparedData | None, int | Failure]:
         """Tokenise and plan; the number of batches goes to the driver, the rows stay by reference."""
@@ -71,6 +72,7 @@ class Session:
             trial = self._context.trials[trial_id]
             prepared = self._data(self._context.data_keys[trial_id], data)
             predictor = self._open(trial_id)
+            cost = predictor.cost | self._latency(trial_id, predictor, prepared.test) if start == 0 else {}
             began = time.perf_counter()
             result = score_shard(
                 predictor, prepared.test, prepared.plan.batches(start, stop), self._metric_set(trial.dataset.name)
@@ -87,7 +89,7 @@ class Session:
                 device=self._device.type,
                 dtype=predictor.dtype,
                 threads=torch.get_num_threads(),
-                cost=json.dumps(predictor.cost),
+                cost=json.dumps(cost),
             )
         except Exception as error:
             return classify(error)
@@ -99,6 +101,15 @@ class Session:
             checkpoint = Checkpoint.from_bytes(read_checkpoint(self._files, trial_id)) if needs_fit(trial) else None
             self._predictor = (trial_id, open_predictor(trial, checkpoint, self._device))
         return self._predictor[1]
+
+    def _latency(self, trial_id: str, predictor: Predictor, rows: pa.Table) -> dict[str, float]:
+        """Of single examples, measured once a network and data in this process: fine-tuning changes no shapes."""
+        trial = self._context.trials[trial_id]
+        key = (trial.weights_fingerprint, trial.method, self._context.data_keys[trial_id])
+        if key not in self._latencies:
+            self._latencies[key] = measure_latency(predictor, rows)
+        p50, p95 = self._latencies[key]
+        return {"latency_p50_ms": p50, "latency_p95_ms": p95}
 
     def _data(self, data_key: str, ref: ray.ObjectRef) -> PreparedData:
         if data_key not in self._prepared:

@@ -8,32 +8,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 
-from raybench.core import Trial
-from raybench.plan import DataNeeds
+from raybench.cluster.context import RunContext
 from raybench.schedule.retry import Failure
 from raybench.store.shards import ShardCommit
 
-__all__ = ["RunContext", "Worker"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunContext:
-    """What every actor of a run is given once."""
-
-    store_url: str
-    trials: Mapping[str, Trial]
-    data: Mapping[str, DataNeeds]  # by data key
-    data_keys: Mapping[str, str]  # trial id → data key
-    rows: Mapping[str, ray.ObjectRef] = field(default_factory=dict)  # dataset → its splits
-    metrics: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = field(default_factory=dict)  # names and options
-    threads: int = 1
-    extra_path: tuple[str, ...] = ()  # where `module:attribute` of the job is found
+__all__ = ["Worker"]
 
 
 @ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"control": 1})  # type: ignore[call-overload]

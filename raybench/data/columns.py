@@ -30,6 +30,7 @@ class Rows:
     """A split's rows in the source's order: inputs, labels as names, content hashes of the inputs."""
 
     columns: dict[str, pa.ChunkedArray]
+    slices: dict[str, pa.ChunkedArray]  # values by which scores are split, as text; no part of the content
     images: frozenset[str]  # the columns that may still be encoded pictures
     labels: pa.ChunkedArray | None
     declared: tuple[str, ...]  # the labels that the source says there are
@@ -45,6 +46,7 @@ class Rows:
         index = pa.array(rows)
         return Rows(
             columns={name: column.take(index) for name, column in self.columns.items()},
+            slices={name: column.take(index) for name, column in self.slices.items()},
             images=self.images,
             labels=self.labels.take(index) if self.labels is not None else None,
             declared=self.declared,
@@ -87,6 +89,7 @@ def canonical_rows(
 ) -> Rows:
     """The split's rows; DataError for null cells, cells of a wrong type and ids that repeat."""
     inputs: dict[str, pa.ChunkedArray] = {}
+    slices: dict[str, pa.ChunkedArray] = {}
     labels: pa.ChunkedArray | None = None
     declared: tuple[str, ...] = ()
     for column in columns:
@@ -95,7 +98,8 @@ def canonical_rows(
         source = mapping[column.name]
         cells = table[source]
         key = ("columns", column.name)
-        _refuse_null(cells, source, split, key)
+        if column.kind != "slice":
+            _refuse_null(cells, source, split, key)
         try:
             if column.kind == "label":
                 declared = class_names(table, source)
@@ -103,6 +107,8 @@ def canonical_rows(
                 _refuse_null(pc.if_else(pc.equal(labels, ""), None, labels), source, split, key)
             elif column.kind == "text":
                 inputs[column.name] = _text(cells, source)
+            elif column.kind == "slice":
+                slices[column.name] = pc.fill_null(cells.cast(pa.string()), "")
             elif column.kind == "image":
                 inputs[column.name] = canonical_images(cells, source, directory)
             else:
@@ -112,6 +118,7 @@ def canonical_rows(
     ids = _ids(table[mapping["id"]], mapping["id"], split) if "id" in mapping else None
     return Rows(
         columns=inputs,
+        slices=slices,
         images=frozenset(column.name for column in columns if column.kind == "image"),
         labels=labels,
         declared=declared,

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from raybench.core import slice_column
+
 __all__ = ["RowHashes", "fingerprint"]
 
 _ID_BYTES = 16
@@ -70,7 +72,7 @@ class RowHashes:
 def fingerprint(labels: Sequence[str], splits: Mapping[str, tuple[pa.Table, RowHashes]]) -> str:
     """The hash of what is trained on and scored: labels, and of each split column names, ids, contents, targets.
 
-    Names, paths and file formats are not in it.
+    Names, paths, file formats and slices are not in it.
     """
     digest = hashlib.blake2b(digest_size=16)
 
@@ -81,7 +83,8 @@ def fingerprint(labels: Sequence[str], splits: Mapping[str, tuple[pa.Table, RowH
     add("\n".join([str(len(labels)), *labels]))
     for name in sorted(splits):
         table, hashes = splits[name]
-        add("\n".join([name, str(table.num_rows), *table.column_names]))
+        inputs = [column for column in table.column_names if not column.startswith(slice_column(""))]
+        add("\n".join([name, str(table.num_rows), *inputs]))
         add("\n".join(table["id"].to_pylist()))
         digest.update(hashes.digests.tobytes())
         for column in table.columns:

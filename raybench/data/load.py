@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from raybench.core import Column
+from raybench.core import Column, slice_column
 from raybench.data.columns import Rows, canonical_rows, map_columns
 from raybench.data.fingerprint import RowHashes, fingerprint
 from raybench.data.images import decode_images
@@ -50,12 +50,14 @@ def load_dataset(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path
 
 
 def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> LoadedDataset:
+    columns = (*columns, *(Column(slice_column(name), "slice") for name in spec.slices))
+    given = dict(spec.columns) | {slice_column(name): name for name in spec.slices}
     readers = open_source(spec, directory)
     chosen = choose_splits(spec.splits, readers)
     notes: list[str] = []
     rows: dict[str, Rows] = {}
     for role, name in chosen.items():
-        mapping, raw = map_columns(readers[name], columns, spec.columns, name)
+        mapping, raw = map_columns(readers[name], columns, given, name)
         if raw.table.num_rows == 0:
             raise DataError(f"split {name!r} is empty", key=("splits", role))
         rows[role] = canonical_rows(raw.table, mapping, columns, name, directory)
@@ -109,6 +111,7 @@ def _ordered(split: Rows, labels: tuple[str, ...], limit: int | None) -> tuple[p
     hashes = split.hashes.take(kept)
     ids = given[kept].tolist() if split.ids is not None else _numbered(hashes.ids())
     columns: dict[str, pa.Array | pa.ChunkedArray] = {"id": pa.array(ids, pa.string())}
+    columns |= {name: column.take(pa.array(kept)) for name, column in split.slices.items()}
     for name, column in split.columns.items():
         taken = column.take(pa.array(kept))
         columns[name] = decode_images(taken, split.numbers[kept]) if name in split.images else taken

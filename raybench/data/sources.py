@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import logging
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -39,6 +40,8 @@ def open_source(spec: DatasetSpec, directory: Path) -> dict[str, SplitReader]:
     """The source's splits by its own names; DataError for a source that cannot be opened."""
     if spec.source in FORMATS:
         return _files(spec.source, spec.data_files or {})
+    if spec.source == "audiofolder":
+        raise DataError("audiofolder is not read yet; use module:function for sounds", key=("source",))
     local = Path(spec.source)
     if local.is_file() and (format := format_of(spec.source)):
         return _files(format, {"train": (spec.source,)})
@@ -109,6 +112,9 @@ def _hub(spec: DatasetSpec) -> Any:
     import datasets
 
     files = {split: list(names) for split, names in spec.data_files.items()} if spec.data_files else None
+    retries = logging.getLogger("huggingface_hub")  # tells each of its five tries; the outcome is told once, below
+    level = retries.level
+    retries.setLevel(logging.ERROR)
     try:
         return datasets.load_dataset(spec.source, spec.config, revision=spec.revision, data_files=files)
     except Exception as error:
@@ -119,6 +125,8 @@ def _hub(spec: DatasetSpec) -> Any:
             "module:function",
             key=("source",),
         ) from error
+    finally:
+        retries.setLevel(level)
 
 
 def _tables(loaded: Any, source: str) -> dict[str, SplitReader]:

@@ -213,6 +213,7 @@ class DatasetSpec(_Spec):
     limit: LimitSpec = Field(default=LimitSpec(), description="{train, test, validation: rows to use at most}")
     max_length: Count = Field(default=128, description="tokens kept of a row")
     task_config: dict[str, Any] = Field(default_factory=dict, description="options of the task and its metrics")
+    slices: Names = Field(default=(), description="columns of the source; every value of each is scored on its own too")
 
     _path: Path = PrivateAttr(default=())
 

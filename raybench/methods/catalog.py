@@ -16,6 +16,8 @@ METHODS = {
     "lora": "raybench.methods.lora:Lora",
     "prompt_tuning": "raybench.methods.prompt_tuning:PromptTuning",
     "prefix": "raybench.methods.prefix:Prefix",
+    "nearest_neighbors": "raybench.methods.nearest_neighbors:NearestNeighbors",
+    "gradient_boosting": "raybench.methods.gradient_boosting:GradientBoosting",
     "instruction": "raybench.methods.instruction:Instruction",
 }
 

@@ -27,6 +27,7 @@ _DTYPES = {
     "bf16": torch.bfloat16,
     "float16": torch.float16,
     "fp16": torch.float16,
+    "int8": torch.float32,  # opened in float32, its linear layers quantised for scoring
 }
 
 
@@ -47,7 +48,7 @@ class _Hidden:
 
 
 def torch_dtype(model: ModelSpec) -> torch.dtype:
-    """The dtype the weights are held in."""
+    """The dtype the weights are opened in."""
     if model.dtype not in _DTYPES:
         raise ModelError(f"model {model.reference!r}: dtype {model.dtype!r}: {', '.join(_DTYPES)} would do")
     return _DTYPES[model.dtype]

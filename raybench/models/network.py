@@ -52,7 +52,7 @@ class PooledClassifier(Network):
 
     def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """float32 [B, H]."""
-        known: dict[str, Any] = {name: value for name, value in inputs.items() if name in self._accepts}
+        known = _accepted(inputs, self._accepts, self.backbone)
         hidden = self.backbone(**known).last_hidden_state
         if self.num_virtual > 0:
             hidden = hidden[:, self.num_virtual :]
@@ -73,11 +73,19 @@ class CheckpointClassifier(Network):
 
     def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The logits of all the head's own labels, float32."""
-        known: dict[str, Any] = {name: value for name, value in inputs.items() if name in self._accepts}
+        known = _accepted(inputs, self._accepts, self.backbone)
         return self.backbone(**known).logits.float()
 
     def head_parameters(self) -> list[nn.Parameter]:
         return [parameter for module in self._own_head for parameter in module.parameters()]
+
+
+def _accepted(inputs: Mapping[str, torch.Tensor], names: set[str], model: nn.Module) -> dict[str, Any]:
+    """The inputs that the model takes, pixels in the dtype of its weights."""
+    dtype = next((parameter.dtype for parameter in model.parameters()), torch.float32)
+    return {
+        name: value.to(dtype) if value.is_floating_point() else value for name, value in inputs.items() if name in names
+    }
 
 
 class _Select(nn.Module):

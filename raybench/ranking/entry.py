@@ -39,6 +39,7 @@ class Entry:
     status: Status
     reason: str | None
     scores: Mapping[str, Score] = field(default_factory=dict)
+    slices: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)  # "column=value" → its scores
     num_examples: int = 0
     cost: Mapping[str, Any] = field(default_factory=dict)
     replicates: np.ndarray | None = None

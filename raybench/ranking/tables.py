@@ -53,7 +53,7 @@ class _Row(NamedTuple):
 
 
 def scores_table(run_id: str, entries: Sequence[Entry], traits: Mapping[str, MetricTrait]) -> pa.Table:
-    """One row a trial, metric and class."""
+    """One row a trial, slice (null: all examples), metric and class (null: over all)."""
     rows = []
     for entry in entries:
         trial = entry.trial
@@ -65,10 +65,11 @@ def scores_table(run_id: str, entries: Sequence[Entry], traits: Mapping[str, Met
             "task": trial.dataset.task,
             "seed": trial.seed,
         }
-        for metric, score in entry.scores.items():
-            for label, value in [(None, score), *score.per_class.items()]:
-                measured = {"metric": metric, "class": label, "slice": None, **_plain(value)}
-                rows.append(head | measured | {"higher_is_better": traits[metric].higher_is_better})
+        for part, scores in [(None, entry.scores), *entry.slices.items()]:
+            for metric, score in scores.items():
+                for label, value in [(None, score), *score.per_class.items()]:
+                    measured = {"metric": metric, "class": label, "slice": part, **_plain(value)}
+                    rows.append(head | measured | {"higher_is_better": traits[metric].higher_is_better})
     schema = pa.schema(
         [
             *((name, pa.string()) for name in ("run_id", "trial_id", "candidate", "model", "method")),

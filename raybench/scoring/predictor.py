@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,8 +13,10 @@ from raybench.baselines.catalog import get_baseline
 from raybench.batches import BatchSlice
 from raybench.core import Trial
 from raybench.methods.catalog import get_method
+from raybench.methods.on_features import FeatureMethod
 from raybench.models.check import check_own_head
 from raybench.models.network import Network
+from raybench.models.variant import scoring_variant, variant_name
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Examples, Task
 from raybench.training.checkpoint import Checkpoint
@@ -41,8 +44,11 @@ class Predictor(Protocol):
     def read(self, rows: pa.Table) -> Any:
         """Prepared rows as `outputs` wants them."""
 
-    def outputs(self, read: Any, batch: BatchSlice) -> torch.Tensor:
-        """The task's outputs for one planned batch, on the predictor's device."""
+    def outputs(self, read: Any, batch: BatchSlice, *, fresh: bool = False) -> torch.Tensor:
+        """The task's outputs for one planned batch, on the predictor's device; `fresh` looks nothing up."""
+
+    def flush(self) -> None:
+        """A shard is done: keep for other processes what was computed."""
 
 
 class _NetworkPredictor:
@@ -52,7 +58,7 @@ class _NetworkPredictor:
         self.task, self.device = task, device
         self._trial, self._network = trial, network
         self._compute = compute_dtype(precision, device)
-        self.dtype = str(self._compute).removeprefix("torch.")
+        self.dtype = variant_name(trial.model, str(self._compute).removeprefix("torch."))
 
     @property
     def cost(self) -> dict[str, int]:
@@ -61,7 +67,7 @@ class _NetworkPredictor:
     def read(self, rows: pa.Table) -> Examples:
         return self.task.examples(rows, self._trial.model)
 
-    def outputs(self, read: Examples, batch: BatchSlice) -> torch.Tensor:
+    def outputs(self, read: Examples, batch: BatchSlice, *, fresh: bool = False) -> torch.Tensor:
         rows = np.arange(batch.start, batch.stop)
         _, first, place = np.unique(read.keys[rows], return_index=True, return_inverse=True)
         distinct = np.sort(first)
@@ -73,6 +79,9 @@ class _NetworkPredictor:
                 features = features[torch.from_numpy(copies).to(self.device)]
             return self._network.head(features).float()
 
+    def flush(self) -> None:
+        return
+
 
 class _HeadPredictor:
     """A fitted head on features that other trials of the same backbone may have computed already."""
@@ -82,11 +91,11 @@ class _HeadPredictor:
         trial: Trial,
         task: Task,
         network: Network,
-        head: torch.nn.Module,
+        head: Callable[[torch.Tensor], torch.Tensor],
         cache: FeatureCache,
         device: torch.device,
     ) -> None:
-        self.task, self.device, self.dtype = task, device, "float32"
+        self.task, self.device, self.dtype = task, device, variant_name(trial.model, "float32")
         self._trial, self._network, self._head, self._cache = trial, network, head, cache
 
     @property
@@ -96,9 +105,13 @@ class _HeadPredictor:
     def read(self, rows: pa.Table) -> Examples:
         return self.task.examples(rows, self._trial.model)
 
-    def outputs(self, read: Examples, batch: BatchSlice) -> torch.Tensor:
+    def outputs(self, read: Examples, batch: BatchSlice, *, fresh: bool = False) -> torch.Tensor:
         rows = np.arange(batch.start, batch.stop)
-        return self._head(batch_features(self._network, read, rows, batch.padded, self._cache, self.device))
+        cache = FeatureCache() if fresh else self._cache
+        return self._head(batch_features(self._network, read, rows, batch.padded, cache, self.device))
+
+    def flush(self) -> None:
+        self._cache.flush()
 
 
 class _BaselinePredictor:
@@ -116,9 +129,12 @@ class _BaselinePredictor:
     def read(self, rows: pa.Table) -> pa.Table:
         return rows
 
-    def outputs(self, read: pa.Table, batch: BatchSlice) -> torch.Tensor:
+    def outputs(self, read: pa.Table, batch: BatchSlice, *, fresh: bool = False) -> torch.Tensor:
         part = read.slice(batch.start, batch.stop - batch.start)
         return torch.from_numpy(self._baseline.outputs(self._arrays, part, self._trial.dataset))
+
+    def flush(self) -> None:
+        return
 
 
 def open_predictor(trial: Trial, checkpoint: Checkpoint | None, device: torch.device) -> Predictor:
@@ -138,12 +154,21 @@ def open_predictor(trial: Trial, checkpoint: Checkpoint | None, device: torch.de
         return _NetworkPredictor(trial, task, network, "auto", device)
     if method.on_features:
         network = shared_network(trial, task, device, own_head=False)
-        head = head_module(checkpoint.arrays).to(device).eval()
+        head: Callable[[torch.Tensor], torch.Tensor]
+        if isinstance(method, FeatureMethod):
+            head = _on_host(method, checkpoint)
+        else:
+            head = head_module(checkpoint.arrays).to(device).eval()
         return _HeadPredictor(trial, task, network, head, feature_cache(trial, device), device)
     h = method.read(trial.hyperparameters)
     network = trainable_network(trial, task, device, method, h)
     _load(network, checkpoint)
-    return _NetworkPredictor(trial, task, network.requires_grad_(False), h.precision, device)
+    network = scoring_variant(network.requires_grad_(False), trial.model, device)
+    return _NetworkPredictor(trial, task, network, h.precision, device)
+
+
+def _on_host(method: FeatureMethod, checkpoint: Checkpoint) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda features: torch.from_numpy(method.outputs(checkpoint.arrays, features.cpu().numpy()))
 
 
 def _load(network: Network, checkpoint: Checkpoint) -> None:

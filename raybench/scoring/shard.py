@@ -10,6 +10,7 @@ import pyarrow as pa
 import torch
 
 from raybench.batches import BatchSlice
+from raybench.core import slice_column
 from raybench.metrics import MetricSet, StateSet
 from raybench.scoring.predictor import Predictor
 from raybench.training.memory import peak_memory_bytes, reset_peak_memory
@@ -36,8 +37,13 @@ def score_shard(
     began = time.perf_counter()
     read = predictor.read(rows)
     outputs = torch.cat([predictor.outputs(read, batch) for batch in batches])
+    predictor.flush()
     start, stop = batches[0].start, batches[-1].stop
-    records = predictor.task.records(outputs, rows.slice(start, stop - start))
+    scored = rows.slice(start, stop - start)
+    records = predictor.task.records(outputs, scored)
+    for name in scored.column_names:
+        if name.startswith(slice_column("")):
+            records = records.append_column(name, scored.column(name))
     seconds = time.perf_counter() - began
     return ShardResult(
         states=metric_set.states(records),

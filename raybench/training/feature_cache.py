@@ -1,23 +1,54 @@
-"""Features by row, in memory, for one network that never changes.
+"""Features by row for one network that never changes: in memory, and as Arrow files on this machine's disk.
 
-The key of a row is the hash of its input and the length it was padded to; the key of a cache is the network.
+    cache = FeatureCache(feature_directory() / name)
+    cache.put(64, keys, features_KH); cache.flush()
+    cache.get(64, keys)
+
+The key of a row is the hash of its input and the length it was padded to; the name of a cache is all that decides the
+network's bits (weights, variant, device, torch). `RAYBENCH_CACHE` is the directory (empty: memory alone),
+`RAYBENCH_CACHE_BYTES` the size at which the caches used longest ago are removed.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
+import uuid
+from pathlib import Path
+
 import numpy as np
+import pyarrow as pa
 
 from raybench.models.cache import ProcessCache
 
-__all__ = ["FEATURES", "FeatureCache"]
+__all__ = ["FEATURES", "FeatureCache", "feature_directory", "remove_oldest"]
+
+_DEFAULT_BYTES = 4 << 30
+_KEY_BYTES = 16
+
+
+def feature_directory() -> Path | None:
+    """Where caches lie on this machine, or None for memory alone."""
+    asked = os.environ.get("RAYBENCH_CACHE")
+    if asked == "":
+        return None
+    base = Path(asked) if asked else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "raybench"
+    return base / "features"
 
 
 class FeatureCache:
-    """Row keys → places in a growing array."""
+    """Row keys → places in a growing array; what is new goes to disk with `flush`."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = directory
         self._places: dict[tuple[int, bytes], int] = {}
         self._values = np.zeros((0, 0), dtype=np.float32)
+        self._on_disk = 0
+        if directory is not None and directory.is_dir():
+            os.utime(directory)  # used now: the last to be removed
+            for part in sorted(directory.glob("*.arrow")):
+                self._read(part)
+        self._on_disk = len(self._places)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -40,6 +71,60 @@ class FeatureCache:
     def get(self, padded: int, keys: list[bytes]) -> np.ndarray:
         """float32 [B, H]; every key must be there."""
         return self._values[[self._places[padded, key] for key in keys]]
+
+    def flush(self) -> None:
+        """Write what is new as one more file; a disk that refuses costs the cache, not the trial."""
+        new = list(self._places)[self._on_disk :]
+        if self._directory is None or not new:
+            return
+        values = self._values[self._on_disk : len(self._places)]
+        table = pa.table(
+            {
+                "padded": pa.array([padded for padded, _ in new], type=pa.int32()),
+                "key": pa.array([key for _, key in new], type=pa.binary(_KEY_BYTES)),
+                "features": pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1]),
+            }
+        )
+        name = uuid.uuid4().hex
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            with (
+                pa.OSFile(str(self._directory / f"{name}.tmp"), "wb") as sink,
+                pa.ipc.new_file(sink, table.schema) as out,
+            ):
+                out.write_table(table)
+            (self._directory / f"{name}.tmp").rename(self._directory / f"{name}.arrow")
+            remove_oldest(self._directory.parent, int(os.environ.get("RAYBENCH_CACHE_BYTES", _DEFAULT_BYTES)))
+        except OSError:
+            self._directory = None
+        self._on_disk = len(self._places)
+
+    def _read(self, part: Path) -> None:
+        try:
+            with pa.memory_map(str(part)) as source:
+                table = pa.ipc.open_file(source).read_all()
+            features = table.column("features").combine_chunks()
+            values = np.array(features.flatten().to_numpy()).reshape(len(table), features.type.list_size)
+            padded, keys = table.column("padded").to_pylist(), table.column("key").to_pylist()
+        except (pa.ArrowException, OSError, KeyError, AttributeError):
+            part.unlink(missing_ok=True)  # torn or foreign: computed again
+            return
+        fresh = [i for i, place in enumerate(zip(padded, keys, strict=True)) if place not in self._places]
+        for size in sorted({padded[i] for i in fresh}):
+            chosen = [i for i in fresh if padded[i] == size]
+            self.put(size, [keys[i] for i in chosen], values[chosen])
+
+
+def remove_oldest(directory: Path, most_bytes: int) -> None:
+    """Remove whole caches, the longest unused first, until the rest fits."""
+    caches = sorted((path for path in directory.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    sizes = {path: sum(part.stat().st_size for part in path.glob("*")) for path in caches}
+    total = sum(sizes.values())
+    for path in caches[:-1]:
+        if total <= most_bytes:
+            return
+        shutil.rmtree(path, ignore_errors=True)
+        total -= sizes[path]
 
 
 FEATURES = ProcessCache(8)

@@ -25,6 +25,7 @@ def extract(network: Network, examples: Examples, cache: FeatureCache, device: t
     parts = []
     for start, stop, padded in plan.batches(0, plan.num_batches):
         parts.append(batch_features(network, examples, plan.order[start:stop], padded, cache, device))
+    cache.flush()
     out = torch.empty_like(torch.cat(parts))
     out[torch.from_numpy(plan.order.astype(np.int64)).to(device)] = torch.cat(parts)
     return out

@@ -15,6 +15,7 @@ from raybench.batches import bucket
 from raybench.core import Trial
 from raybench.methods.catalog import get_method
 from raybench.methods.method import Method
+from raybench.methods.on_features import FeatureMethod
 from raybench.models.configuration import from_scratch
 from raybench.models.network import Network, PooledClassifier
 from raybench.tasks.catalog import get_task
@@ -116,8 +117,8 @@ def _fit_alone(trial: Trial, train: pa.Table, device: torch.device, validation: 
 
 def _probe(trial: Trial, task: Task, network: PooledClassifier, examples: Examples, device: torch.device) -> None:
     """Start the head from a logistic regression on the features as they are before training."""
-    frozen = shared_network(trial, task, device, own_head=False)
-    features = extract(frozen, examples, feature_cache(trial, device), device)
+    frozen = shared_network(trial, task, device, own_head=False, for_scoring=False)
+    features = extract(frozen, examples, feature_cache(trial, device, for_scoring=False), device)
     spec = HeadSpec(seed=trial.seed, data=trial.dataset.fingerprint)
     labels = torch.from_numpy(_labels(examples)).to(device)
     weights = fit_heads(features, labels, [spec], num_labels=len(trial.dataset.labels))[0]
@@ -150,9 +151,14 @@ def _fit_heads(trials: Sequence[Trial], train: pa.Table, device: torch.device) -
     network = shared_network(first, task, device, own_head=False)
     examples = task.examples(train, first.model)
     features = extract(network, examples, feature_cache(first, device), device)
-    specs = [_spec(trial, method) for trial in trials]
-    labels = torch.from_numpy(_labels(examples)).to(device)
-    fitted = fit_heads(features, labels, specs, num_labels=len(first.dataset.labels))
+    labels, num_labels = _labels(examples), len(first.dataset.labels)
+    fitted: Sequence[HeadWeights | Exception]
+    if isinstance(method, FeatureMethod):
+        host = features.cpu().numpy()
+        fitted = [method.fit(host, labels, num_labels, method.read(t.hyperparameters), t.seed) for t in trials]
+    else:
+        specs = [_spec(trial, method) for trial in trials]
+        fitted = fit_heads(features, torch.from_numpy(labels).to(device), specs, num_labels=num_labels)
     padded = bucket(examples.lengths)
     row = examples.batch(np.zeros(1, dtype=np.int64), int(padded[0]), device)
     with torch.inference_mode():

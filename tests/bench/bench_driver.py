@@ -56,8 +56,9 @@ class IdleWorker:
         columns = {"id": ids(start), "target": np.arange(ROWS, dtype=np.int32) % 5}
         records = pa.table({**columns, "prediction": np.arange(ROWS, dtype=np.int32) % 4})
         return ShardCommit(
-            trial_id=trial_id, start=start, stop=stop, num_examples=ROWS, states=self._metrics.states(records).to_bytes(),
-            score_seconds=0.0, peak_memory_bytes=0, device="cpu", dtype="float32", threads=1, cost="{}",
+            trial_id=trial_id, start=start, stop=stop, num_examples=ROWS,
+            states=self._metrics.states(records).to_bytes(), score_seconds=0.0,
+            peak_memory_bytes=0, device="cpu", dtype="float32", threads=1, cost="{}",
         )  # fmt: skip
 
     @ray.method(concurrency_group="control")

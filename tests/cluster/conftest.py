@@ -158,7 +158,8 @@ class JobFolder:
         rng = random.Random(0)
         for split, count in (("train", 40), ("test", 150)):
             rows = [row(rng) for _ in range(count)]
-            table = pa.table({"text": [text for text, _ in rows], "label": [label for _, label in rows]})
+            columns = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
+            table = pa.table({**columns, "source": [("web", "print")[len(text) % 2] for text, _ in rows]})
             pq.write_table(table, folder / f"{split}.parquet")
         self.job = {
             "name": "tiny",
@@ -176,6 +177,7 @@ class JobFolder:
                     "data_files": {"train": "train.parquet", "test": "test.parquet"},
                     "task": "text-classification",
                     "max_length": 32,
+                    "slices": ["source"],
                 }
             ],
             "metrics": ["accuracy", "macro_f1", "log_loss", "brier", "ece"],
@@ -183,6 +185,13 @@ class JobFolder:
             "seeds": [0, 1],
             "resources": {"actors": 1, "shard_batches": 2},
         }
+
+    def copy(self, folder: Path) -> JobFolder:
+        """The same folder elsewhere, store and all."""
+        shutil.copytree(self.folder, folder)
+        other = JobFolder.__new__(JobFolder)
+        other.folder, other.job = folder, json.loads(json.dumps(self.job)) | {"store": str(folder / "store")}
+        return other
 
     def write(self, **changes) -> Path:
         job = json.loads(json.dumps(self.job | changes))

@@ -74,7 +74,9 @@ def test_the_dashboard_listens_on_loopback_alone(cluster: dict[str, Any]) -> Non
     assert "--dashboard-host=127.0.0.1" in start
 
 
-def test_every_file_names_one_ray_and_it_is_the_minor_version_installed_here(cluster: dict[str, Any], manifests: dict[str, Any]) -> None:
+def test_every_file_names_one_ray_and_it_is_the_minor_version_installed_here(
+    cluster: dict[str, Any], manifests: dict[str, Any]
+) -> None:
     texts = [path.read_text() for path in (ROOT / "cluster.yaml", *ROOT.glob("jobs/kuberay-*.yaml"))]
     named = {found for text in texts for found in re.findall(r"ray(?:\[default\]==|:|Version: )(\d+\.\d+\.\d+)", text)}
     assert len(named) == 1

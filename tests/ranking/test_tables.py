@@ -84,8 +84,10 @@ def test_every_combination_of_a_grid_is_a_row():
 
 def test_over_all_datasets_the_mean_rank_decides():
     rows = ranked(
-        [entry("a", 0.9, "d1"), entry("b", 0.8, "d1"), entry("c", 0.1, "d1")]
-        + [entry("a", 0.2, "d2"), entry("b", 0.3, "d2"), entry("c", 0.25, "d2")]
+        [
+            *(entry("a", 0.9, "d1"), entry("b", 0.8, "d1"), entry("c", 0.1, "d1")),
+            *(entry("a", 0.2, "d2"), entry("b", 0.3, "d2"), entry("c", 0.25, "d2")),
+        ]
     )
     overall = [(row["candidate"], row["rank"], row["mean_rank"]) for row in rows if row["dataset"] == OVERALL]
     assert overall == [("b", 1, 1.5), ("a", 2, 2.0), ("c", 3, 2.5)]
@@ -93,8 +95,10 @@ def test_over_all_datasets_the_mean_rank_decides():
 
 def test_an_incomplete_candidate_is_below_complete_ones_over_all():
     rows = ranked(
-        [entry("a", 0.9, "d1"), entry("b", 0.8, "d1"), entry("b", 0.3, "d2")]
-        + [entry("a", 0, "d2", status=Status.FAILED, reason="no")]
+        [
+            *(entry("a", 0.9, "d1"), entry("b", 0.8, "d1"), entry("b", 0.3, "d2")),
+            entry("a", 0, "d2", status=Status.FAILED, reason="no"),
+        ]
     )
     overall = [row for row in rows if row["dataset"] == OVERALL]
     assert [(row["candidate"], row["rank"], row["reason"]) for row in overall] == [

@@ -1,0 +1,28 @@
+"""What every actor of a run is given once, by reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+
+from raybench.core import Trial
+from raybench.plan import DataNeeds
+
+__all__ = ["RunContext"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """What every actor of a run is given once."""
+
+    store_url: str
+    trials: Mapping[str, Trial]
+    data: Mapping[str, DataNeeds]  # by data key
+    data_keys: Mapping[str, str]  # trial id → data key
+    rows: Mapping[str, ray.ObjectRef] = field(default_factory=dict)  # dataset → its splits
+    metrics: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = field(default_factory=dict)  # names and options
+    threads: int = 1
+    extra_path: tuple[str, ...] = ()  # where `module:attribute` of the job is found

@@ -1,0 +1,114 @@
+"""The command line: fast help, one line and exit code 2 for what a user can mend, nothing started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+COMMAND = [sys.executable, "-c", "from raybench.cli import main; main()"]
+JOB = """
+name: small
+store: {store}
+candidates:
+  - baseline: majority
+{candidates}
+datasets:
+  - {{name: rows, source: csv, data_files: {{train: train.csv, test: test.csv}}, task: text-classification{dataset}}}
+"""
+
+
+def raybench(*arguments, cwd):
+    environment = os.environ | {"PYTHONPATH": os.getcwd()}
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, cwd=cwd, env=environment, timeout=120)
+
+
+@pytest.fixture
+def job(tmp_path):
+    """Writes a job with data beside it."""
+    (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"word{i} text,{'ab'[i % 2]}\n" for i in range(20)))
+    (tmp_path / "test.csv").write_text("text,label\n" + "".join(f"other{i} text,{'ab'[i % 2]}\n" for i in range(10)))
+
+    def write(store="./store", candidates="", dataset=""):
+        text = JOB.format(store=store, candidates=candidates, dataset=dataset)
+        (tmp_path / "job.yaml").write_text(text)
+        return tmp_path
+
+    return write
+
+
+def test_help_comes_within_a_third_of_a_second(tmp_path):
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        assert raybench("--help", cwd=tmp_path).returncode == 0
+        times.append(time.perf_counter() - began)
+    assert min(times) <= 0.3
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"candidates": "  - baseline: majority"}, "job.yaml:6: candidates[1].name: "),
+        ({"candidates": "  - {baseline: majorty, name: b}"}, "unknown baseline 'majorty'; did you mean majority?"),
+        ({"candidates": "  - {model: x, method: frozn}"}, "unknown method 'frozn'; did you mean frozen?"),
+        ({"candidates": "  - !!python/object:os.system {}"}, "job.yaml:6: "),
+        ({"dataset": ", columns: {text: body}"}, "has no column 'body'"),
+        ({"dataset": ", limits: {train: 5}"}, "limits: unknown key; did you mean limit?"),
+        ({"store": "/proc/nowhere"}, "store /proc/nowhere: cannot be written"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(job, changes, line):
+    folder = job(**changes)
+    result = raybench("run", "job.yaml", cwd=folder)
+    assert result.returncode == 2, result.stderr
+    assert line in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (folder / "store").exists()
+
+
+def test_a_missing_job_file_is_one_line(tmp_path):
+    result = raybench("run", "nowhere.yaml", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (2, "nowhere.yaml: no such job file\n")
+
+
+def test_only_faulty_candidates_are_one_line_each_and_exit_code_2(job):
+    folder = job()
+    text = (folder / "job.yaml").read_text().replace("baseline: majority", "{model: ./nowhere, method: frozen}")
+    (folder / "job.yaml").write_text(text)
+    result = raybench("run", "job.yaml", cwd=folder)
+    assert result.returncode == 2
+    assert "nowhere" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    assert "Traceback" in raybench("run", "nowhere.yaml", "--debug", cwd=tmp_path).stderr
+
+
+def test_plan_starts_nothing_and_writes_nothing(job):
+    folder = job()
+    result = raybench("plan", "job.yaml", cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert "1 trials (1 new); 1 shards to score" in result.stdout
+    assert not (folder / "store").exists()
+
+
+def test_status_of_no_store_is_one_line(tmp_path):
+    result = raybench("status", "nowhere", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("store nowhere: holds no runs")
+
+
+def test_check_prints_a_json_schema(tmp_path):
+    result = raybench("check", "--schema", cwd=tmp_path)
+    assert result.returncode == 0
+    assert '"$schema"' in result.stdout
+
+
+def test_importing_raybench_imports_no_engine():
+    code = "import raybench, sys; assert not {'torch', 'ray', 'pyarrow'} & set(sys.modules); raybench.run"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

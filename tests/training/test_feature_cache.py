@@ -1,0 +1,108 @@
+"""Features on disk: the same bits again, nothing torn trusted, never more than allowed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from raybench.core import Trial
+from raybench.models.cache import BACKBONES
+from raybench.tasks.catalog import get_task
+from raybench.training.feature_cache import FEATURES, FeatureCache
+from raybench.training.features import extract
+from raybench.training.opened import feature_cache, shared_network
+
+CPU = torch.device("cpu")
+
+
+def keys(*names: str) -> list[bytes]:
+    return [name.encode().ljust(16, b".") for name in names]
+
+
+def test_what_was_flushed_comes_back_to_the_bit(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    cache = FeatureCache(tmp_path / "net")
+    cache.put(8, keys("a", "b"), features[:2])
+    cache.flush()
+    cache.put(16, keys("a"), features[2:])
+    cache.flush()
+    cache.flush()
+    assert len(list((tmp_path / "net").iterdir())) == 2
+    again = FeatureCache(tmp_path / "net")
+    assert len(again) == 3
+    assert np.array_equal(again.get(8, keys("b", "a")), features[[1, 0]])
+    assert np.array_equal(again.get(16, keys("a")), features[2:])
+    assert not again.has(16, keys("b")[0])
+
+
+def test_two_processes_may_write_the_same_rows(tmp_path: Path) -> None:
+    for _ in range(2):
+        cache = FeatureCache.__new__(FeatureCache)
+        FeatureCache.__init__(cache, None)
+        cache._directory = tmp_path / "net"
+        cache.put(8, keys("a"), np.ones((1, 2), dtype=np.float32))
+        cache.flush()
+    assert len(FeatureCache(tmp_path / "net")) == 1
+
+
+def test_a_torn_or_foreign_file_is_removed_and_computed_again(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path / "net")
+    cache.put(8, keys("a"), np.ones((1, 4), dtype=np.float32))
+    cache.flush()
+    part = next((tmp_path / "net").iterdir())
+    part.write_bytes(part.read_bytes()[:-40])
+    (tmp_path / "net" / "foreign.arrow").write_text("not Arrow")
+    assert len(FeatureCache(tmp_path / "net")) == 0
+    assert list((tmp_path / "net").iterdir()) == []
+
+
+def test_the_caches_used_longest_ago_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    monkeypatch.setenv("RAYBENCH_CACHE_BYTES", "9000")
+    for age, name in ((30, "oldest"), (20, "older"), (10, "newest")):
+        cache = FeatureCache(tmp_path / name)
+        cache.put(8, keys(name), np.ones((1, 1000), dtype=np.float32))
+        cache.flush()
+        if name != "newest":
+            os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    assert {path.name for path in tmp_path.iterdir()} <= {"older", "newest"}
+    assert (tmp_path / "newest").is_dir()
+
+
+def test_a_disk_that_refuses_costs_only_the_cache(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    cache = FeatureCache(tmp_path / "file" / "net")
+    cache.put(8, keys("a"), np.ones((1, 4), dtype=np.float32))
+    cache.flush()
+    assert cache.has(8, keys("a")[0])
+
+
+def test_another_process_finds_the_features_and_forwards_nothing(
+    tiny_bert: Path,
+    make_texts: Callable[..., pa.Table],
+    make_trial: Callable[..., Trial],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    no_caches: None,
+) -> None:
+    monkeypatch.setenv("RAYBENCH_CACHE", str(tmp_path))
+    trial = make_trial(tiny_bert)
+    task = get_task(trial.dataset.task)
+    examples = task.examples(task.prepare(make_texts(40, repeat=4), trial.model, 48), trial.model)
+
+    def features() -> torch.Tensor:
+        network = shared_network(trial, task, CPU, own_head=False)
+        network.backbone.register_forward_hook(lambda *_: forwards.append(1))
+        return extract(network, examples, feature_cache(trial, CPU), CPU)
+
+    forwards: list[int] = []
+    cold, count = features(), len(forwards)
+    assert count > 0
+    BACKBONES.clear()
+    FEATURES.clear()
+    assert torch.equal(features(), cold)
+    assert len(forwards) == count
