@@ -130,7 +130,7 @@ class Driver:
                 self._commits[commit.trial_id].append(commit)
                 self._store.shards.append(commit)
                 self._observer.shard_scored(commit)
-                self._shard_seconds += (commit.score_seconds - self._shard_seconds) / 16
+                self._shard_seconds += (commit.wall_seconds - self._shard_seconds) / 16
         self._queue.ahead = shards_ahead(self._shard_seconds)
 
     def _remember(self, trial_id: str | None, traceback: str) -> None:

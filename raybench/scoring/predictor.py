@@ -64,6 +64,10 @@ class _NetworkPredictor:
     def cost(self) -> dict[str, int]:
         return {"params_total": count_parameters(self._network.parameters()), "params_trained": 0}
 
+    @property
+    def saved_seconds(self) -> float:
+        return 0.0
+
     def read(self, rows: pa.Table) -> Examples:
         return self.task.examples(rows, self._trial.model)
 
@@ -102,6 +106,10 @@ class _HeadPredictor:
     def cost(self) -> dict[str, int]:
         return {"params_total": count_parameters(self._network.parameters()), "params_trained": 0}
 
+    @property
+    def saved_seconds(self) -> float:
+        return self._cache.saved_seconds
+
     def read(self, rows: pa.Table) -> Examples:
         return self.task.examples(rows, self._trial.model)
 
@@ -125,6 +133,10 @@ class _BaselinePredictor:
     @property
     def cost(self) -> dict[str, int]:
         return {}
+
+    @property
+    def saved_seconds(self) -> float:
+        return 0.0
 
     def read(self, rows: pa.Table) -> pa.Table:
         return rows

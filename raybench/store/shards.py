@@ -26,6 +26,7 @@ _SCHEMA = pa.schema(
         "num_examples": pa.int64(),
         "states": pa.binary(),
         "score_seconds": pa.float64(),
+        "wall_seconds": pa.float64(),
         "peak_memory_bytes": pa.int64(),
         "device": pa.string(),
         "dtype": pa.string(),
@@ -44,7 +45,8 @@ class ShardCommit:
     stop: int
     num_examples: int
     states: bytes  # a StateSet, with its coverage, as Arrow IPC
-    score_seconds: float
+    score_seconds: float  # what scoring costs, with features charged that were found in a cache
+    wall_seconds: float  # what it took here
     peak_memory_bytes: int
     device: str
     dtype: str

@@ -37,12 +37,18 @@ def feature_directory() -> Path | None:
 
 
 class FeatureCache:
-    """Row keys → places in a growing array; what is new goes to disk with `flush`."""
+    """Row keys → places in a growing array; what is new goes to disk with `flush`.
+
+    Each row keeps the seconds it took, and `saved_seconds` counts those that looking up has saved so far: a trial
+    is charged for its features whether it computed them or found them.
+    """
 
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
         self._places: dict[tuple[int, bytes], int] = {}
         self._values = np.zeros((0, 0), dtype=np.float32)
+        self._seconds = np.zeros(0, dtype=np.float32)
+        self.saved_seconds = 0.0
         self._on_disk = 0
         if directory is not None and directory.is_dir():
             os.utime(directory)  # used now: the last to be removed
@@ -56,17 +62,23 @@ class FeatureCache:
     def has(self, padded: int, key: bytes) -> bool:
         return (padded, key) in self._places
 
-    def put(self, padded: int, keys: list[bytes], features: np.ndarray) -> None:
-        """Keep float32 [K, H] under K new keys."""
+    def put(self, padded: int, keys: list[bytes], features: np.ndarray, seconds: np.ndarray) -> None:
+        """Keep float32 [K, H] under K new keys, and how long each took [K]."""
         used = len(self._places)
         if used + len(keys) > len(self._values):
             grown = np.empty((max(256, 2 * (used + len(keys))), features.shape[1]), dtype=np.float32)
             if used:
                 grown[:used] = self._values[:used]
             self._values = grown
+            self._seconds = np.resize(self._seconds, len(grown)) if used else np.zeros(len(grown), dtype=np.float32)
         for key in keys:
             self._places[padded, key] = len(self._places)
         self._values[used : used + len(keys)] = features
+        self._seconds[used : used + len(keys)] = seconds
+
+    def save(self, padded: int, keys: list[bytes]) -> None:
+        """Count these rows as looked up instead of computed."""
+        self.saved_seconds += float(self._seconds[[self._places[padded, key] for key in keys]].sum(dtype=np.float64))
 
     def get(self, padded: int, keys: list[bytes]) -> np.ndarray:
         """float32 [B, H]; every key must be there."""
@@ -82,6 +94,7 @@ class FeatureCache:
             {
                 "padded": pa.array([padded for padded, _ in new], type=pa.int32()),
                 "key": pa.array([key for _, key in new], type=pa.binary(_KEY_BYTES)),
+                "seconds": pa.array(self._seconds[self._on_disk : len(self._places)]),
                 "features": pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1]),
             }
         )
@@ -105,6 +118,7 @@ class FeatureCache:
                 table = pa.ipc.open_file(source).read_all()
             features = table.column("features").combine_chunks()
             values = np.array(features.flatten().to_numpy()).reshape(len(table), features.type.list_size)
+            seconds = table.column("seconds").to_numpy()
             padded, keys = table.column("padded").to_pylist(), table.column("key").to_pylist()
         except (pa.ArrowException, OSError, KeyError, AttributeError):
             part.unlink(missing_ok=True)  # torn or foreign: computed again
@@ -112,7 +126,7 @@ class FeatureCache:
         fresh = [i for i, place in enumerate(zip(padded, keys, strict=True)) if place not in self._places]
         for size in sorted({padded[i] for i in fresh}):
             chosen = [i for i in fresh if padded[i] == size]
-            self.put(size, [keys[i] for i in chosen], values[chosen])
+            self.put(size, [keys[i] for i in chosen], values[chosen], seconds[chosen])
 
 
 def remove_oldest(directory: Path, most_bytes: int) -> None:

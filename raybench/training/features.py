@@ -8,6 +8,8 @@ and ResNet shapes; so they are kept by the row's key and serve every head, seed 
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import torch
 
@@ -41,7 +43,11 @@ def batch_features(
     for key, row in zip(keys, rows.tolist(), strict=True):
         if key not in missing and not cache.has(padded, key):
             missing[key] = row
+    cache.save(padded, [key for key in dict.fromkeys(keys) if key not in missing])
     if missing:
+        began = time.perf_counter()
         batch = examples.batch(np.fromiter(missing.values(), dtype=np.int64), padded, device)
-        cache.put(padded, list(missing), network.features(batch.inputs).cpu().numpy())
+        features = network.features(batch.inputs).cpu().numpy()
+        seconds = np.full(len(missing), (time.perf_counter() - began) / len(missing))
+        cache.put(padded, list(missing), features, seconds)
     return torch.from_numpy(cache.get(padded, keys)).to(device)

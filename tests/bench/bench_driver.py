@@ -57,7 +57,7 @@ class IdleWorker:
         records = pa.table({**columns, "prediction": np.arange(ROWS, dtype=np.int32) % 4})
         return ShardCommit(
             trial_id=trial_id, start=start, stop=stop, num_examples=ROWS,
-            states=self._metrics.states(records).to_bytes(), score_seconds=0.0,
+            states=self._metrics.states(records).to_bytes(), score_seconds=0.0, wall_seconds=0.0,
             peak_memory_bytes=0, device="cpu", dtype="float32", threads=1, cost="{}",
         )  # fmt: skip
 
