@@ -223,13 +223,14 @@ def _plan_trial(
         seed=seed,
         weights_fingerprint=weights,
     )
-    num_rows = loaded.splits["train"].num_rows if "train" in loaded.splits else 0
+    num_rows = {name: table.num_rows for name, table in loaded.splits.items()}
+    num_passes = num_rows.get("train", 0) * adaptation.passes * adaptation.needs_fit + num_rows["test"]
     return PlannedTrial(
         trial=trial,
         data_key=data_key,
         bundle=content_hash([weights, data_key, method]) if adaptation.on_features else trial.trial_id,
         needs_fit=adaptation.needs_fit,
-        cost=forward_cost(model) * num_rows * adaptation.passes if problem is None else 0.0,
+        cost=forward_cost(model) * num_passes if problem is None else 0.0,
         problem=problem,
     )
 

@@ -115,14 +115,21 @@ class Progress(Observer):
         return self._num_before + len(self._ended)
 
     def _share(self) -> float:
-        """How much of what this run had to do is done."""
-        done = float(len(self._ended))
+        """How much of what this run had to do is done, trials weighed by their predicted cost."""
+        if not self._todo:
+            return 1.0
+        least = 0.01 * max(work.cost for work in self._todo.values()) or 1.0  # a baseline costs something too
+        done = total = 0.0
         for trial_id, work in self._todo.items():
+            weight = max(work.cost, least)
             planned = self._batches.get(work.data_key)
-            if trial_id not in self._ended and planned and self._scored[trial_id]:
+            total += weight
+            if trial_id in self._ended:
+                done += weight
+            elif planned and self._scored[trial_id]:
                 share = self._scored[trial_id] / planned
-                done += _FIT_SHARE + (1 - _FIT_SHARE) * share if work.needs_fit else share
-        return done / len(self._todo) if self._todo else 1.0
+                done += weight * (_FIT_SHARE + (1 - _FIT_SHARE) * share if work.needs_fit else share)
+        return done / total
 
     def _seconds_left(self) -> float | None:
         share = self._share()

@@ -2,8 +2,10 @@
 
     features_NH = extract(network, examples, cache, device)
 
-On a CPU a row's features depend on (weights, row, bucket) alone, not on its batch-mates: measured with BERT, ViT
-and ResNet shapes; so they are kept by the row's key and serve every head, seed and training-set size.
+A row's features must depend on (weights, row, bucket) alone, so that they can be kept by the row's key and serve every
+head, seed and training-set size. For transformers on a CPU they do, whatever the batch (tests/training holds a test).
+A convolution takes another algorithm for another number of rows, and so may a GPU: there every forward pass has the
+same number of rows, filled up with copies.
 """
 
 from __future__ import annotations
@@ -12,13 +14,16 @@ import time
 
 import numpy as np
 import torch
+from torch import nn
 
 from raybench.batches import plan_batches
 from raybench.models.network import Network
 from raybench.tasks.task import Examples
 from raybench.training.feature_cache import FeatureCache
 
-__all__ = ["batch_features", "extract"]
+__all__ = ["batch_features", "depends_on_rows", "extract"]
+
+_ROWS, _TOKENS = 64, 4096  # of a forward pass of fixed size
 
 
 def extract(network: Network, examples: Examples, cache: FeatureCache, device: torch.device) -> torch.Tensor:
@@ -45,9 +50,26 @@ def batch_features(
             missing[key] = row
     cache.save(padded, [key for key in dict.fromkeys(keys) if key not in missing])
     if missing:
+        new = np.fromiter(missing.values(), dtype=np.int64)
         began = time.perf_counter()
-        batch = examples.batch(np.fromiter(missing.values(), dtype=np.int64), padded, device)
-        features = network.features(batch.inputs).cpu().numpy()
+        features = _forward(network, examples, new, padded, device)
         seconds = np.full(len(missing), (time.perf_counter() - began) / len(missing))
         cache.put(padded, list(missing), features, seconds)
     return torch.from_numpy(cache.get(padded, keys)).to(device)
+
+
+def _forward(network: Network, examples: Examples, rows: np.ndarray, padded: int, device: torch.device) -> np.ndarray:
+    if not depends_on_rows(network, device):
+        return network.features(examples.batch(rows, padded, device).inputs).cpu().numpy()
+    size = max(1, min(_ROWS, _TOKENS // padded))
+    parts = []
+    for start in range(0, len(rows), size):
+        chunk = rows[start : start + size]
+        filled = np.concatenate([chunk, np.repeat(chunk[:1], size - len(chunk))])
+        parts.append(network.features(examples.batch(filled, padded, device).inputs)[: len(chunk)].cpu().numpy())
+    return np.concatenate(parts)
+
+
+def depends_on_rows(network: Network, device: torch.device) -> bool:
+    """Whether the bits of a row's features may change with the number of rows beside it."""
+    return device.type != "cpu" or any(isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d) for m in network.modules())

@@ -143,7 +143,7 @@ def _moving_buffers(network: Network) -> list[tuple[str, torch.Tensor]]:
 
 
 def _fit_heads(trials: Sequence[Trial], train: pa.Table, device: torch.device) -> list[Checkpoint | Exception]:
-    """Heads of one frozen backbone; each trial is charged the features whole, as if alone, and its share of the rest."""
+    """Heads of one frozen backbone; each trial is charged the features whole, as alone, and its share of the rest."""
     began = time.perf_counter()
     reset_peak_memory(device)
     first = trials[0]

@@ -38,8 +38,8 @@ def skipped(notes):
 
 def commit(start, stop, trial_id="t", states=b"x"):
     return ShardCommit(
-        trial_id=trial_id, start=start, stop=stop, num_examples=stop - start, states=states, score_seconds=0.5, wall_seconds=0.5,
-        peak_memory_bytes=1, device="cpu", dtype="float32", threads=1, cost="{}",
+        trial_id=trial_id, start=start, stop=stop, num_examples=stop - start, states=states, score_seconds=0.5,
+        wall_seconds=0.5,        peak_memory_bytes=1, device="cpu", dtype="float32", threads=1, cost="{}",
     )  # fmt: skip
 
 

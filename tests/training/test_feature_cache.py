@@ -17,6 +17,8 @@ from raybench.training.opened import feature_cache, shared_network
 
 CPU = torch.device("cpu")
 
+SECOND = np.ones(1, dtype=np.float32)  # a row, by broadcasting
+
 
 def keys(*names: str) -> list[bytes]:
     return [name.encode().ljust(16, b".") for name in names]
@@ -25,9 +27,9 @@ def keys(*names: str) -> list[bytes]:
 def test_what_was_flushed_comes_back_to_the_bit(tmp_path: Path) -> None:
     features = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
     cache = FeatureCache(tmp_path / "net")
-    cache.put(8, keys("a", "b"), features[:2])
+    cache.put(8, keys("a", "b"), features[:2], SECOND)
     cache.flush()
-    cache.put(16, keys("a"), features[2:])
+    cache.put(16, keys("a"), features[2:], SECOND)
     cache.flush()
     cache.flush()
     assert len(list((tmp_path / "net").iterdir())) == 2
@@ -43,14 +45,14 @@ def test_two_processes_may_write_the_same_rows(tmp_path: Path) -> None:
         cache = FeatureCache.__new__(FeatureCache)
         FeatureCache.__init__(cache, None)
         cache._directory = tmp_path / "net"
-        cache.put(8, keys("a"), np.ones((1, 2), dtype=np.float32))
+        cache.put(8, keys("a"), np.ones((1, 2), dtype=np.float32), SECOND)
         cache.flush()
     assert len(FeatureCache(tmp_path / "net")) == 1
 
 
 def test_a_torn_or_foreign_file_is_removed_and_computed_again(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path / "net")
-    cache.put(8, keys("a"), np.ones((1, 4), dtype=np.float32))
+    cache.put(8, keys("a"), np.ones((1, 4), dtype=np.float32), SECOND)
     cache.flush()
     part = next((tmp_path / "net").iterdir())
     part.write_bytes(part.read_bytes()[:-40])
@@ -65,7 +67,7 @@ def test_the_caches_used_longest_ago_make_room(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("RAYBENCH_CACHE_BYTES", "9000")
     for age, name in ((30, "oldest"), (20, "older"), (10, "newest")):
         cache = FeatureCache(tmp_path / name)
-        cache.put(8, keys(name), np.ones((1, 1000), dtype=np.float32))
+        cache.put(8, keys(name), np.ones((1, 1000), dtype=np.float32), SECOND)
         cache.flush()
         if name != "newest":
             os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
@@ -76,7 +78,7 @@ def test_the_caches_used_longest_ago_make_room(tmp_path: Path, monkeypatch: pyte
 def test_a_disk_that_refuses_costs_only_the_cache(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     cache = FeatureCache(tmp_path / "file" / "net")
-    cache.put(8, keys("a"), np.ones((1, 4), dtype=np.float32))
+    cache.put(8, keys("a"), np.ones((1, 4), dtype=np.float32), SECOND)
     cache.flush()
     assert cache.has(8, keys("a")[0])
 
@@ -106,3 +108,12 @@ def test_another_process_finds_the_features_and_forwards_nothing(
     FEATURES.clear()
     assert torch.equal(features(), cold)
     assert len(forwards) == count
+
+
+def test_what_looking_up_saves_is_counted():
+    cache = FeatureCache()
+    cache.put(8, keys("a", "b"), np.ones((2, 4), dtype=np.float32), np.array([0.25, 0.5]))
+    assert cache.saved_seconds == 0
+    cache.save(8, keys("a"))
+    cache.save(8, keys("a", "b"))
+    assert cache.saved_seconds == 1.0
