@@ -17,8 +17,9 @@ import numpy as np
 
 __all__ = ["BatchPlan", "BatchSlice", "bucket", "plan_batches"]
 
-# (up to this length, in steps of): about 6 % padding for lengths spread evenly, and few enough distinct shapes
-_STEPS = ((32, 4), (64, 8), (128, 16), (256, 32))
+# (up to this length, in steps of): 10 % padding for 5,000 WordNet glosses of 17.5 tokens on average, 4 % for paragraphs
+# of 85; always whole fours, so that every row's slice of an attention matrix begins on a cache line
+_STEPS = ((32, 4), (128, 8), (256, 16))
 _LAST_STEP = 64
 
 
@@ -49,7 +50,7 @@ class BatchPlan:
 
 
 def bucket(lengths: np.ndarray | int) -> np.ndarray:
-    """The padded length of rows of these lengths (int32): multiples of 4 to 32, 8 to 64, 16 to 128, 32 to 256, 64 above."""
+    """The padded length of rows of these lengths (int32): multiples of 4 to 32, 8 to 128, 16 to 256, 64 above."""
     lengths = np.maximum(np.asarray(lengths, dtype=np.int32), 1)
     steps = np.full(lengths.shape, _LAST_STEP, dtype=np.int32)
     for limit, step in reversed(_STEPS):

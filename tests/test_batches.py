@@ -10,8 +10,8 @@ lengths_lists = st.lists(st.integers(1, 600), max_size=200)
 
 
 def test_buckets_are_the_documented_steps() -> None:
-    assert bucket(np.array([1, 4, 5, 32, 33, 64, 65, 128, 129, 256, 257, 320, 321])).tolist() == [
-        4, 4, 8, 32, 40, 64, 80, 128, 160, 256, 320, 320, 384,
+    assert bucket(np.array([1, 4, 5, 32, 33, 65, 128, 129, 256, 257, 321])).tolist() == [
+        4, 4, 8, 32, 40, 72, 128, 144, 256, 320, 384,
     ]  # fmt: skip
 
 

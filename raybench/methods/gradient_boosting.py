@@ -56,7 +56,9 @@ class GradientBoosting(FeatureMethod):
         ).fit(features, labels)
         trees = [tree.nodes for round_ in model._predictors for tree in round_]
         first = np.cumsum([0, *(len(nodes) for nodes in trees)])
-        arrays = {name: np.concatenate([nodes[name] for nodes in trees]).astype(t) for name, t in _NODE_FIELDS.items()}
+        arrays: dict[str, np.ndarray] = {
+            name: np.concatenate([nodes[name] for nodes in trees]).astype(t) for name, t in _NODE_FIELDS.items()
+        }
         for name in ("left", "right"):  # from places in a tree to places among all nodes
             arrays[name] += np.repeat(first[:-1], np.diff(first))
         offset = np.ravel(model._baseline_prediction).astype(np.float64)

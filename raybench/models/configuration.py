@@ -15,6 +15,7 @@ from raybench.errors import IncompatibleError, ModelError
 from raybench.identity import canonical_json
 from raybench.models.files import model_directory
 from raybench.models.quiet import quiet
+from raybench.models.tokenizer import open_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -36,7 +37,12 @@ def open_config(model: ModelSpec) -> PretrainedConfig:
     """
     if model.init not in ("pretrained", "scratch"):
         raise ModelError(f"model {model.reference!r}: init {model.init!r}: 'pretrained' or 'scratch' would do")
-    return copy.deepcopy(_open(model.reference, model.revision, model.num_layers, canonical_json(dict(model.config))))
+    config = copy.deepcopy(_open(model.reference, model.revision, model.num_layers, canonical_json(dict(model.config))))
+    if model.reference.startswith("arch:") and model.tokenizer and hasattr(config, "vocab_size"):
+        tokenizer = open_tokenizer(model)  # an architecture's vocabulary is that of the tokenizer it is given
+        config.vocab_size = model.config.get("vocab_size", len(tokenizer))
+        config.pad_token_id = tokenizer.pad_token_id
+    return config
 
 
 @lru_cache(maxsize=64)

@@ -41,6 +41,10 @@ class Predictor(Protocol):
     def cost(self) -> dict[str, int]:
         """What is known of the cost without a fit: `params_total`, of those `params_trained`; empty for a baseline."""
 
+    @property
+    def saved_seconds(self) -> float:
+        """Seconds that looking up has saved so far."""
+
     def read(self, rows: pa.Table) -> Any:
         """Prepared rows as `outputs` wants them."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -205,7 +206,9 @@ def _finite_mean(losses: list[torch.Tensor], epoch: int) -> float:
 
 
 def _checkpoint_activations(network: Network) -> None:
-    enable = getattr(network.backbone, "gradient_checkpointing_enable", None)
+    backbone: Any = network.backbone
+    renamed = getattr(backbone, "activation_checkpointing_enable", None)  # transformers renames it on the way to v6
+    enable = renamed or getattr(backbone, "gradient_checkpointing_enable", None)
     if enable is None or not getattr(network.backbone, "supports_gradient_checkpointing", False):
         raise IncompatibleError(f"gradient_checkpointing: {type(network.backbone).__name__} does not offer it")
-    enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    enable({"use_reentrant": False})

@@ -139,3 +139,8 @@ def test_opening_a_model_prints_nothing(tiny_classifier: Path, capfd: pytest.Cap
 
     open_backbone(ModelSpec(reference=str(tiny_classifier)), seed=0)
     assert capfd.readouterr() == ("", "")
+
+
+def test_an_architecture_takes_the_vocabulary_of_its_tokenizer(tiny_bert: Path) -> None:
+    config = open_config(ModelSpec(reference="arch:bert", tokenizer=str(tiny_bert)))
+    assert (config.vocab_size, config.pad_token_id) == (29, 0)
