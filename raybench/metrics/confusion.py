@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from raybench.errors import MetricError
 from raybench.metrics.columns import integers_of
-from raybench.metrics.metric import REQUIRED, Contribution, Measure, OneHot, Options
+from raybench.metrics.metric import REQUIRED, Contribution, Measure, OneHot, Options, totals_of
 from raybench.metrics.state import Cells, State, Sums
 
 __all__ = ["CONFUSION", "IGNORE_INDEX", "ConfusionCounter", "Marginals", "count_cells", "kept_targets", "marginals"]
@@ -126,9 +126,30 @@ def _contributions(records: pa.Table, options: Options) -> dict[str, Contributio
     }
 
 
+def _totals(records: pa.Table, options: Options) -> dict[str, Cells]:
+    """The same sums; where every target and prediction is a class, counted without a temporary of their length."""
+    num_classes, num_rows = len(options["labels"]), records.num_rows
+    target, prediction = records.column("target"), records.column("prediction")
+    plain = num_rows and not target.null_count and not prediction.null_count and 8 * num_rows > num_classes**2
+    if plain and not 0 <= options["ignore_index"] < num_classes:
+        pair = target.to_numpy(), prediction.to_numpy()
+        if all(int(labels.min()) >= 0 and int(labels.max()) < num_classes for labels in pair):
+            cells = np.zeros((num_classes, num_classes + 1), dtype=np.int64)
+            cells[:, :-1] = count_cells(*pair, num_classes)
+            none = Cells.from_dense([0], size=None)
+            return {
+                "n": Cells.from_dense([num_rows], size=None),
+                "ignored": none,
+                "invalid": none,
+                "cells": Cells.from_dense(cells.reshape(-1), size=cells.size),
+            }
+    return totals_of(_contributions(records, options))
+
+
 CONFUSION = Measure(
     name="confusion",
     columns=("target", "prediction"),
     options={"labels": REQUIRED, "ignore_index": IGNORE_INDEX},
     contributions=_contributions,
+    totals=_totals,
 )

@@ -35,6 +35,7 @@ __all__ = [
     "ratio",
     "resolve_options",
     "to_float",
+    "totals_of",
 ]
 
 Options = Mapping[str, Any]
@@ -82,9 +83,7 @@ class Measure:
         if self.totals is not None:
             fields = self.totals(records, options)
         else:
-            fields = {}
-            for name, contribution in self.contributions(records, options).items():
-                fields |= _total(name, contribution)
+            fields = totals_of(self.contributions(records, options))
         return State(measure=self.name, config=self.config(options), fields=fields)
 
     def config(self, options: Options) -> str:
@@ -163,6 +162,14 @@ def ratio(numerator: Any, denominator: Any) -> np.ndarray:
 def to_float(values: np.ndarray) -> np.ndarray:
     """Exact numbers, each rounded once to float64."""
     return np.asarray(values).astype(np.float64)
+
+
+def totals_of(contributions: Mapping[str, Contribution]) -> dict[str, Cells]:
+    """The exact sum of each contribution."""
+    fields: dict[str, Cells] = {}
+    for name, contribution in contributions.items():
+        fields |= _total(name, contribution)
+    return fields
 
 
 def _total(name: str, contribution: Contribution) -> dict[str, Cells]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -135,7 +136,7 @@ class Scorer:
     @staticmethod
     def _mean_interval(metric: Metric, options: Options, sums: Sums) -> tuple[float, float] | None:
         """The interval of the mean, carried through the metric's formula and kept inside its range."""
-        interval = mean_interval(sums)
+        interval = mean_interval(sums, positive=metric.range == (0.0, inf))
         if interval is None:
             return None
         place = np.zeros(1, dtype=np.int64)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 
@@ -37,11 +38,15 @@ def show(name: str, ours: float, limit: float | None = None, **peers: float) -> 
     print(f"{name:44s}", "  ".join(cells), flush=True)
 
 
+def confusion_options(num_classes: int) -> dict:
+    return {"labels": list(range(num_classes)), "ignore_index": -100}
+
+
 def confusion(num_rows: int = 10_000_000) -> None:
     from sklearn.metrics import confusion_matrix
     from torchmetrics.classification import MulticlassConfusionMatrix
 
-    from raybench.metrics.confusion import count_cells
+    from raybench.metrics.confusion import CONFUSION, count_cells
 
     rng = np.random.default_rng(0)
     for num_classes in (2, 10, 1000):
@@ -60,6 +65,9 @@ def confusion(num_rows: int = 10_000_000) -> None:
                 confusion_matrix(target, prediction)
                 peers["scikit-learn"] = time.perf_counter() - start
             limit = read_time(target, prediction)
+            table, options = pa.table({"target": target, "prediction": prediction}), confusion_options(num_classes)
+            state = median(lambda table=table, options=options: CONFUSION.state(table, options), 3)
+            show(f"  as a state, C = {num_classes}, {np.dtype(kind).name}", state, limit)
             show(f"confusion of 10 M, C = {num_classes}, {np.dtype(kind).name}", ours, limit, **peers)
 
 
@@ -153,7 +161,6 @@ def perplexity() -> None:
 
 
 def bleu() -> None:
-    import pyarrow as pa
     import sacrebleu
 
     from raybench.metrics import MetricSet, evaluate

@@ -161,3 +161,22 @@ def test_every_catalog_entry_declares_itself():
         assert info.source
         assert info.unit
         assert info.range[0] < info.range[1]
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.uint8(), pa.int32(), pa.int64()])
+def test_the_fast_count_equals_the_sum_of_contributions(kind):
+    from raybench.metrics.confusion import CONFUSION, ConfusionCounter
+    from raybench.metrics.metric import totals_of
+
+    rng = np.random.default_rng(0)
+    target, prediction = rng.integers(0, 4, 500), rng.integers(0, 4, 500)
+    table = pa.table({"target": pa.array(target, kind), "prediction": pa.array(prediction, kind)})
+    options = {"labels": LABELS, "ignore_index": -100}
+    state = CONFUSION.state(table, options)
+    assert state.fields == totals_of(CONFUSION.contributions(table, options))
+    counter = ConfusionCounter(4)
+    for start in range(0, 500, 32):
+        counter.update(target[start : start + 32], prediction[start : start + 32])
+    assert counter.state(options) == state
+    counter.update(np.array([1]), np.array([-7]))
+    assert counter.state(options).fields["invalid"].values.tolist() == [1]
