@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+from raybench.cluster.interrupt import noting_interrupts
 from raybench.cluster.pool import Pool
 from raybench.core import Shard, Status
 from raybench.errors import RaybenchError
@@ -92,10 +93,12 @@ class Driver:
 
     def run(self) -> None:
         """Until every trial has ended; on any exception what is committed is written and the actors are ended."""
-        with ThreadPoolExecutor(1) as cleaner:
+        with ThreadPoolExecutor(1) as cleaner, noting_interrupts() as interrupted:
             try:
                 self._act(self._queue.start())
                 while not self._queue.done:
+                    if interrupted():
+                        raise KeyboardInterrupt
                     actions: list[Action] = []
                     for event in self._pool.wait(_WAIT_SECONDS):
                         self._observe(event)

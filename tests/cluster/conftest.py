@@ -60,7 +60,8 @@ class Raises(Majority):
 
 class Slow(Majority):
     def outputs(self, arrays, rows, dataset):
-        time.sleep(0.2)
+        first_time("slow")
+        time.sleep(0.4)
         return super().outputs(arrays, rows, dataset)
 '''
 

@@ -155,7 +155,7 @@ def test_ctrl_c_says_how_to_go_on(make_job, run, ray_address, slow_reference):
     job = make_job()
     path = slowed(job)
     process = start_driver(path, ray_address)
-    wait_for(job.folder / "store", "shards/*/part-*.parquet", process)
+    wait_for(job.folder, "slow", process)
     assert end_driver(process, signal.SIGINT) == 130
     message = process.stderr.read()
     assert "the same command goes on from there" in message
