@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 __all__ = ["Watch"]
 
-_BUSY_SHARE = 0.01  # of one processor; answering the beats takes less
+# Of one processor. At 0.01 a worker that slept but answered beats every 0.75 s still passed for busy (54 s until it
+# was told from a working one, 13 s at 0.05).
+_BUSY_SHARE = 0.05
 
 
 @dataclass(slots=True, kw_only=True)

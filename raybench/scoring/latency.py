@@ -14,6 +14,9 @@ from raybench.scoring.predictor import Predictor
 
 __all__ = ["Latency", "measure_latency"]
 
+_WARM_UP = 3
+_FEWEST = 5
+
 
 class Latency(NamedTuple):
     """Milliseconds of half and of 95 % of the examples."""
@@ -23,17 +26,24 @@ class Latency(NamedTuple):
 
 
 @torch.inference_mode()
-def measure_latency(predictor: Predictor, rows: pa.Table, *, samples: int = 30, warm_up: int = 3) -> Latency:
-    """Over `samples` rows spread evenly over `rows`, one at a time, nothing looked up that was computed before."""
+def measure_latency(predictor: Predictor, rows: pa.Table, *, samples: int = 30, most_seconds: float = 2.0) -> Latency:
+    """Over up to `samples` rows spread evenly over `rows`, one at a time, nothing looked up that was computed before.
+
+    A slow model is measured on fewer rows: at least five, until `most_seconds` have passed.
+    """
     read = predictor.read(rows)
-    places = np.linspace(0, rows.num_rows - 1, num=samples).astype(int).tolist()
+    places = np.linspace(0, rows.num_rows - 1, num=samples).astype(int)
+    places = places[np.random.default_rng(0).permutation(samples)].tolist()  # those measured first are spread too
     lengths = bucket(rows.column("length").to_numpy())
     seconds = []
-    for place in [*places[:warm_up], *places]:
+    start = time.perf_counter()
+    for place in [*places[:_WARM_UP], *places]:
         began = time.perf_counter()
         predictor.outputs(read, BatchSlice(place, place + 1, int(lengths[place])), fresh=True)
         if predictor.device.type == "cuda":
             torch.cuda.synchronize(predictor.device)
         seconds.append(time.perf_counter() - began)
-    p50, p95 = np.quantile(np.array(seconds[warm_up:]) * 1e3, [0.5, 0.95]).tolist()
+        if len(seconds) >= _WARM_UP + _FEWEST and time.perf_counter() - start > most_seconds:
+            break
+    p50, p95 = np.quantile(np.array(seconds[_WARM_UP:]) * 1e3, [0.5, 0.95]).tolist()
     return Latency(p50, p95)

@@ -61,7 +61,7 @@ class Raises(Majority):
 class Slow(Majority):
     def outputs(self, arrays, rows, dataset):
         first_time("slow")
-        time.sleep(0.4)
+        time.sleep(0.2)
         return super().outputs(arrays, rows, dataset)
 '''
 

@@ -69,7 +69,7 @@ def test_latency_is_of_single_examples_and_looks_nothing_up(
     predictor = open_predictor(trial, fit_trial(trial, data.train, CPU), CPU)
     forwards = []
     predictor._network.backbone.register_forward_hook(lambda *_: forwards.append(1))  # type: ignore[attr-defined]
-    latency = measure_latency(predictor, data.test, samples=10, warm_up=2)
+    latency = measure_latency(predictor, data.test, samples=10)
     assert len(forwards) == 12
     assert 0 < latency.p50_ms <= latency.p95_ms
 
