@@ -46,6 +46,7 @@ class Progress(Observer):
         self._num_trials = len(self._names)
         self._todo = {work.trial_id: work for work in todo}
         self._num_before = self._num_trials - len(self._todo)
+        self._num_impossible = sum(planned.problem is not None for planned in plan.trials)
         self._batches: dict[str, int] = {}  # data key → batches of its test split
         self._scored: Counter[str] = Counter()  # trial → batches scored
         for work in todo:
@@ -61,8 +62,10 @@ class Progress(Observer):
 
     def __enter__(self) -> Progress:
         if self._todo:
-            before = f", {self._num_before} done before" if self._num_before else ""
-            self.say(f"{self._num_trials} trials{before}; starting actors")
+            before = self._num_before - self._num_impossible
+            parts = [f"{before} done before"] * (before > 0)
+            parts += [f"{self._num_impossible} that cannot start"] * (self._num_impossible > 0)
+            self.say(", ".join([f"{self._num_trials} trials", *parts]) + "; starting actors")
         if self._live is not None:
             self._live.start()
         self._write()

@@ -19,7 +19,8 @@ from raybench.store.trials import TrialRow
 def plan(*names):
     trials = [
         SimpleNamespace(
-            trial=SimpleNamespace(trial_id=name, candidate=name, seed=0, dataset=SimpleNamespace(name="rows"))
+            problem=None,
+            trial=SimpleNamespace(trial_id=name, candidate=name, seed=0, dataset=SimpleNamespace(name="rows")),
         )
         for name in names
     ]
