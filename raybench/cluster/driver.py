@@ -148,13 +148,14 @@ class Driver:
                     self._pool.start(actor)
                 case StopActor(actor=actor):
                     self._pool.stop(actor)
-                    sends = {key: work for key, work in sends.items() if key[0] != actor}
                 case Send(actor=actor, work=work):
                     sends.setdefault((actor, getattr(work, "trial_id", "")), []).append(work)
                 case Finish(trial_id=trial_id, status=status, reason=reason):
                     self._end(trial_id, status, reason)
         for (actor, _), pieces in sends.items():
-            self._pool.send(actor, pieces, self._data_key(pieces[0]))
+            still = self._queue.in_flight(actor)  # an actor lost in the same moment has nothing in flight any more
+            if pieces[-1] in still:
+                self._pool.send(actor, pieces, self._data_key(pieces[0]))
 
     def _data_key(self, work: Work) -> str:
         match work:

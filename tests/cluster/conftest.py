@@ -54,6 +54,11 @@ class HangsOnce(Majority):
             time.sleep(10_000)
         return super().fit(rows, dataset, seed)
 
+class Endless(Majority):
+    def fit(self, rows, dataset, seed):
+        while True:
+            pass
+
 class Raises(Majority):
     def fit(self, rows, dataset, seed):
         raise RuntimeError("the roof is on fire\\nwith details")

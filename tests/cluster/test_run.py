@@ -107,6 +107,14 @@ def test_a_shard_that_always_kills_is_a_status_and_stops_no_other(make_job, run)
     assert rows[1]["reason"] == "its actor died while it ran (3 attempts)"
 
 
+def test_an_endless_trial_ends_at_its_time_limit(make_job, run):
+    candidates = [{"baseline": "plugins:Endless", "name": "endless"}, {"baseline": "majority"}]
+    resources = {"actors": 1, "trial_timeout_minutes": 0.1}
+    rows = run(make_job().write(candidates=candidates, resources=resources)).table.to_pylist()
+    assert [(row["candidate"], row["status"]) for row in rows] == [("majority", "ok"), ("endless", "timeout")]
+    assert rows[1]["reason"] == "took longer than 0.1 minutes"
+
+
 def test_an_exception_is_a_status_with_one_line(make_job, run):
     candidates = [{"baseline": "plugins:Raises", "name": "loud"}, {"baseline": "majority"}]
     ranking = run(make_job().write(candidates=candidates))

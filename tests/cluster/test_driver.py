@@ -1,0 +1,113 @@
+"""The driver's loop over a pool in memory: what can happen in one moment, and what is written when."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from raybench.cluster.driver import Driver
+from raybench.core import Shard, Status
+from raybench.metrics import Coverage, MetricSet
+from raybench.observer import Observer
+from raybench.schedule.queue import Queue
+from raybench.schedule.retry import Failure, FailureKind
+from raybench.schedule.work import ActorReady, Lost, Prepare, Prepared, Scored, TrialWork
+from raybench.store import Store
+from raybench.store.shards import ShardCommit
+from raybench.store.trials import TrialRow
+
+METRICS = MetricSet(["accuracy"], {"labels": ["a", "b"]})
+NUM_SHARDS = 6
+
+
+def commit(shard):
+    ids = [f"{shard.start}"]
+    records = pa.table({"id": ids, "target": pa.array([0], pa.int32()), "prediction": pa.array([0], pa.int32())})
+    return ShardCommit(
+        trial_id=shard.trial_id, start=shard.start, stop=shard.stop, num_examples=1,
+        states=METRICS.states(records).to_bytes(), score_seconds=1.0, wall_seconds=1.0, peak_memory_bytes=0,
+        device="cpu", dtype="float32", threads=1, cost="{}",
+    )  # fmt: skip
+
+
+class FakePool:
+    """Answers every call at the next wait; the first actor dies in the very moment its first shard is in."""
+
+    def __init__(self, interrupt_after=None):
+        self.alive, self.calls, self.commits, self.num_deaths = set(), [], [], 0
+        self.interrupt_after = interrupt_after
+
+    def start(self, actor):
+        self.alive.add(actor)
+        self.calls.append((actor, ()))
+
+    def send(self, actor, work, data_key):
+        assert actor in self.alive, "work sent to a dead actor"
+        self.calls.append((actor, tuple(work)))
+
+    def stop(self, actor):
+        self.alive.discard(actor)
+
+    def stop_all(self):
+        self.alive.clear()
+
+    def take_commits(self):
+        commits, self.commits = self.commits, []
+        return commits
+
+    def wait(self, timeout):
+        calls, self.calls, events = self.calls, [], []
+        for actor, work in calls:
+            if actor not in self.alive:
+                continue
+            if not work:
+                events.append(ActorReady(actor=actor))
+            for piece in work:
+                if isinstance(piece, Prepare):
+                    events.append(Prepared(actor=actor, data_key=piece.data_key, num_batches=NUM_SHARDS))
+                if isinstance(piece, Shard):
+                    if self.interrupt_after == piece.start:
+                        raise KeyboardInterrupt
+                    self.commits.append(commit(piece))
+                    events.append(Scored(actor=actor, shard=piece))
+                    if self.num_deaths == 0:
+                        self.num_deaths = 1
+                        self.alive.discard(actor)
+                        events.append(Lost(actor=actor, failure=Failure(kind=FailureKind.DIED, message="gone")))
+                        break
+        return events
+
+
+def driver(store, pool):
+    work = TrialWork(trial_id="t", data_key="d", needs_fit=False, bundle="t")
+    return Driver(
+        queue=Queue([work], num_actors=1, shard_batches=1),
+        pool=pool,
+        store=store,
+        blank_rows={"t": TrialRow(trial_id="t", status=Status.STOPPED)},
+        expected={"t": Coverage.of([f"{number}" for number in range(NUM_SHARDS)])},
+        data_keys={"t": "d"},
+        resumed={},
+        observer=Observer(),
+        skipped=pytest.fail,
+    )
+
+
+def test_an_actor_that_dies_as_its_shard_comes_in_is_sent_nothing_more(tmp_path):
+    store = Store.open(str(tmp_path))
+    pool = FakePool()
+    run = driver(store, pool)
+    run.run()
+    assert pool.num_deaths == 1
+    assert run.rows["t"].status is Status.OK
+    assert store.trials.read(pytest.fail)["t"].num_examples == NUM_SHARDS
+    assert store.shards.read("t", pytest.fail) == []  # the row holds them merged
+
+
+def test_what_was_committed_before_an_interrupt_is_in_the_store(tmp_path):
+    store = Store.open(str(tmp_path))
+    pool = FakePool(interrupt_after=3)
+    with pytest.raises(KeyboardInterrupt):
+        driver(store, pool).run()
+    assert [one.start for one in store.shards.read("t", pytest.fail)] == [0, 1, 2]
+    assert pool.alive == set()
