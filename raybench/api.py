@@ -52,6 +52,7 @@ def run(
             outcome = run_trials(plan, todo, found, store, address=address, observer=progress, skipped=warn_skipped)
             rows |= outcome.rows
             tracebacks = dict(outcome.tracebacks)
+            store.trials.compact(warn_skipped)
         return publish(plan, rows, store, warn_skipped, tracebacks)
 
 

@@ -84,11 +84,6 @@ class Queue:
         """Whether every trial has ended."""
         return not self._trials
 
-    @property
-    def num_actors(self) -> int:
-        """How many actors are started or starting."""
-        return len(self._actors)
-
     def in_flight(self, actor: int) -> tuple[Work, ...]:
         """What an actor has been given and not returned, in the order it does them."""
         return tuple(self._actors[actor].in_flight) if actor in self._actors else ()

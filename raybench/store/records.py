@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from raybench.store.files import Files, Skipped, parquet_bytes
 
-__all__ = ["compact_records", "count_records", "read_records", "remove_records", "write_records"]
+__all__ = ["compact_records", "count_records", "read_records", "write_records"]
 
 _KIND, _VERSION = "records", 1
 _COMPACT_ABOVE = 4  # files a trial
@@ -47,11 +47,6 @@ def compact_records(files: Files, trial_id: str, skipped: Skipped) -> None:
     for path in paths:
         if not path.endswith("/part-all.parquet"):
             files.remove(path)
-
-
-def remove_records(files: Files, trial_id: str) -> None:
-    """Remove a trial's records."""
-    files.remove(_folder(trial_id))
 
 
 def _unique(tables: list[pa.Table]) -> pa.Table:

@@ -61,10 +61,6 @@ class ShardLog:
         self._files = files
         self._pending: list[ShardCommit] = []
 
-    @property
-    def num_pending(self) -> int:
-        return len(self._pending)
-
     def append(self, commit: ShardCommit) -> None:
         """Take a commit for the next flush."""
         self._pending.append(commit)

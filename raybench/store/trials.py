@@ -71,10 +71,6 @@ class TrialLog:
         self._files = files
         self._pending: list[TrialRow] = []
 
-    @property
-    def num_pending(self) -> int:
-        return len(self._pending)
-
     def append(self, row: TrialRow) -> None:
         """Take a row for the next flush."""
         self._pending.append(row)
