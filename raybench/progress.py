@@ -27,6 +27,7 @@ from raybench.store.trials import TrialRow
 __all__ = ["Progress"]
 
 _PLAIN_SECONDS = 15.0  # between two plain lines of progress
+_LEAST_SHARE = 0.05  # of the work: before that a guess of the time left would be one of the start-up
 _FIT_SHARE = 0.5  # of a trial that must be fitted, until its first shard is in: for the time left alone
 
 
@@ -136,7 +137,9 @@ class Progress(Observer):
 
     def _seconds_left(self) -> float | None:
         share = self._share()
-        return (time.monotonic() - self._began) * (1 - share) / share if share > 0 else None
+        if share < _LEAST_SHARE:
+            return None
+        return (time.monotonic() - self._began) * (1 - share) / share
 
     def as_dict(self) -> dict[str, Any]:
         """What progress.json holds."""

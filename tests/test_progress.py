@@ -55,11 +55,17 @@ def test_counts_are_those_of_what_was_committed(store):
 
 
 def test_the_time_left_weighs_trials_by_cost(store):
-    progress = Progress(plan("a", "b"), [work("a", 99.0), work("b", 1.0)], store.run("r"), quiet=True)
+    progress = Progress(plan("a", "b"), [work("a", 90.0), work("b", 10.0)], store.run("r"), quiet=True)
     progress.trial_ended(TrialRow(trial_id="b", status=Status.NAN))
     progress._began -= 100  # as if it had taken long
     state = progress.as_dict()
-    assert state["seconds_left"] == pytest.approx(99 * state["seconds"], rel=0.1)
+    assert state["seconds_left"] == pytest.approx(9 * state["seconds"], rel=0.1)
+
+
+def test_no_time_left_is_told_before_there_is_something_to_tell_it_from(store):
+    progress = Progress(plan("a", "b"), [work("a", 99.0), work("b", 1.0)], store.run("r"), quiet=True)
+    progress.trial_ended(TrialRow(trial_id="b", status=Status.NAN))
+    assert progress.as_dict()["seconds_left"] is None
 
 
 @pytest.mark.parametrize(("error", "state"), [(KeyboardInterrupt, "stopped"), (OSError, "failed")])
