@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial, slice_column
-from raybench.errors import StoreError
+from raybench.errors import MetricError, StoreError
 from raybench.identity import content_hash
 from raybench.metrics import MetricSet
 from raybench.publish import traits_of, write_tables
@@ -45,6 +45,8 @@ def rescore(
 
     `slices` are columns of the records: a slice column of the dataset, or any other such as `target`.
     """
+    if not metrics:
+        raise MetricError("rescore: name at least one metric")
     store = Store.open(url)
     run = _find_run(store, run_id)
     rows = store.trials.read(skipped)

@@ -34,13 +34,12 @@ _ENVIRONMENT = {
 class Cluster:
     """What the run may use."""
 
-    embedded: bool
     num_actors: int
     cpus_per_actor: int
     gpus_per_actor: float
 
 
-def plan_actors(resources: Resources, available: Mapping[str, float], embedded: bool) -> Cluster:
+def plan_actors(resources: Resources, available: Mapping[str, float]) -> Cluster:
     """How many actors of which size: as the job says, or as many as the CPUs and GPUs carry."""
     num_gpus = available.get("GPU", 0.0)
     asked = resources.gpus_per_actor
@@ -52,7 +51,6 @@ def plan_actors(resources: Resources, available: Mapping[str, float], embedded: 
     else:
         num_actors = resources.actors
     return Cluster(
-        embedded=embedded,
         num_actors=num_actors,
         cpus_per_actor=resources.cpus_per_actor,
         gpus_per_actor=gpus_per_actor,
@@ -93,9 +91,7 @@ def connect(resources: Resources, address: str | None = None) -> Iterator[Cluste
             raise RaybenchError(f"--address {address}: a driver must run inside the cluster; use `raybench submit`")
         try:
             if embedded:
-                logging.getLogger("ray").setLevel(
-                    logging.ERROR
-                )  # not a word of its own start
+                logging.getLogger("ray").setLevel(logging.ERROR)  # not a word of its own start
                 wanted = resources.actors if resources.actors != "auto" else 0
                 ray.init(
                     address="local",
@@ -111,6 +107,6 @@ def connect(resources: Resources, address: str | None = None) -> Iterator[Cluste
             reason = str(error).strip().splitlines()[0]
             raise RaybenchError(f"Ray at {address or 'auto'}: cannot connect ({reason})") from error
     try:
-        yield plan_actors(resources, ray.cluster_resources(), embedded)
+        yield plan_actors(resources, ray.cluster_resources())
     finally:
         ray.shutdown()

@@ -174,11 +174,10 @@ class Driver:
                 row = reduce_trial(row, commits, self._expected[trial_id], self._fit_meta(trial_id))
             except RaybenchError as error:  # examples missing or counted twice: named, and never published
                 row = replace(row, status=Status.FAILED, reason=str(error))
+            self._ended.append(trial_id)  # of shards that do not add up too, or the next run would find them again
         self.rows[trial_id] = row
         if row.status in _FINAL:
             self._store.trials.append(row)
-        if row.status is Status.OK:
-            self._ended.append(trial_id)
         self._observer.trial_ended(row)
 
     def _fit_meta(self, trial_id: str) -> dict[str, Any]:

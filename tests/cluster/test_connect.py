@@ -11,7 +11,7 @@ from raybench.job import Resources
 
 
 def actors(available, **resources):
-    cluster = plan_actors(Resources(**resources), available, embedded=True)
+    cluster = plan_actors(Resources(**resources), available)
     return cluster.num_actors, cluster.gpus_per_actor
 
 

@@ -78,14 +78,14 @@ class FakePool:
         return events
 
 
-def driver(store, pool):
+def driver(store, pool, num_expected=NUM_SHARDS):
     work = TrialWork(trial_id="t", data_key="d", needs_fit=False, bundle="t")
     return Driver(
         queue=Queue([work], num_actors=1, shard_batches=1),
         pool=pool,
         store=store,
         blank_rows={"t": TrialRow(trial_id="t", status=Status.STOPPED)},
-        expected={"t": Coverage.of([f"{number}" for number in range(NUM_SHARDS)])},
+        expected={"t": Coverage.of([f"{number}" for number in range(num_expected)])},
         data_keys={"t": "d"},
         resumed={},
         observer=Observer(),
@@ -111,3 +111,12 @@ def test_what_was_committed_before_an_interrupt_is_in_the_store(tmp_path):
         driver(store, pool).run()
     assert [one.start for one in store.shards.read("t", pytest.fail)] == [0, 1, 2]
     assert pool.alive == set()
+
+
+def test_shards_that_do_not_add_up_are_a_reason_and_not_found_again(tmp_path):
+    store = Store.open(str(tmp_path))
+    run = driver(store, FakePool(), num_expected=NUM_SHARDS + 1)
+    run.run()
+    assert (run.rows["t"].status, run.rows["t"].reason) == (Status.FAILED, "1 of 7 examples are missing")
+    assert store.shards.read("t", pytest.fail) == []
+    assert store.trials.read(pytest.fail) == {}

@@ -16,7 +16,7 @@ import safetensors.torch
 
 import raybench
 from raybench.api import StoreWarning
-from raybench.errors import StoreError
+from raybench.errors import MetricError, StoreError
 from raybench.ranking.tables import TIMING_COLUMNS
 from raybench.rescore import rescore
 
@@ -93,11 +93,13 @@ def test_a_killed_actor_changes_no_bit(make_job, run):
 
 
 def test_a_hung_actor_costs_only_time(make_job, run):
-    job = make_job()
+    calm, job = make_job(), make_job()
+    (calm.folder / "hung").touch()  # it has hung before: it will not again
     candidates = [{"baseline": "majority"}, {"baseline": "plugins:HangsOnce", "name": "sleepy"}]
     ranking = run(job.write(candidates=candidates, resources={"actors": 1, "hang_seconds": 3}))
     assert (job.folder / "hung").exists()
     assert ranking.complete
+    assert bits(ranking) == bits(run(calm.write(candidates=candidates)))
 
 
 def test_a_shard_that_always_kills_is_a_status_and_stops_no_other(make_job, run):
@@ -277,6 +279,11 @@ def test_rescore_needs_only_the_store(done, reference):
     assert of(new) == of(old)
     assert set(new["slice"].dropna()) == {"source=print", "source=web", "target=0", "target=1", "target=2"}
     assert (done.folder / "store" / "runs" / ranking.run_id / "ranking.parquet").exists()
+
+
+def test_rescore_without_a_metric_is_one_line(done):
+    with pytest.raises(MetricError, match=r"^rescore: name at least one metric$"):
+        rescore(done.job["store"], [], skipped=pytest.fail)
 
 
 def test_rescore_of_an_unknown_slice_is_one_line(done):
