@@ -10,7 +10,7 @@ fault becomes trials with a problem, the others go on; a dataset at fault is a D
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,13 +21,14 @@ from raybench.identity import content_hash
 from raybench.job import Configuration, DatasetSpec, Job
 from raybench.methods.catalog import get_method
 from raybench.metrics import MetricSet
-from raybench.models.check import check
+from raybench.models.check import check, find_own_head
+from raybench.models.configuration import from_scratch
 from raybench.models.fingerprint import weights_fingerprint
 from raybench.models.forward_cost import forward_cost
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Task
 
-__all__ = ["DataNeeds", "Plan", "PlannedDataset", "PlannedTrial", "Problem", "make_plan"]
+__all__ = ["DataNeeds", "FeatureNeeds", "Plan", "PlannedDataset", "PlannedTrial", "Problem", "make_plan"]
 
 # Raised whenever a change of raybench changes a trial's numbers: results of older code are then new work.
 RESULT_VERSION = 1
@@ -44,6 +45,15 @@ class DataNeeds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureNeeds:
+    """Features that several trials read: of a split's rows, by the frozen network of any of these trials."""
+
+    trial_id: str
+    split: str
+    for_scoring: bool  # by the variant that scores (its dtype), or by the float32 network that training starts from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """Why a trial cannot start."""
 
@@ -53,7 +63,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTrial:
-    """A trial, the key of its prepared rows, and the bundle it is fitted in."""
+    """A trial, the key of its prepared rows, the bundle it is fitted in, and the features that it reads."""
 
     trial: Trial
     data_key: str
@@ -61,6 +71,8 @@ class PlannedTrial:
     needs_fit: bool
     cost: float
     problem: Problem | None = None
+    train_features: str | None = None
+    test_features: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +98,16 @@ class Plan:
     trials: tuple[PlannedTrial, ...]
     datasets: Mapping[str, PlannedDataset]
     data: Mapping[str, DataNeeds] = field(default_factory=dict)
+
+    def features(self, wanted: Container[str]) -> dict[str, FeatureNeeds]:
+        """What each group of features is made of, by one of the wanted trials that read it."""
+        needs = {}
+        for planned in self.trials:
+            for group, split in ((planned.train_features, "train"), (planned.test_features, "test")):
+                if group is not None and planned.trial.trial_id in wanted:
+                    for_scoring = planned.test_features is not None
+                    needs[group] = FeatureNeeds(trial_id=planned.trial.trial_id, split=split, for_scoring=for_scoring)
+        return needs
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -223,6 +245,9 @@ def _plan_trial(
         seed=seed,
         weights_fingerprint=weights,
     )
+    groups: dict[str, str] = {}
+    if problem is None and adaptation.needs_fit:
+        groups = _feature_groups(adaptation, weights, data_key, seed, loaded.labels)
     num_rows = {name: table.num_rows for name, table in loaded.splits.items()}
     num_passes = num_rows.get("train", 0) * adaptation.passes * adaptation.needs_fit + num_rows["test"]
     return PlannedTrial(
@@ -232,7 +257,29 @@ def _plan_trial(
         needs_fit=adaptation.needs_fit,
         cost=forward_cost(model) * num_passes if problem is None else 0.0,
         problem=problem,
+        train_features=groups.get("train"),
+        test_features=groups.get("test"),
     )
+
+
+def _feature_groups(
+    adaptation: _Adaptation, weights: str, data_key: str, seed: int, labels: Sequence[str]
+) -> dict[str, str]:
+    """By split, the features of the frozen network that a trial reads: to fit its head, or to start its head from."""
+    model = adaptation.model
+    splits: tuple[str, ...]
+    if adaptation.on_features:
+        splits, network = ("train", "test"), (model.dtype, model.compile)
+    elif (
+        adaptation.hyperparameters.get("head") == "probe"
+        and not from_scratch(model)
+        and find_own_head(model, labels) is None
+    ):
+        splits, network = ("train",), ("float32", False)
+    else:
+        return {}
+    key = content_hash([weights, seed if from_scratch(model) else "pretrained", data_key, network])
+    return {split: f"{key}:{split}" for split in splits}
 
 
 def _slug(name: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from raybench.batches import BatchPlan, plan_batches
@@ -29,15 +30,32 @@ class PreparedData:
     test: pa.Table
     plan: BatchPlan
 
+    @property
+    def num_train_batches(self) -> int:
+        """Batches of a forward pass over the training rows."""
+        return 0 if self.train is None else _plan(self.train).num_batches
+
+    def forward_batches(self, split: str, start: int, stop: int) -> list[tuple[np.ndarray, int]]:
+        """Row numbers and padded length of batches [start, stop) of a forward pass over test or train."""
+        if split == "test":
+            return [(np.arange(first, last), padded) for first, last, padded in self.plan.batches(start, stop)]
+        assert self.train is not None
+        plan = _plan(self.train)
+        return [(plan.order[first:last], padded) for first, last, padded in plan.batches(start, stop)]
+
 
 def prepare_data(task: Task, rows: Mapping[str, pa.Table], model: ModelSpec, max_length: int) -> PreparedData:
     """Tokenise every split and fix the batches of the test split."""
     splits = {name: task.prepare(table, model, max_length) for name, table in rows.items()}
     test = splits["test"]
-    plan = plan_batches(test.column("length").to_numpy(), keys=test.column("key").to_numpy(zero_copy_only=False))
+    plan = _plan(test)
     return PreparedData(
         train=splits.get("train"),
         validation=splits.get("validation"),
         test=test.take(plan.order).combine_chunks(),
         plan=plan,
     )
+
+
+def _plan(rows: pa.Table) -> BatchPlan:
+    return plan_batches(rows.column("length").to_numpy(), keys=rows.column("key").to_numpy(zero_copy_only=False))

@@ -45,6 +45,8 @@ class Found:
                     needs_fit=planned.needs_fit and trial_id not in self.fitted,
                     bundle=planned.bundle,
                     cost=planned.cost,
+                    train_features=planned.train_features,
+                    test_features=planned.test_features,
                     scored=tuple((commit.start, commit.stop) for commit in self.commits.get(trial_id, [])),
                 )
         return list(work.values())

@@ -11,13 +11,14 @@ from raybench.scoring.latency import Latency, measure_latency
 from raybench.scoring.predictor import Predictor, open_predictor
 from raybench.scoring.shard import ShardResult, score_shard
 from raybench.training.checkpoint import Checkpoint
-from raybench.training.fit import fit_bundle, fit_trial, needs_fit
+from raybench.training.fit import features_part, fit_bundle, fit_trial, needs_fit
 
 __all__ = [
     "Checkpoint",
     "Latency",
     "Predictor",
     "ShardResult",
+    "features_part",
     "fit_bundle",
     "fit_trial",
     "measure_latency",

@@ -9,9 +9,12 @@ from typing import Any
 import ray
 
 from raybench.core import Trial
-from raybench.plan import DataNeeds
+from raybench.plan import DataNeeds, FeatureNeeds
 
-__all__ = ["RunContext"]
+__all__ = ["FeatureParts", "RunContext"]
+
+FeatureParts = Mapping[str, list[tuple[int, int, list[ray.ObjectRef]]]]
+"""Group → batches [start, stop) of its split, and the features of their rows by reference (in a list: not fetched)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,8 @@ class RunContext:
     trials: Mapping[str, Trial]
     data: Mapping[str, DataNeeds]  # by data key
     data_keys: Mapping[str, str]  # trial id → data key
+    features: Mapping[str, FeatureNeeds] = field(default_factory=dict)  # by group
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # trial id → the groups that it reads
     rows: Mapping[str, ray.ObjectRef] = field(default_factory=dict)  # dataset → its splits
     metrics: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = field(default_factory=dict)  # names and options
     threads: int = 1

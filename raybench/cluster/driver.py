@@ -26,6 +26,7 @@ from raybench.schedule.work import (
     Action,
     Event,
     Failed,
+    Features,
     Finish,
     Fit,
     Fitted,
@@ -71,6 +72,7 @@ class Driver:
         blank_rows: Mapping[str, TrialRow],  # trial id → its row without an end
         expected: Mapping[str, Coverage],  # trial id → the coverage its examples must have
         data_keys: Mapping[str, str],
+        groups: Mapping[str, tuple[str, ...]],  # trial id → the groups of features that it reads
         resumed: Mapping[str, list[ShardCommit]],
         observer: Observer,
         skipped: Skipped,
@@ -81,6 +83,8 @@ class Driver:
         self._blank_rows = blank_rows
         self._expected = expected
         self._data_keys = data_keys
+        self._groups = groups
+        self._data_key_of_group = {group: data_keys[name] for name, read in groups.items() for group in read}
         self._commits: dict[str, list[ShardCommit]] = defaultdict(list, {k: list(v) for k, v in resumed.items()})
         self._observer = observer
         self._skipped = skipped
@@ -155,16 +159,27 @@ class Driver:
         for (actor, _), pieces in sends.items():
             still = self._queue.in_flight(actor)  # an actor lost in the same moment has nothing in flight any more
             if pieces[-1] in still:
-                self._pool.send(actor, pieces, self._data_key(pieces[0]))
+                self._pool.send(actor, pieces, self._data_key(pieces[0]), self._groups_of(pieces[0]))
 
     def _data_key(self, work: Work) -> str:
         match work:
             case Prepare(data_key=data_key):
                 return data_key
+            case Features(group=group):
+                return self._data_key_of_group[group]
             case Fit(trial_ids=trial_ids):
                 return self._data_keys[trial_ids[0]]
             case Shard(trial_id=trial_id):
                 return self._data_keys[trial_id]
+
+    def _groups_of(self, work: Work) -> tuple[str, ...]:
+        match work:
+            case Fit(trial_ids=trial_ids):
+                return tuple({group: None for trial_id in trial_ids for group in self._groups[trial_id]})
+            case Shard(trial_id=trial_id):
+                return self._groups[trial_id]
+            case _:
+                return ()
 
     def _end(self, trial_id: str, status: Status, reason: str | None) -> None:
         commits = self._commits.pop(trial_id, [])

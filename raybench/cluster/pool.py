@@ -17,7 +17,20 @@ from ray import exceptions
 from raybench.core import Shard
 from raybench.schedule.retry import Failure, FailureKind
 from raybench.schedule.watch import Watch
-from raybench.schedule.work import ActorReady, Event, Failed, Fit, Fitted, Lost, Prepare, Prepared, Scored, Work
+from raybench.schedule.work import (
+    ActorReady,
+    Event,
+    Failed,
+    Featured,
+    Features,
+    Fit,
+    Fitted,
+    Lost,
+    Prepare,
+    Prepared,
+    Scored,
+    Work,
+)
 from raybench.store.shards import ShardCommit
 
 __all__ = ["Pool"]
@@ -47,7 +60,9 @@ class Pool:
         self._beats: dict[ray.ObjectRef, int] = {}
         self._last_beat = time.monotonic()
         self._prepared: dict[str, ray.ObjectRef] = {}
-        self._preparing: dict[ray.ObjectRef, ray.ObjectRef] = {}  # call → the rows it will leave
+        self._leaving: dict[ray.ObjectRef, ray.ObjectRef] = {}  # call → the rows or features it will leave
+        self._features: dict[str, list[tuple[int, int, list[ray.ObjectRef]]]] = {}  # group → its parts
+        self._told: set[tuple[int, str]] = set()  # actors that know where a group's parts are
         self._commits: list[ShardCommit] = []
 
     def start(self, actor: int) -> None:
@@ -56,18 +71,23 @@ class Pool:
         self._handles[actor] = handle
         self._calls[handle.ready.remote()] = _Call(actor, (), time.monotonic())
 
-    def send(self, actor: int, work: Sequence[Work], data_key: str) -> None:
-        """Call the actor with a piece of work, or with several shards of one trial."""
+    def send(self, actor: int, work: Sequence[Work], data_key: str, groups: Sequence[str] = ()) -> None:
+        """Call the actor with a piece of work, or with several shards of one trial; it reads these features."""
         handle = self._handles[actor]
+        unknown = {group: self._features.get(group, []) for group in groups if (actor, group) not in self._told}
+        self._told |= {(actor, group) for group in unknown}
         match work[0]:
             case Prepare():
                 rows, ref = handle.prepare.remote(data_key)
-                self._preparing[ref] = rows
+                self._leaving[ref] = rows
+            case Features(group=group, start=start, stop=stop):
+                part, ref = handle.features.remote(group, start, stop, [self._prepared[data_key]])
+                self._leaving[ref] = part
             case Fit(trial_ids=trial_ids):
-                ref = handle.fit.remote(trial_ids, [self._prepared[data_key]])
+                ref = handle.fit.remote(trial_ids, [self._prepared[data_key]], unknown)
             case Shard(trial_id=trial_id):
                 ranges = [(shard.start, shard.stop) for shard in work if isinstance(shard, Shard)]
-                ref = handle.score.remote(trial_id, ranges, [self._prepared[data_key]])
+                ref = handle.score.remote(trial_id, ranges, [self._prepared[data_key]], unknown)
         now = time.monotonic()
         if not any(call.actor == actor for call in self._calls.values()):
             self._watch.working(actor, now)
@@ -126,12 +146,21 @@ class Pool:
         return [self._event(actor, work, value, ref) for work, value in zip(call.work, values, strict=True)]
 
     def _event(self, actor: int, work: Work, value: Any, ref: ray.ObjectRef) -> Event:
+        left = self._leaving.pop(ref, None)
         if isinstance(value, Failure):
             return Failed(actor=actor, work=work, failure=value)
         match work:
             case Prepare(data_key=data_key):
-                self._prepared[data_key] = self._preparing.pop(ref)
-                return Prepared(actor=actor, data_key=data_key, num_batches=value)
+                assert left is not None
+                self._prepared[data_key] = left
+                num_batches, num_train_batches = value
+                return Prepared(
+                    actor=actor, data_key=data_key, num_batches=num_batches, num_train_batches=num_train_batches
+                )
+            case Features(group=group, start=start, stop=stop):
+                assert left is not None
+                self._features.setdefault(group, []).append((start, stop, [left]))
+                return Featured(actor=actor, work=work)
             case Fit():
                 return Fitted(actor=actor, work=work, failures=value)
             case Shard():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
 import ray
 import torch
 
-from raybench.cluster.context import RunContext
+from raybench.cluster.context import FeatureParts, RunContext
 from raybench.metrics import MetricSet
 from raybench.prepare import PreparedData, prepare_data
 from raybench.schedule.classify import classify
@@ -22,7 +23,16 @@ from raybench.store.files import Files
 from raybench.store.records import write_records
 from raybench.store.shards import ShardCommit
 from raybench.tasks.catalog import get_task
-from raybench.trial import Checkpoint, Predictor, fit_bundle, needs_fit, open_predictor, score_shard
+from raybench.training.opened import feature_cache
+from raybench.trial import (
+    Checkpoint,
+    Predictor,
+    features_part,
+    fit_bundle,
+    needs_fit,
+    open_predictor,
+    score_shard,
+)
 
 __all__ = ["Session"]
 
@@ -37,17 +47,53 @@ class Session:
         self._files = Files(context.store_url)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._prepared: dict[str, PreparedData] = {}
+        self._parts: dict[str, list[tuple[int, int, list[ray.ObjectRef]]]] = {}  # group → where its features are
+        self._absorbed: set[tuple[str, int]] = set()  # (group, start) of parts that are in this process
         self._metric_sets: dict[str, MetricSet] = {}
         self._predictor: tuple[str, Predictor] | None = None
         self._latencies: dict[tuple[str, str, str], Latency] = {}
 
-    def prepare(self, data_key: str) -> tuple[PreparedData | None, int | Failure]:
-        """Tokenise and plan; the number of batches goes to the driver, the rows stay by reference."""
+    def prepare(self, data_key: str) -> tuple[PreparedData | None, tuple[int, int] | Failure]:
+        """Tokenise and plan; the numbers of batches go to the driver, the rows stay by reference."""
         try:
             prepared = self._prepare(data_key)
         except Exception as error:
             return None, classify(error)
-        return prepared, prepared.plan.num_batches
+        return prepared, (prepared.plan.num_batches, prepared.num_train_batches)
+
+    def features(
+        self, group: str, start: int, stop: int, data: ray.ObjectRef
+    ) -> tuple[pa.Table | None, Failure | None]:
+        """Forward batches of a split through a frozen network; the features stay by reference."""
+        try:
+            needs = self._context.features[group]
+            prepared = self._data(self._context.data_keys[needs.trial_id], data)
+            rows = prepared.test if needs.split == "test" else prepared.train
+            assert rows is not None
+            trial = self._context.trials[needs.trial_id]
+            batches = prepared.forward_batches(needs.split, start, stop)
+            part = features_part(trial, rows, batches, self._device, for_scoring=needs.for_scoring)
+            self._absorbed.add((group, start))
+            return part, None
+        except Exception as error:
+            return None, classify(error)
+
+    def features_are_at(self, parts: FeatureParts) -> None:
+        """Other actors' features, fetched when they are read."""
+        self._parts |= parts
+
+    def _absorb(self, trial_id: str, split: str, first: int = 0, last: int | None = None) -> None:
+        """Take the features of batches [first, last) that a trial reads from whoever computed them."""
+        for group in self._context.groups[trial_id]:
+            needs = self._context.features[group]
+            for start, stop, (ref,) in self._parts.get(group, []):
+                if needs.split != split or (group, start) in self._absorbed:
+                    continue
+                if stop > first and (last is None or start < last):
+                    cache = feature_cache(self._context.trials[trial_id], self._device, for_scoring=needs.for_scoring)
+                    with suppress(ray.exceptions.ObjectLostError):  # its node is gone: computed again here
+                        cache.absorb(ray.get(ref))
+                    self._absorbed.add((group, start))
 
     def fit(self, trial_ids: tuple[str, ...], data: ray.ObjectRef) -> dict[str, Failure] | Failure:
         """Fit a bundle; each trial's checkpoint is in the store before its name is returned as fitted."""
@@ -55,6 +101,8 @@ class Session:
             trials = [self._context.trials[trial_id] for trial_id in trial_ids]
             prepared = self._data(self._context.data_keys[trial_ids[0]], data)
             self._predictor = None  # its memory is needed
+            for trial_id in trial_ids:
+                self._absorb(trial_id, "train")
             outcomes = fit_bundle(trials, prepared.train, self._device, validation=prepared.validation)
             failures = {}
             for trial_id, outcome in zip(trial_ids, outcomes, strict=True):
@@ -71,6 +119,7 @@ class Session:
         try:
             trial = self._context.trials[trial_id]
             prepared = self._data(self._context.data_keys[trial_id], data)
+            self._absorb(trial_id, "test", start, stop)
             predictor = self._open(trial_id)
             cost = predictor.cost | self._latency(trial_id, predictor, prepared.test) if start == 0 else {}
             began = time.perf_counter()

@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 
-from raybench.cluster.context import RunContext
+from raybench.cluster.context import FeatureParts, RunContext
 from raybench.schedule.retry import Failure
 from raybench.store.shards import ShardCommit
 
@@ -33,18 +33,27 @@ class Worker:
         return True
 
     @ray.method(num_returns=2)
-    def prepare(self, data_key: str) -> tuple[Any, int | Failure]:
-        """Prepared rows, to be kept by reference, and their number of batches."""
+    def prepare(self, data_key: str) -> tuple[Any, tuple[int, int] | Failure]:
+        """Prepared rows, to be kept by reference, and how many batches test and train make."""
         return self._session.prepare(data_key)
 
-    def fit(self, trial_ids: tuple[str, ...], data: list[ray.ObjectRef]) -> dict[str, Failure] | Failure:
+    @ray.method(num_returns=2)
+    def features(self, group: str, start: int, stop: int, data: list[ray.ObjectRef]) -> tuple[Any, Failure | None]:
+        """Features of batches [start, stop), to be kept by reference."""
+        return self._session.features(group, start, stop, data[0])
+
+    def fit(
+        self, trial_ids: tuple[str, ...], data: list[ray.ObjectRef], features: FeatureParts
+    ) -> dict[str, Failure] | Failure:
         """Fit trials and leave their checkpoints in the store; those that failed are returned."""
+        self._session.features_are_at(features)
         return self._session.fit(trial_ids, data[0])
 
     def score(
-        self, trial_id: str, ranges: list[tuple[int, int]], data: list[ray.ObjectRef]
+        self, trial_id: str, ranges: list[tuple[int, int]], data: list[ray.ObjectRef], features: FeatureParts
     ) -> list[ShardCommit | Failure]:
         """Score runs of batches [start, stop): records to the store, states and coverage back, or why not."""
+        self._session.features_are_at(features)
         return [self._session.score(trial_id, start, stop, data[0]) for start, stop in ranges]
 
     @ray.method(concurrency_group="control")

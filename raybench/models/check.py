@@ -14,7 +14,7 @@ from raybench.models.labels import has_head, match_labels, own_labels
 if TYPE_CHECKING:
     from raybench.tasks.task import Task
 
-__all__ = ["check", "check_own_head"]
+__all__ = ["check", "check_own_head", "find_own_head"]
 
 
 def check(model: ModelSpec, task: Task, labels: Sequence[str], method: str | None = None) -> None:
@@ -60,6 +60,14 @@ def check_own_head(model: ModelSpec, labels: Sequence[str]) -> tuple[int, ...]:
             f"the dataset has {_list(labels)}; {do}"
         )
     return order
+
+
+def find_own_head(model: ModelSpec, labels: Sequence[str]) -> tuple[int, ...] | None:
+    """As `check_own_head`, or None where it has no trained head for these labels."""
+    try:
+        return check_own_head(model, labels)
+    except IncompatibleError:
+        return None
 
 
 def _list(names: Sequence[str], shown: int = 5) -> str:

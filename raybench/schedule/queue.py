@@ -5,10 +5,11 @@
     while not queue.done:
         actions = queue.step(event)
 
-An idle actor takes, in this order: rows to prepare, shards of the trial it holds, the dearest fit, shards of
-the trial that has most left. Some shards more of the same trial are sent ahead while one is being scored (`ahead`:
-one, or as many as are done in a moment), so that an actor never waits for the driver; a fit is never queued behind
-anything.
+An idle actor takes, in this order: rows to prepare, features that several trials read, shards of the trial it
+holds, the dearest fit, shards of the trial that has most left. When no more fits are left than there are actors they
+go before shards: a fit cannot be divided, so the last one must not begin last. Some shards more of the same trial are
+sent ahead while one is being scored (`ahead`: one, or as many as are done in a moment), so that an actor never waits
+for the driver; a fit is never queued behind anything.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from raybench.core import Shard, Status
+from raybench.schedule.feature_groups import FeatureGroups
 from raybench.schedule.retry import Failure, FailureKind, decide
 from raybench.schedule.shards import remaining_shards
 from raybench.schedule.work import (
@@ -25,6 +27,8 @@ from raybench.schedule.work import (
     ActorReady,
     Event,
     Failed,
+    Featured,
+    Features,
     Finish,
     Fit,
     Fitted,
@@ -70,6 +74,8 @@ class Queue:
         }  # those not ended yet
         self._to_prepare = deque(dict.fromkeys(trial.work.data_key for trial in self._trials.values()))
         self._num_batches: dict[str, int] = {}
+        self._features = FeatureGroups(num_actors)
+        self._waiting: list[tuple[str, ...]] = []  # bundles, or a fitted trial, whose features are not all there
         self._to_fit: list[Fit] = []
         self._scoring: dict[str, _Trial] = {}  # those with pending shards
         self._actors: dict[int, _Actor] = {}
@@ -101,9 +107,12 @@ class Queue:
             case ActorReady(actor=actor):
                 self._actors[actor].ready = True
                 self._failed_starts = 0
-            case Prepared(actor=actor, data_key=data_key, num_batches=num_batches):
+            case Prepared(actor=actor, data_key=data_key):
                 self._take(actor, Prepare(data_key=data_key))
-                self._on_prepared(data_key, num_batches, actions)
+                self._on_prepared(event, actions)
+            case Featured(actor=actor, work=work):
+                self._take(actor, work)
+                self._on_features(work, actions)
             case Fitted(actor=actor, work=work, failures=failures):
                 self._take(actor, work)
                 for trial_id in work.trial_ids:
@@ -135,16 +144,34 @@ class Queue:
     def _take(self, actor: int, work: Work) -> None:
         self._actors[actor].in_flight.remove(work)
 
-    def _on_prepared(self, data_key: str, num_batches: int, actions: list[Action]) -> None:
-        self._num_batches[data_key] = num_batches
-        bundles: dict[str, list[TrialWork]] = {}
-        for trial in [trial for trial in self._trials.values() if trial.work.data_key == data_key]:
-            if trial.fitted:
-                self._open_scoring(trial, actions)
-            else:
-                bundles.setdefault(trial.work.bundle, []).append(trial.work)
-        for bundle in bundles.values():
-            self._to_fit.append(Fit(trial_ids=tuple(work.trial_id for work in bundle)))
+    def _on_prepared(self, event: Prepared, actions: list[Action]) -> None:
+        self._num_batches[event.data_key] = event.num_batches
+        together: dict[str, list[str]] = {}
+        for trial_id, trial in self._trials.items():
+            if trial.work.data_key == event.data_key:
+                together.setdefault(trial_id if trial.fitted else trial.work.bundle, []).append(trial_id)
+                for group in trial.work.groups:
+                    train = group == trial.work.train_features
+                    self._features.add(group, event.num_train_batches if train else event.num_batches)
+        self._waiting += [tuple(trial_ids) for trial_ids in together.values()]
+        self._release(actions)
+
+    def _on_features(self, part: Features, actions: list[Action]) -> None:
+        self._features.take(part)
+        if self._features.complete([part.group]):
+            self._release(actions)
+
+    def _release(self, actions: list[Action]) -> None:
+        """Fit or score those whose features are all there."""
+        waiting, self._waiting = self._waiting, []
+        for trial_ids in waiting:
+            alive = [self._trials[trial_id] for trial_id in trial_ids if trial_id in self._trials]
+            if not all(self._features.complete(trial.work.groups) for trial in alive):
+                self._waiting.append(trial_ids)
+            elif alive and alive[0].fitted:
+                self._open_scoring(alive[0], actions)
+            elif alive:
+                self._to_fit.append(Fit(trial_ids=tuple(trial.work.trial_id for trial in alive)))
         self._to_fit.sort(key=self._fit_cost, reverse=True)
 
     def _fit_cost(self, fit: Fit) -> float:
@@ -193,6 +220,9 @@ class Queue:
             self._avoid[work] = actor
             self._requeue(work)
             return
+        if isinstance(work, Features):  # those who read it compute it themselves, and say what is wrong
+            self._on_features(work, actions)
+            return
         if isinstance(work, Fit) and len(work.trial_ids) > 1:  # find out which of the bundle it was
             for trial_id in reversed(work.trial_ids):
                 self._requeue(Fit(trial_ids=(trial_id,)))
@@ -209,11 +239,15 @@ class Queue:
                 return [trial_id] if trial_id in self._trials else []
             case Prepare(data_key=data_key):
                 return [trial_id for trial_id, trial in self._trials.items() if trial.work.data_key == data_key]
+            case Features():
+                return []
 
     def _requeue(self, work: Work) -> None:
         match work:
             case Prepare(data_key=data_key):
                 self._to_prepare.appendleft(data_key)
+            case Features():
+                self._features.put_back(work)
             case Fit(trial_ids=trial_ids):
                 alive = tuple(trial_id for trial_id in trial_ids if trial_id in self._trials)
                 if len(alive) > 1:  # one of them may have ended the actor: each on its own from now on
@@ -261,13 +295,15 @@ class Queue:
         if not actor.in_flight:
             if self._to_prepare:
                 return Prepare(data_key=self._to_prepare.popleft())
+            if self._features:
+                return self._features.pop()
             held = self._scoring.get(actor.trial_id) if actor.trial_id is not None else None
-            if held is not None:
-                return self._pop_shard(held, number)
             fit = next((fit for fit in self._to_fit if self._may_run(fit, number)), None)
-            if fit is not None:
+            if fit is not None and (held is None or len(self._to_fit) <= len(self._actors)):
                 self._to_fit.remove(fit)
                 return fit
+            if held is not None:
+                return self._pop_shard(held, number)
             most = max(self._scoring.values(), key=lambda trial: len(trial.pending), default=None)
             return self._pop_shard(most, number) if most is not None else None
         last = actor.in_flight[-1]

@@ -13,6 +13,8 @@ __all__ = [
     "ActorReady",
     "Event",
     "Failed",
+    "Featured",
+    "Features",
     "Finish",
     "Fit",
     "Fitted",
@@ -36,13 +38,25 @@ class Prepare:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """Forward batches [start, stop) of a split through a frozen network, once for all trials that want them.
+
+    `group` names the network and the split; every actor then has them from where they were computed.
+    """
+
+    group: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
     """Fit trials that share their work, on one actor."""
 
     trial_ids: tuple[str, ...]
 
 
-Work = Prepare | Fit | Shard  # a Shard is the work of scoring it
+Work = Prepare | Features | Fit | Shard  # a Shard is the work of scoring it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +69,13 @@ class TrialWork:
     bundle: str  # trials of one bundle are fitted together
     cost: float = 0.0  # predicted, in any unit: the dearest fit goes first
     scored: tuple[tuple[int, int], ...] = ()
+    train_features: str | None = None  # the group of features that fitting it reads
+    test_features: str | None = None  # and scoring it
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The features that must be there before its fit, or before its scoring where it is fitted."""
+        return tuple(group for group in (self.train_features if self.needs_fit else None, self.test_features) if group)
 
 
 # Events
@@ -73,7 +94,16 @@ class Prepared:
 
     actor: int
     data_key: str
-    num_batches: int
+    num_batches: int  # of the test split
+    num_train_batches: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Featured:
+    """A part of some features is there."""
+
+    actor: int
+    work: Features
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +140,7 @@ class Lost:
     failure: Failure
 
 
-Event = ActorReady | Prepared | Fitted | Scored | Failed | Lost
+Event = ActorReady | Prepared | Featured | Fitted | Scored | Failed | Lost
 
 
 # Actions

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from raybench.core import DatasetKey, ModelSpec
-from raybench.errors import IncompatibleError
-from raybench.models.check import check_own_head
+from raybench.models.check import find_own_head
 from raybench.models.configuration import open_config
 from raybench.tasks.task import LossOptions
 
@@ -41,13 +40,9 @@ class Classification:
         from raybench.models.network import PooledClassifier
         from raybench.models.pooling import pooling_of
 
-        if own_head:
-            try:
-                order = check_own_head(model, dataset.labels)
-            except IncompatibleError:
-                pass
-            else:
-                return self._checkpoint_network(model, order, seed)
+        order = find_own_head(model, dataset.labels) if own_head else None
+        if order is not None:
+            return self._checkpoint_network(model, order, seed)
         backbone = open_backbone(model, seed)
         return PooledClassifier(backbone, pooling_of(model), num_labels=len(dataset.labels), seed=seed)
 

@@ -1,8 +1,9 @@
 """Features by row for one network that never changes: in memory, and as Arrow files on this machine's disk.
 
     cache = FeatureCache(feature_directory() / name)
-    cache.put(64, keys, features_KH); cache.flush()
+    cache.put(64, keys, features_KH, seconds_K); cache.flush()
     cache.get(64, keys)
+    other.absorb(cache.part([(64, key) for key in keys]))          # to another process
 
 The key of a row is the hash of its input and the length it was padded to; the name of a cache is all that decides the
 network's bits (weights, variant, device, torch). `RAYBENCH_CACHE` is the directory (empty: memory alone),
@@ -49,12 +50,11 @@ class FeatureCache:
         self._values = np.zeros((0, 0), dtype=np.float32)
         self._seconds = np.zeros(0, dtype=np.float32)
         self.saved_seconds = 0.0
-        self._on_disk = 0
+        self._new: list[tuple[int, bytes]] = []  # computed here and not on disk yet
         if directory is not None and directory.is_dir():
             os.utime(directory)  # used now: the last to be removed
             for part in sorted(directory.glob("*.arrow")):
                 self._read(part)
-        self._on_disk = len(self._places)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -64,6 +64,10 @@ class FeatureCache:
 
     def put(self, padded: int, keys: list[bytes], features: np.ndarray, seconds: np.ndarray) -> None:
         """Keep float32 [K, H] under K new keys, and how long each took [K]."""
+        self._keep(padded, keys, features, seconds)
+        self._new += [(padded, key) for key in keys]
+
+    def _keep(self, padded: int, keys: list[bytes], features: np.ndarray, seconds: np.ndarray) -> None:
         used = len(self._places)
         if used + len(keys) > len(self._values):
             grown = np.empty((max(256, 2 * (used + len(keys))), features.shape[1]), dtype=np.float32)
@@ -84,20 +88,38 @@ class FeatureCache:
         """float32 [B, H]; every key must be there."""
         return self._values[[self._places[padded, key] for key in keys]]
 
-    def flush(self) -> None:
-        """Write what is new as one more file; a disk that refuses costs the cache, not the trial."""
-        new = list(self._places)[self._on_disk :]
-        if self._directory is None or not new:
-            return
-        values = self._values[self._on_disk : len(self._places)]
-        table = pa.table(
+    def part(self, rows: list[tuple[int, bytes]]) -> pa.Table:
+        """Rows, given as (padded, key), as a table for `absorb`."""
+        places = [self._places[row] for row in rows]
+        values = self._values[places]
+        return pa.table(
             {
-                "padded": pa.array([padded for padded, _ in new], type=pa.int32()),
-                "key": pa.array([key for _, key in new], type=pa.binary(_KEY_BYTES)),
-                "seconds": pa.array(self._seconds[self._on_disk : len(self._places)]),
+                "padded": pa.array([padded for padded, _ in rows], type=pa.int32()),
+                "key": pa.array([key for _, key in rows], type=pa.binary(_KEY_BYTES)),
+                "seconds": pa.array(self._seconds[places]),
                 "features": pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1]),
             }
         )
+
+    def absorb(self, part: pa.Table) -> None:
+        """Take what is not here from another process's part; that one writes it to disk, not this one."""
+        padded, keys = part.column("padded").to_pylist(), part.column("key").to_pylist()
+        fresh = [i for i, place in enumerate(zip(padded, keys, strict=True)) if place not in self._places]
+        if not fresh:
+            return
+        features = part.column("features").combine_chunks()
+        values = features.flatten().to_numpy().reshape(len(part), features.type.list_size)
+        seconds = part.column("seconds").to_numpy()
+        for size in sorted({padded[i] for i in fresh}):
+            chosen = [i for i in fresh if padded[i] == size]
+            self._keep(size, [keys[i] for i in chosen], values[chosen], seconds[chosen])
+
+    def flush(self) -> None:
+        """Write what was computed here as one more file; a disk that refuses costs the cache, not the trial."""
+        new, self._new = self._new, []
+        if self._directory is None or not new:
+            return
+        table = self.part(new)
         name = uuid.uuid4().hex
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -110,23 +132,13 @@ class FeatureCache:
             remove_oldest(self._directory.parent, int(os.environ.get("RAYBENCH_CACHE_BYTES", _DEFAULT_BYTES)))
         except OSError:
             self._directory = None
-        self._on_disk = len(self._places)
 
     def _read(self, part: Path) -> None:
         try:
             with pa.memory_map(str(part)) as source:
-                table = pa.ipc.open_file(source).read_all()
-            features = table.column("features").combine_chunks()
-            values = np.array(features.flatten().to_numpy()).reshape(len(table), features.type.list_size)
-            seconds = table.column("seconds").to_numpy()
-            padded, keys = table.column("padded").to_pylist(), table.column("key").to_pylist()
+                self.absorb(pa.ipc.open_file(source).read_all())
         except (pa.ArrowException, OSError, KeyError, AttributeError):
             part.unlink(missing_ok=True)  # torn or foreign: computed again
-            return
-        fresh = [i for i, place in enumerate(zip(padded, keys, strict=True)) if place not in self._places]
-        for size in sorted({padded[i] for i in fresh}):
-            chosen = [i for i in fresh if padded[i] == size]
-            self.put(size, [keys[i] for i in chosen], values[chosen], seconds[chosen])
 
 
 def remove_oldest(directory: Path, most_bytes: int) -> None:

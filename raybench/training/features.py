@@ -1,6 +1,7 @@
 """Features of rows by a frozen network: each distinct input once, padded to its own bucket, then looked up.
 
     features_NH = extract(network, examples, cache, device)
+    part = extract_part(network, examples, batches, cache, device)    # some of the rows, for another process's cache
 
 A row's features must depend on (weights, row, bucket) alone, so that they can be kept by the row's key and serve every
 head, seed and training-set size. For transformers on a CPU they do, whatever the batch (tests/training holds a test).
@@ -11,8 +12,10 @@ same number of rows, filled up with copies.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import nn
 
@@ -21,7 +24,7 @@ from raybench.models.network import Network
 from raybench.tasks.task import Examples
 from raybench.training.feature_cache import FeatureCache
 
-__all__ = ["batch_features", "depends_on_rows", "extract"]
+__all__ = ["batch_features", "depends_on_rows", "extract", "extract_part"]
 
 _ROWS, _TOKENS = 64, 4096  # of a forward pass of fixed size
 
@@ -36,6 +39,22 @@ def extract(network: Network, examples: Examples, cache: FeatureCache, device: t
     out = torch.empty_like(torch.cat(parts))
     out[torch.from_numpy(plan.order.astype(np.int64)).to(device)] = torch.cat(parts)
     return out
+
+
+def extract_part(
+    network: Network,
+    examples: Examples,
+    batches: Sequence[tuple[np.ndarray, int]],
+    cache: FeatureCache,
+    device: torch.device,
+) -> pa.Table:
+    """The distinct inputs of some batches (rows and what they are padded to), as `FeatureCache.absorb` takes them."""
+    inputs: dict[tuple[int, bytes], None] = {}
+    for rows, padded in batches:
+        batch_features(network, examples, rows, padded, cache, device)
+        inputs |= dict.fromkeys((padded, key) for key in examples.keys[rows].tolist())
+    cache.flush()
+    return cache.part(list(inputs))
 
 
 @torch.inference_mode()

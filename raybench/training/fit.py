@@ -22,19 +22,38 @@ from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Examples, Task
 from raybench.training.checkpoint import Checkpoint
 from raybench.training.cost import count_flops, count_parameters
-from raybench.training.features import extract
+from raybench.training.features import extract, extract_part
 from raybench.training.heads import HeadSpec, HeadWeights, fit_heads
 from raybench.training.loop import fine_tune
 from raybench.training.memory import peak_memory_bytes, reset_peak_memory
 from raybench.training.opened import feature_cache, shared_network, trainable_network
 from raybench.training.precision import compute_dtype
 
-__all__ = ["fit_bundle", "fit_trial", "needs_fit"]
+__all__ = ["features_part", "fit_bundle", "fit_trial", "needs_fit"]
 
 
 def needs_fit(trial: Trial) -> bool:
     """Whether there is anything to fit before scoring; False for method `none`."""
     return trial.model.baseline is not None or get_method(trial.method).needs_fit
+
+
+def features_part(
+    trial: Trial,
+    rows: pa.Table,
+    batches: Sequence[tuple[np.ndarray, int]],
+    device: torch.device,
+    *,
+    for_scoring: bool,
+) -> pa.Table:
+    """Features of some batches of prepared rows by the trial's frozen network, for `FeatureCache.absorb` elsewhere.
+
+    For scoring (and for heads) it is the variant that the candidate asks for, else the float32 network that
+    fine-tuning starts from.
+    """
+    task = get_task(trial.dataset.task)
+    network = shared_network(trial, task, device, own_head=False, for_scoring=for_scoring)
+    cache = feature_cache(trial, device, for_scoring=for_scoring)
+    return extract_part(network, task.examples(rows, trial.model), batches, cache, device)
 
 
 def fit_trial(trial: Trial, train: pa.Table, device: torch.device, *, validation: pa.Table | None = None) -> Checkpoint:

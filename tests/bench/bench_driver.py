@@ -46,10 +46,10 @@ class IdleWorker:
         return True
 
     @ray.method(num_returns=2)
-    def prepare(self, data_key: str) -> tuple[None, int]:
-        return None, int(data_key)
+    def prepare(self, data_key: str) -> tuple[None, tuple[int, int]]:
+        return None, (int(data_key), 0)
 
-    def score(self, trial_id: str, ranges: list[tuple[int, int]], data: list[ray.ObjectRef]) -> list[ShardCommit]:
+    def score(self, trial_id: str, ranges: list[tuple[int, int]], data: object, features: object) -> list[ShardCommit]:
         return [self._score(trial_id, start, stop) for start, stop in ranges]
 
     def _score(self, trial_id: str, start: int, stop: int) -> ShardCommit:
@@ -81,6 +81,7 @@ def main() -> None:
             blank_rows={"t": TrialRow(trial_id="t", status=Status.STOPPED)},
             expected={"t": expected},
             data_keys={"t": str(num_shards)},
+            groups={"t": ()},
             resumed={},
             observer=Observer(),
             skipped=print,

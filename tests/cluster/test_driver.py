@@ -41,7 +41,7 @@ class FakePool:
         self.alive.add(actor)
         self.calls.append((actor, ()))
 
-    def send(self, actor, work, data_key):
+    def send(self, actor, work, data_key, groups):
         assert actor in self.alive, "work sent to a dead actor"
         self.calls.append((actor, tuple(work)))
 
@@ -87,6 +87,7 @@ def driver(store, pool, num_expected=NUM_SHARDS):
         blank_rows={"t": TrialRow(trial_id="t", status=Status.STOPPED)},
         expected={"t": Coverage.of([f"{number}" for number in range(num_expected)])},
         data_keys={"t": "d"},
+        groups={"t": ()},
         resumed={},
         observer=Observer(),
         skipped=pytest.fail,

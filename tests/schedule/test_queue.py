@@ -15,6 +15,8 @@ from raybench.schedule.retry import Failure, FailureKind
 from raybench.schedule.work import (
     ActorReady,
     Failed,
+    Featured,
+    Features,
     Finish,
     Fit,
     Fitted,
@@ -33,12 +35,16 @@ PREEMPTED = Failure(kind=FailureKind.PREEMPTED, message="its node was taken away
 ERROR = Failure(kind=FailureKind.ERROR, message="ValueError: no")
 
 
+NUM_TRAIN_BATCHES = 7
+
+
 class FakeCluster:
     """Executes actions in memory; `fate(work)` says what becomes of each piece of work: None, or a failure."""
 
     def __init__(self, queue, num_batches, fate, rng):
         self.queue, self.num_batches, self.fate, self.rng = queue, num_batches, fate, rng
         self.starting, self.work = set(), {}
+        self.featured, self.waited_for = [], []
         self.scored, self.ended, self.started, self.max_in_flight = [], {}, 0, 0
 
     def run(self):
@@ -61,6 +67,7 @@ class FakeCluster:
                     self.work.pop(actor, None)
                 case Send(actor=actor, work=work):
                     self.work[actor].append(work)
+                    self.waited_for.append((work, len(self.featured)))
                     self.max_in_flight = max(self.max_in_flight, len(self.work[actor]))
                 case Finish(trial_id=trial_id, status=status):
                     assert trial_id not in self.ended
@@ -83,7 +90,12 @@ class FakeCluster:
             return Failed(actor=actor, work=work, failure=failure)
         match work:
             case Prepare(data_key=data_key):
-                return Prepared(actor=actor, data_key=data_key, num_batches=self.num_batches)
+                return Prepared(
+                    actor=actor, data_key=data_key, num_batches=self.num_batches, num_train_batches=NUM_TRAIN_BATCHES
+                )
+            case Features():
+                self.featured.append(work)
+                return Featured(actor=actor, work=work)
             case Fit():
                 return Fitted(actor=actor, work=work)
             case Shard():
@@ -91,7 +103,7 @@ class FakeCluster:
                 return Scored(actor=actor, shard=work)
 
 
-def trial(number, *, bundle=None, needs_fit=True, scored=()):
+def trial(number, *, bundle=None, needs_fit=True, scored=(), features=None):
     return TrialWork(
         trial_id=f"t{number}",
         data_key=f"d{number % 2}",
@@ -99,6 +111,8 @@ def trial(number, *, bundle=None, needs_fit=True, scored=()):
         bundle=bundle or f"t{number}",
         cost=float(number),
         scored=scored,
+        train_features=features and f"{features}:train",
+        test_features=features and f"{features}:test",
     )
 
 
@@ -113,9 +127,12 @@ def batches(shards, trial_id):
     shard_batches=st.integers(1, 4),
     num_batches=st.integers(1, 9),
     bundled=st.booleans(),
+    shared=st.booleans(),
     seed=st.integers(0, 10**6),
 )
-def test_every_batch_is_scored_once_whatever_dies(num_trials, num_actors, shard_batches, num_batches, bundled, seed):
+def test_every_batch_is_scored_once_whatever_dies(
+    num_trials, num_actors, shard_batches, num_batches, bundled, shared, seed
+):
     rng = random.Random(seed)
     died = Counter()
 
@@ -127,7 +144,11 @@ def test_every_batch_is_scored_once_whatever_dies(num_trials, num_actors, shard_
 
     trials = [
         trial(
-            number, bundle="b" if bundled else None, needs_fit=number % 3 > 0, scored=((0, 1),) if number == 1 else ()
+            number,
+            bundle="b" if bundled else None,
+            needs_fit=number % 3 > 0,
+            scored=((0, 1),) if number == 1 else (),
+            features=f"net of d{number % 2}" if shared else None,
         )
         for number in range(num_trials)
     ]
@@ -139,6 +160,49 @@ def test_every_batch_is_scored_once_whatever_dies(num_trials, num_actors, shard_
     for work in trials:
         before = {batch for start, stop in work.scored for batch in range(start, stop)}
         assert batches(cluster.scored, work.trial_id) == Counter(set(range(num_batches)) - before)
+    for group in {part.group for part in cluster.featured}:
+        done = Counter(
+            batch for part in cluster.featured if part.group == group for batch in range(part.start, part.stop)
+        )
+        assert done == Counter(range(NUM_TRAIN_BATCHES if group.endswith("train") else num_batches))
+
+
+def test_features_are_computed_by_all_actors_before_anything_reads_them():
+    trials = [trial(number, bundle="b", features="net") for number in (0, 2, 4)]
+    cluster = FakeCluster(Queue(trials, num_actors=2, shard_batches=2), 9, lambda work: None, random.Random(0)).run()
+    assert {part.group for part in cluster.featured} == {"net:train", "net:test"}
+    assert len([part for part in cluster.featured if part.group == "net:test"]) > 2
+    assert [seen for work, seen in cluster.waited_for if isinstance(work, Fit)] == [len(cluster.featured)]
+
+
+def test_who_reads_no_features_does_not_wait_for_them():
+    queue = Queue([trial(0, features="net"), trial(2)], num_actors=3, shard_batches=2)
+    queue.start()
+    for actor in range(3):
+        queue.step(ActorReady(actor=actor))
+    actions = queue.step(Prepared(actor=0, data_key="d0", num_batches=1, num_train_batches=1))
+    assert [action.work for action in actions] == [
+        Features(group="net:train", start=0, stop=1),
+        Features(group="net:test", start=0, stop=1),
+        Fit(trial_ids=("t2",)),
+    ]
+
+
+def test_features_that_cannot_be_computed_are_left_to_those_who_read_them():
+    def fate(work):
+        return ERROR if isinstance(work, Features) else None
+
+    cluster = FakeCluster(
+        Queue([trial(0, features="net")], num_actors=2, shard_batches=2), 4, fate, random.Random(0)
+    ).run()
+    assert cluster.ended == {"t0": Status.OK}
+    assert cluster.featured == []
+
+
+def test_a_fitted_trial_waits_only_for_the_features_of_its_test_rows():
+    queue = Queue([trial(0, needs_fit=False, features="net")], num_actors=1, shard_batches=2)
+    cluster = FakeCluster(queue, 4, lambda work: None, random.Random(0)).run()
+    assert {part.group for part in cluster.featured} == {"net:test"}
 
 
 @settings(deadline=None, max_examples=100)
@@ -211,6 +275,23 @@ def test_a_held_model_keeps_its_actor():
     ).run()
     order = [shard.trial_id for shard in cluster.scored]
     assert order == sorted(order)
+
+
+def test_the_last_fits_go_before_shards_and_the_others_after():
+    queue = Queue([trial(number) for number in (0, 2, 4, 6, 8)], num_actors=2, shard_batches=1)
+    queue.start()
+    for actor in range(2):
+        queue.step(ActorReady(actor=actor))
+    sent = []
+    events = [Prepared(actor=0, data_key="d0", num_batches=2)]
+    while len(sent) < 6:
+        for action in queue.step(events.pop(0)):
+            if isinstance(action, Send) and action.actor == 0:  # actor 1 is busy with the dearest fit but one
+                sent.append(action.work)
+                done = isinstance(action.work, Fit)
+                events.append(Fitted(actor=0, work=action.work) if done else Scored(actor=0, shard=action.work))
+    names = [("fit", work.trial_ids[0]) if isinstance(work, Fit) else ("score", work.trial_id) for work in sent]
+    assert names == [("fit", "t8"), ("score", "t8"), ("score", "t8"), ("fit", "t4"), ("fit", "t2"), ("fit", "t0")]
 
 
 def test_idle_actors_help_with_the_last_trial():

@@ -1,0 +1,52 @@
+"""Frozen features of a run: computed once by all actors together, found by the next run, and never another bit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+COMMAND = [sys.executable, "-c", "from raybench.cli import main; main()"]
+
+
+def run_embedded(path: Path, cache: Path, actors: int) -> pa.Table:
+    """Scores without what names the run, from a Ray of its own whose actors use this cache."""
+    environment = os.environ | {"PYTHONWARNINGS": "ignore", "RAYBENCH_CACHE": str(cache)}
+    command = [*COMMAND, "run", str(path), "--actors", str(actors)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (scores,) = (path.parent / "store" / "runs").glob("*/scores.parquet")
+    return pq.read_table(scores)
+
+
+def cached_rows(cache: Path) -> list[tuple[int, bytes]]:
+    rows = []
+    for part in (cache / "features").glob("*/*.arrow"):
+        with pa.memory_map(str(part)) as source:
+            table = pa.ipc.open_file(source).read_all()
+        rows += list(zip(table.column("padded").to_pylist(), table.column("key").to_pylist(), strict=True))
+    return rows
+
+
+@pytest.mark.timeout(600)
+def test_features_are_computed_once_by_all_actors_and_serve_the_next_run(make_job, tiny_bert, tmp_path):
+    job = make_job()
+    candidates = [
+        {"model": str(tiny_bert), "name": "frozen", "method": "frozen", "grid": {"weight_decay": [0.01, 0.1, 1.0]}},
+        {"model": str(tiny_bert), "name": "neighbors", "method": "nearest_neighbors"},
+        {"model": str(tiny_bert), "name": "full", "method": {"name": "full", "epochs": 1}},
+    ]
+    path = job.write(candidates=candidates, resources={"shard_batches": 2})
+    cold = run_embedded(path, tmp_path / "cache", actors=2)
+    rows = cached_rows(tmp_path / "cache")
+    assert len(rows) == len(set(rows)) > 150
+    shutil.rmtree(job.folder / "store")
+    warm = run_embedded(path, tmp_path / "cache", actors=1)
+    assert warm.equals(cold)
+    assert cached_rows(tmp_path / "cache") == rows
