@@ -26,7 +26,7 @@ class Latency(NamedTuple):
 
 
 @torch.inference_mode()
-def measure_latency(predictor: Predictor, rows: pa.Table, *, samples: int = 30, most_seconds: float = 2.0) -> Latency:
+def measure_latency(predictor: Predictor, rows: pa.Table, *, samples: int = 30, most_seconds: float = 1.0) -> Latency:
     """Over up to `samples` rows spread evenly over `rows`, one at a time, nothing looked up that was computed before.
 
     A slow model is measured on fewer rows: at least five, until `most_seconds` have passed.
