@@ -61,8 +61,8 @@ def print_plan(path: str, console: Console | None = None) -> None:
         console.print(problem, markup=False, soft_wrap=True)
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
     shared = sum(1 for size in sizes.values() if size > 1)
-    left = [planned for planned in plan.trials if planned.trial.trial_id not in found.rows]
-    reads = Counter(group for planned in left for group in (planned.train_features, planned.test_features) if group)
+    missing = [planned for planned in plan.trials if planned.trial.trial_id not in found.rows]
+    reads = Counter(group for planned in missing for group in (planned.train_features, planned.test_features) if group)
     features = f"; frozen features: {len(reads)} computed for {reads.total()} reads" if reads else ""
     total = f"{len(plan.trials)} trials ({counts}); {shards_left} shards to score; {shared} bundles of several fits"
     console.print(total + features, soft_wrap=True)
