@@ -30,7 +30,7 @@ from raybench.tasks.task import Task
 __all__ = ["DataNeeds", "Plan", "PlannedDataset", "PlannedTrial", "Problem", "make_plan"]
 
 # Raised whenever a change of raybench changes a trial's numbers: results of older code are then new work.
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

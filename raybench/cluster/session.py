@@ -22,7 +22,7 @@ from raybench.store.files import Files
 from raybench.store.records import write_records
 from raybench.store.shards import ShardCommit
 from raybench.tasks.catalog import get_task
-from raybench.trial import Checkpoint, Predictor, fit_bundle, needs_fit, open_predictor, score_shard
+from raybench.trial import Checkpoint, Predictor, fit_in_turn, needs_fit, open_predictor, score_shard
 
 __all__ = ["Session"]
 
@@ -55,13 +55,13 @@ class Session:
             trials = [self._context.trials[trial_id] for trial_id in trial_ids]
             prepared = self._data(self._context.data_keys[trial_ids[0]], data)
             self._predictor = None  # its memory is needed
-            outcomes = fit_bundle(trials, prepared.train, self._device, validation=prepared.validation)
             failures = {}
-            for trial_id, outcome in zip(trial_ids, outcomes, strict=True):
+            fits = fit_in_turn(trials, prepared.train, self._device, validation=prepared.validation)
+            for place, outcome in fits:  # no more than one checkpoint is held at a time
                 if isinstance(outcome, Exception):
-                    failures[trial_id] = classify(outcome)
+                    failures[trial_ids[place]] = classify(outcome)
                 else:
-                    write_checkpoint(self._files, trial_id, outcome.to_bytes())
+                    write_checkpoint(self._files, trial_ids[place], outcome.to_bytes())
             return failures
         except Exception as error:
             return classify(error)
