@@ -11,6 +11,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from raybench.core import ModelSpec, Trial
+from raybench.data import packaged
 from raybench.errors import DivergedError
 from raybench.tasks.catalog import get_task
 from raybench.training import epochs, step
@@ -94,6 +95,21 @@ def test_random_weights_are_shared_by_trials_of_one_seed(trials: Any, rows: Any,
     together = fit_bundle(group, train, CPU)
     assert len(steps_run) == 2 * STEPS
     assert all(same(outcome, fit_trial(trial, train, CPU)) for trial, outcome in zip(group, together, strict=True))
+
+
+def test_batch_norms_part_too(make_trial: Callable[..., Trial]) -> None:
+    shape = {"hidden_sizes": [12, 20], "depths": [1, 1], "layer_type": "basic", "downsample_in_first_stage": False}
+    model = ModelSpec(reference="arch:resnet", config={"num_channels": 1, "embedding_size": 12, **shape})
+    task, names = get_task("image-classification"), tuple(str(digit) for digit in range(10))
+    digits = packaged.digits()["train"].slice(0, ROWS)
+    train = task.prepare(digits.append_column("id", pa.array([str(row) for row in range(ROWS)])), model, 0)
+    group = [
+        make_trial(model, "gradual_unfreeze", task=task.name, labels=names, **{**GRADUAL, "head_epochs": count})
+        for count in (1, 2)
+    ]
+    for trial, together in zip(group, fit_bundle(group, train, CPU), strict=True):
+        assert any(name.endswith("running_mean") for name in together.arrays)
+        assert same(together, fit_trial(trial, train, CPU))
 
 
 @pytest.mark.parametrize(
