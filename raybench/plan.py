@@ -20,6 +20,7 @@ from raybench.errors import DataError, IncompatibleError, ModelError
 from raybench.identity import content_hash
 from raybench.job import Configuration, DatasetSpec, Job
 from raybench.methods.catalog import get_method
+from raybench.methods.shared_steps import beginning
 from raybench.metrics import MetricSet
 from raybench.models.check import check, find_own_head
 from raybench.models.configuration import from_scratch
@@ -31,7 +32,7 @@ from raybench.tasks.task import Task
 __all__ = ["DataNeeds", "FeatureNeeds", "Plan", "PlannedDataset", "PlannedTrial", "Problem", "make_plan"]
 
 # Raised whenever a change of raybench changes a trial's numbers: results of older code are then new work.
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +254,7 @@ def _plan_trial(
     return PlannedTrial(
         trial=trial,
         data_key=data_key,
-        bundle=content_hash([weights, data_key, method]) if adaptation.on_features else trial.trial_id,
+        bundle=_bundle(trial, adaptation, data_key, num_rows.get("train", 0)),
         needs_fit=adaptation.needs_fit,
         cost=forward_cost(model) * num_passes if problem is None else 0.0,
         problem=problem,
@@ -280,6 +281,15 @@ def _feature_groups(
         return {}
     key = content_hash([weights, seed if from_scratch(model) else "pretrained", data_key, network])
     return {split: f"{key}:{split}" for split in splits}
+
+
+def _bundle(trial: Trial, adaptation: _Adaptation, data_key: str, num_rows: int) -> str:
+    """Whom a trial is fitted with: heads on the same features, or networks whose first epoch is the same."""
+    if trial.model.baseline is not None or not adaptation.needs_fit:
+        return trial.trial_id
+    if adaptation.on_features:
+        return content_hash([trial.weights_fingerprint, data_key, trial.method])
+    return content_hash([data_key, beginning(trial, num_rows)])
 
 
 def _slug(name: str) -> str:

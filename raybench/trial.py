@@ -11,7 +11,7 @@ from raybench.scoring.latency import Latency, measure_latency
 from raybench.scoring.predictor import Predictor, open_predictor
 from raybench.scoring.shard import ShardResult, score_shard
 from raybench.training.checkpoint import Checkpoint
-from raybench.training.fit import features_part, fit_bundle, fit_trial, needs_fit
+from raybench.training.fit import features_part, fit_bundle, fit_in_turn, fit_trial, needs_fit
 
 __all__ = [
     "Checkpoint",
@@ -20,6 +20,7 @@ __all__ = [
     "ShardResult",
     "features_part",
     "fit_bundle",
+    "fit_in_turn",
     "fit_trial",
     "measure_latency",
     "needs_fit",

@@ -28,7 +28,7 @@ from raybench.trial import (
     Checkpoint,
     Predictor,
     features_part,
-    fit_bundle,
+    fit_in_turn,
     needs_fit,
     open_predictor,
     score_shard,
@@ -103,13 +103,13 @@ class Session:
             self._predictor = None  # its memory is needed
             for trial_id in trial_ids:
                 self._absorb(trial_id, "train")
-            outcomes = fit_bundle(trials, prepared.train, self._device, validation=prepared.validation)
             failures = {}
-            for trial_id, outcome in zip(trial_ids, outcomes, strict=True):
+            fits = fit_in_turn(trials, prepared.train, self._device, validation=prepared.validation)
+            for place, outcome in fits:  # no more than one checkpoint is held at a time
                 if isinstance(outcome, Exception):
-                    failures[trial_id] = classify(outcome)
+                    failures[trial_ids[place]] = classify(outcome)
                 else:
-                    write_checkpoint(self._files, trial_id, outcome.to_bytes())
+                    write_checkpoint(self._files, trial_ids[place], outcome.to_bytes())
             return failures
         except Exception as error:
             return classify(error)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any, Literal
 
 from pydantic import Field
 
-from raybench.methods.method import Hyperparameters
+from raybench.methods.learning_rate import course_key
+from raybench.methods.method import Hyperparameters, Method
 
-__all__ = ["FineTuning"]
+__all__ = ["FineTuning", "FineTuningMethod"]
+
+_WHEN = {"epochs", "warmup", "decay"}  # in an epoch they are the factors of the learning rate and nothing else
 
 
 class FineTuning(Hyperparameters):
@@ -34,3 +38,19 @@ class FineTuning(Hyperparameters):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: bfloat16 on a GPU
     micro_batch_tokens: int = Field(default=0, ge=0)  # padded tokens forwarded at once; 0: what the device takes
     gradient_checkpointing: bool = False
+
+    def num_steps(self, num_rows: int) -> int:
+        """Steps of an epoch; the last may be smaller."""
+        return math.ceil(num_rows / self.batch_size)
+
+
+class FineTuningMethod(Method):
+    """Base of the methods of this kind. One whose `attach` or `unfreeze` reads `epochs` adds it to the settings."""
+
+    hyperparameters = FineTuning
+
+    def epoch_settings(self, hyperparameters: Any, epoch: int, num_rows: int) -> dict[str, Any]:
+        h = hyperparameters
+        steps = h.num_steps(num_rows)
+        rates = course_key(epoch * steps, steps, h.epochs * steps, warmup=h.warmup, decay=h.decay)
+        return {**h.model_dump(exclude=_WHEN), "rates": rates}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from raybench.methods.fine_tuning import FineTuning
-from raybench.methods.method import Method
+from raybench.methods.fine_tuning import FineTuningMethod
 
 if TYPE_CHECKING:
     from raybench.models.network import Network
@@ -13,11 +12,10 @@ if TYPE_CHECKING:
 __all__ = ["Full"]
 
 
-class Full(Method):
+class Full(FineTuningMethod):
     """All parameters, from the first step."""
 
     name = "full"
-    hyperparameters = FineTuning
 
     def unfreeze(self, network: Network, hyperparameters: Any, epoch: int) -> None:
         for parameter in network.parameters():

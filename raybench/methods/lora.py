@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from raybench.methods.fine_tuning import FineTuning
-from raybench.methods.method import Method
+from raybench.methods.fine_tuning import FineTuning, FineTuningMethod
 
 if TYPE_CHECKING:
     from raybench.models.network import Network
@@ -26,7 +25,7 @@ class LoraTuning(FineTuning):
     target_modules: str = Field(default="all-linear", min_length=1)
 
 
-class Lora(Method):
+class Lora(FineTuningMethod):
     """Adapters in the blocks, through peft."""
 
     name = "lora"

@@ -82,6 +82,14 @@ class Method:
         """Set `requires_grad` of every parameter for this epoch."""
         raise NotImplementedError
 
+    def epoch_settings(self, hyperparameters: Any, epoch: int, num_rows: int) -> dict[str, Any]:
+        """All that decides the steps of an epoch over `num_rows` rows, JSON-like.
+
+        Trials with equal settings for their first epochs run those once, together. Here it is every hyperparameter:
+        nothing is shared by trials that differ, whatever a method makes of its own.
+        """
+        return dict(hyperparameters.model_dump())
+
     def trained(self, network: Network, hyperparameters: Any) -> list[tuple[str, nn.Parameter]]:
         """Every parameter that some epoch trains, by name, in the network's order."""
         epochs = int(hyperparameters.epochs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from raybench.methods.method import Method
+from raybench.methods.fine_tuning import FineTuningMethod
 from raybench.methods.prompt_tuning import VirtualTokens
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Prefix"]
 
 
-class Prefix(Method):
+class Prefix(FineTuningMethod):
     """peft's prefix tuning for texts; learned positions before every block for images."""
 
     name = "prefix"

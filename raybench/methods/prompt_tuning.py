@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from raybench.methods.fine_tuning import FineTuning
-from raybench.methods.method import Method
+from raybench.methods.fine_tuning import FineTuning, FineTuningMethod
 
 if TYPE_CHECKING:
     from raybench.models.network import Network
@@ -23,7 +22,7 @@ class VirtualTokens(FineTuning):
     num_tokens: int = Field(default=8, ge=1)
 
 
-class PromptTuning(Method):
+class PromptTuning(FineTuningMethod):
     """Positions before the first block; peft's for texts, added after the patches for images."""
 
     name = "prompt_tuning"

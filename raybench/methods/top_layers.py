@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from raybench.methods.fine_tuning import FineTuning
-from raybench.methods.method import Method
+from raybench.methods.fine_tuning import FineTuning, FineTuningMethod
 
 if TYPE_CHECKING:
     from raybench.models.network import Network
@@ -21,7 +20,7 @@ class TopLayersTuning(FineTuning):
     layers: int = Field(default=2, ge=0)
 
 
-class TopLayers(Method):
+class TopLayers(FineTuningMethod):
     """Head, last k blocks and what follows them (a closing norm)."""
 
     name = "top_layers"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -16,20 +15,18 @@ from raybench.core import Trial
 from raybench.methods.catalog import get_method
 from raybench.methods.method import Method
 from raybench.methods.on_features import FeatureMethod
+from raybench.methods.shared_steps import beginning
 from raybench.models.configuration import from_scratch
-from raybench.models.network import Network, PooledClassifier
 from raybench.tasks.catalog import get_task
-from raybench.tasks.task import Examples, Task
 from raybench.training.checkpoint import Checkpoint
-from raybench.training.cost import count_flops, count_parameters
+from raybench.training.cost import count_flops, count_parameters, fit_meta
 from raybench.training.features import extract, extract_part
+from raybench.training.fit_network import fit_networks, labels_of
 from raybench.training.heads import HeadSpec, HeadWeights, fit_heads
-from raybench.training.loop import fine_tune
-from raybench.training.memory import peak_memory_bytes, reset_peak_memory
-from raybench.training.opened import feature_cache, shared_network, trainable_network
-from raybench.training.precision import compute_dtype
+from raybench.training.memory import reset_peak_memory
+from raybench.training.opened import feature_cache, shared_network
 
-__all__ = ["features_part", "fit_bundle", "fit_trial", "needs_fit"]
+__all__ = ["features_part", "fit_bundle", "fit_in_turn", "fit_trial", "needs_fit"]
 
 
 def needs_fit(trial: Trial) -> bool:
@@ -71,94 +68,60 @@ def fit_trial(trial: Trial, train: pa.Table, device: torch.device, *, validation
 def fit_bundle(
     trials: Sequence[Trial], train: pa.Table, device: torch.device, *, validation: pa.Table | None = None
 ) -> list[Checkpoint | Exception]:
-    """Fit trials that share rows, in their order; one that fails is its exception and stops no other.
+    """Fit trials that share rows, in their order; one that fails is its exception and stops no other."""
+    outcomes = dict(fit_in_turn(trials, train, device, validation=validation))
+    return [outcomes[place] for place in range(len(trials))]
 
-    Heads on features of the same backbone are fitted together, with the same bits as alone.
+
+def fit_in_turn(
+    trials: Sequence[Trial], train: pa.Table, device: torch.device, *, validation: pa.Table | None = None
+) -> Iterator[tuple[int, Checkpoint | Exception]]:
+    """The same, each by its place as soon as it is done, so that no more than one need be held.
+
+    Heads on features of the same backbone are fitted together, and fine-tuned networks run their shared first steps
+    once; the bits are those of each alone.
     """
-    outcomes: list[Checkpoint | Exception | None] = [None] * len(trials)
-    together: dict[str, list[int]] = {}
-    for index, trial in enumerate(trials):
-        if trial.model.baseline is None and get_method(trial.method).on_features:
-            seed = trial.seed if from_scratch(trial.model) else ""
-            together.setdefault(f"{trial.weights_fingerprint}:{seed}:{trial.method}", []).append(index)
-            continue
+    groups: dict[str, list[int]] = {}
+    for place, trial in enumerate(trials):
+        groups.setdefault(_group(trial, train.num_rows), []).append(place)
+    for places in groups.values():
+        missing = dict.fromkeys(places)
         try:
-            outcomes[index] = _fit_alone(trial, train, device, validation)
+            for index, outcome in _fit_group([trials[place] for place in places], train, device, validation):
+                del missing[places[index]]
+                yield places[index], outcome
         except Exception as error:
-            outcomes[index] = error
-    for members in together.values():
-        try:
-            fitted = _fit_heads([trials[i] for i in members], train, device)
-        except Exception as error:
-            fitted = [error] * len(members)
-        for index, outcome in zip(members, fitted, strict=True):
-            outcomes[index] = outcome
-    return [outcome for outcome in outcomes if outcome is not None]
+            yield from ((place, error) for place in missing)
 
 
-def _fit_alone(trial: Trial, train: pa.Table, device: torch.device, validation: pa.Table | None) -> Checkpoint:
-    began = time.perf_counter()
+def _group(trial: Trial, num_rows: int) -> str:
     if trial.model.baseline is not None:
-        arrays = get_baseline(trial.model.baseline).fit(train, trial.dataset, trial.seed)
-        size = sum(array.size for array in arrays.values() if array.dtype != np.uint8)
-        meta = _meta(began, device=torch.device("cpu"), dtype="float64", total=size, trained=size, flops=0)
-        return Checkpoint(arrays=arrays, meta=meta)
-    reset_peak_memory(device)
-    task, method = get_task(trial.dataset.task), get_method(trial.method)
-    h = method.read(trial.hyperparameters)
-    examples = task.examples(train, trial.model)
-    network = trainable_network(trial, task, device, method, h)
-    if h.head == "probe" and isinstance(network, PooledClassifier) and not from_scratch(trial.model):
-        _probe(trial, task, network, examples, device)
-    report = fine_tune(
-        trial,
-        task,
-        method,
-        network,
-        examples,
-        device,
-        validation=None if validation is None else task.examples(validation, trial.model),
-    )
-    trained = dict(method.trained(network, h))
-    arrays = {name: parameter.detach().float().cpu().numpy() for name, parameter in trained.items()}
-    arrays |= {name: buffer.cpu().numpy() for name, buffer in _moving_buffers(network)}
-    meta = _meta(
-        began,
-        device=device,
-        dtype=str(compute_dtype(h.precision, device)).removeprefix("torch."),
-        total=count_parameters(network.parameters()),
-        trained=count_parameters(trained.values()),
-        flops=report.flops,
-    )
-    details = {"steps": report.steps, "loss": report.loss, "best_epoch": report.best_epoch}
-    return Checkpoint(arrays=arrays, meta={**meta, **details, "micro_batch_tokens": report.micro_batch_tokens})
+        return trial.trial_id
+    if get_method(trial.method).on_features:
+        seed = trial.seed if from_scratch(trial.model) else ""
+        return f"{trial.weights_fingerprint}:{seed}:{trial.method}"
+    return beginning(trial, num_rows)
 
 
-def _probe(trial: Trial, task: Task, network: PooledClassifier, examples: Examples, device: torch.device) -> None:
-    """Start the head from a logistic regression on the features as they are before training."""
-    frozen = shared_network(trial, task, device, own_head=False, for_scoring=False)
-    features = extract(frozen, examples, feature_cache(trial, device, for_scoring=False), device)
-    spec = HeadSpec(seed=trial.seed, data=trial.dataset.fingerprint)
-    labels = torch.from_numpy(_labels(examples)).to(device)
-    weights = fit_heads(features, labels, [spec], num_labels=len(trial.dataset.labels))[0]
-    if not isinstance(weights, Exception):
-        load_head(network, weights)
+def _fit_group(
+    trials: Sequence[Trial], train: pa.Table, device: torch.device, validation: pa.Table | None
+) -> Iterator[tuple[int, Checkpoint | Exception]]:
+    if trials[0].model.baseline is not None:
+        fitted = _fit_baseline(trials[0], train)
+        yield from ((place, fitted) for place in range(len(trials)))
+    elif get_method(trials[0].method).on_features:
+        yield from enumerate(_fit_heads(trials, train, device))
+    else:
+        yield from fit_networks(trials, train, device, validation)
 
 
-def load_head(network: Network, weights: HeadWeights) -> None:
-    """Put fitted weights into the head, in place."""
-    state = {name.removeprefix("head."): torch.from_numpy(array) for name, array in weights.items()}
-    network.head.load_state_dict(state)
-
-
-def _labels(examples: Examples) -> np.ndarray:
-    labels: Any = examples.labels  # type: ignore[attr-defined]
-    return labels.astype(np.int64)
-
-
-def _moving_buffers(network: Network) -> list[tuple[str, torch.Tensor]]:
-    """What training changes beside parameters: the running statistics of batch norms."""
-    return [(n, b) for n, b in network.named_buffers() if n.endswith(("running_mean", "running_var"))]
+def _fit_baseline(trial: Trial, train: pa.Table) -> Checkpoint:
+    began = time.perf_counter()
+    arrays = get_baseline(str(trial.model.baseline)).fit(train, trial.dataset, trial.seed)
+    size = sum(array.size for array in arrays.values() if array.dtype != np.uint8)
+    seconds = time.perf_counter() - began
+    meta = fit_meta(seconds, device=torch.device("cpu"), dtype="float64", total=size, trained=size, flops=0)
+    return Checkpoint(arrays=arrays, meta=meta)
 
 
 def _fit_heads(trials: Sequence[Trial], train: pa.Table, device: torch.device) -> list[Checkpoint | Exception]:
@@ -174,7 +137,7 @@ def _fit_heads(trials: Sequence[Trial], train: pa.Table, device: torch.device) -
     features = extract(network, examples, cache, device)
     computing = time.perf_counter() - extracting
     features_cost = computing + cache.saved_seconds - saved
-    labels, num_labels = _labels(examples), len(first.dataset.labels)
+    labels, num_labels = labels_of(examples), len(first.dataset.labels)
     fitted: Sequence[HeadWeights | Exception]
     if isinstance(method, FeatureMethod):
         host = features.cpu().numpy()
@@ -188,7 +151,7 @@ def _fit_heads(trials: Sequence[Trial], train: pa.Table, device: torch.device) -
     if first.model.dtype == "int8":
         counted = shared_network(first, task, device, own_head=False, for_scoring=False)
     with torch.inference_mode():
-        flops = count_flops(lambda: counted.features(row.inputs)) * int(padded.sum()) // int(padded[0])
+        flops = count_flops(lambda: counted.features(row.inputs))[1] * int(padded.sum()) // int(padded[0])
     backbone = network.num_parameters - count_parameters(network.head.parameters())
     outcomes: list[Checkpoint | Exception] = []
     for weights in fitted:
@@ -196,8 +159,8 @@ def _fit_heads(trials: Sequence[Trial], train: pa.Table, device: torch.device) -
             outcomes.append(weights)
             continue
         trained = sum(array.size for array in weights.values())
-        meta = _meta(began, device=device, dtype="float32", total=backbone + trained, trained=trained, flops=flops)
-        meta["fit_seconds"] = features_cost + (meta["fit_seconds"] - computing) / len(trials)
+        seconds = features_cost + (time.perf_counter() - began - computing) / len(trials)
+        meta = fit_meta(seconds, device=device, dtype="float32", total=backbone + trained, trained=trained, flops=flops)
         outcomes.append(Checkpoint(arrays=weights, meta=meta))
     return outcomes
 
@@ -225,16 +188,3 @@ def _spec(trial: Trial, method: Method) -> HeadSpec:
         label_smoothing=h.label_smoothing,
         balanced=h.class_weights == "balanced",
     )
-
-
-def _meta(began: float, *, device: torch.device, dtype: str, total: int, trained: int, flops: int) -> dict[str, Any]:
-    return {
-        "fit_seconds": time.perf_counter() - began,
-        "params_total": total,
-        "params_trained": trained,
-        "flops": flops,
-        "peak_memory_bytes": peak_memory_bytes(device),
-        "device": device.type,
-        "dtype": dtype,
-        "threads": torch.get_num_threads(),
-    }

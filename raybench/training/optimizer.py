@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from raybench.methods.fine_tuning import FineTuning
 from raybench.models.layers import find_blocks
 from raybench.models.network import Network
 
-__all__ = ["adamw", "rate_factor"]
+__all__ = ["adamw"]
 
 
 def adamw(network: Network, trained: Sequence[tuple[str, nn.Parameter]], h: FineTuning) -> torch.optim.Optimizer:
@@ -51,14 +50,3 @@ def _depths(network: Network) -> dict[int, int]:
         else:
             depths.setdefault(id(parameter), len(blocks) + 1 if below else 0)
     return depths
-
-
-def rate_factor(step: int, total: int, *, warmup: float, decay: str) -> float:
-    """The share of the learning rate at `step` (0-based) of `total`: linear warm-up, then `decay`."""
-    warm = math.ceil(warmup * total)
-    if step < warm:
-        return (step + 1) / warm
-    if decay == "constant":
-        return 1.0
-    left = (total - step) / max(1, total - warm)
-    return left if decay == "linear" else 0.5 * (1 - math.cos(math.pi * left))

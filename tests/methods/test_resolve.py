@@ -44,7 +44,7 @@ def test_an_unknown_method_gets_a_suggestion() -> None:
 
 def test_resolving_needs_no_torch() -> None:
     code = (
-        "import sys; from raybench.methods.catalog import METHODS, get_method\n"
+        "import sys, raybench.methods.shared_steps; from raybench.methods.catalog import METHODS, get_method\n"
         "for name in METHODS: get_method(name).resolve({})\n"
         "from raybench.tasks.catalog import TASKS, get_task\n"
         "for name in TASKS: get_task(name).metric_config(['a'], {})\n"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raybench.batches import bucket
-from raybench.training.optimizer import rate_factor
+from raybench.methods.learning_rate import rate_factor
 from raybench.training.order import epoch_steps, micro_batches
 
 

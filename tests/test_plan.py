@@ -1,0 +1,72 @@
+"""Which trials a plan puts into one bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from raybench.job import parse_job
+from raybench.plan import make_plan
+
+JOB = """
+name: bundles
+candidates:
+  - name: one
+    model: {model}
+    method: {method}
+    grid: {grid}
+  {more}
+seeds: [0, 1]
+datasets:
+  - {{name: a, source: csv, data_files: {{train: train.csv, test: test.csv}}, task: text-classification}}
+"""
+AT_ONE_RATE = "warmup: 0.0, decay: constant"
+
+
+@pytest.fixture
+def bundles(tmp_path: Path, tiny_bert: Path) -> Callable[..., list[int]]:
+    """The sizes of a plan's bundles, of trials whose grid and method are these."""
+    for name, count in (("train", 80), ("test", 10)):
+        lines = [f"{name} word{row} text,{'ab'[row % 2]}" for row in range(count)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *lines]))
+
+    def plan(method: str, grid: str, more: str = "") -> list[int]:
+        text = JOB.format(model=tiny_bert, method=method, grid=grid, more=more.format(model=tiny_bert))
+        made = make_plan(parse_job(text, str(tmp_path / "job.yaml")))
+        assert not [trial.problem for trial in made.trials if trial.problem]
+        names = [trial.bundle for trial in made.trials]
+        return sorted(names.count(name) for name in set(names))
+
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("method", "grid", "sizes"),
+    [
+        (f"{{name: full, {AT_ONE_RATE}}}", "{epochs: [1, 2, 3]}", [3, 3]),
+        (f"{{name: lora, {AT_ONE_RATE}}}", "{epochs: [1, 2], rank: [2, 4]}", [2, 2, 2, 2]),
+        ("{name: gradual_unfreeze, epochs: 4}", "{head_epochs: [1, 2, 3], blocks: [1, 2]}", [6, 6]),
+        ("{name: gradual_unfreeze, epochs: 4}", "{head_epochs: [0, 1, 2]}", [1, 1, 2, 2]),
+        ("{name: full, decay: cosine}", "{warmup: [0.0, 0.5]}", [1, 1, 1, 1]),
+        ("full", "{epochs: [1, 2, 3]}", [1] * 6),
+        ("full", "{learning_rate: [0.1, 0.01], batch_size: [8, 16]}", [1] * 8),
+        ("{name: frozen, epochs: 2}", "{learning_rate: [0.1, 0.01]}", [4]),
+    ],
+)
+def test_trials_whose_first_epoch_is_the_same_share_a_bundle_and_no_others(
+    method: str, grid: str, sizes: list[int], bundles: Callable[..., list[int]]
+) -> None:
+    assert bundles(method, grid) == sizes
+
+
+def test_candidates_of_other_names_share_a_bundle_and_of_other_weights_do_not(
+    bundles: Callable[..., list[int]],
+) -> None:
+    method = f"{{name: full, {AT_ONE_RATE}, epochs: 2}}"
+    grid = "{weight_decay: [0.0]}"
+    same = f"- {{{{name: two, model: {{model}}, method: {{{{name: full, {AT_ONE_RATE}, weight_decay: 0}}}}}}}}"
+    assert bundles(method, grid, same) == [2, 2]
+    fewer_layers = same.replace("name: two", "name: two, num_layers: 2")
+    assert bundles(method, grid, fewer_layers) == [1] * 4
