@@ -18,7 +18,7 @@ from raybench.prepare import PreparedData, prepare_data
 from raybench.schedule.classify import classify
 from raybench.schedule.retry import Failure
 from raybench.scoring.latency import Latency, measure_latency
-from raybench.store.checkpoints import read_checkpoint, write_checkpoint
+from raybench.store.checkpoints import is_whole, read_checkpoint, write_checkpoint
 from raybench.store.files import Files
 from raybench.store.records import write_records
 from raybench.store.shards import ShardCommit
@@ -98,6 +98,10 @@ class Session:
     def fit(self, trial_ids: tuple[str, ...], data: ray.ObjectRef) -> dict[str, Failure] | Failure:
         """Fit a bundle; each trial's checkpoint is in the store before its name is returned as fitted."""
         try:
+            # an actor that died in the middle of a bundle has left whole checkpoints
+            trial_ids = tuple(trial_id for trial_id in trial_ids if not is_whole(self._files, trial_id))
+            if not trial_ids:
+                return {}
             trials = [self._context.trials[trial_id] for trial_id in trial_ids]
             prepared = self._data(self._context.data_keys[trial_ids[0]], data)
             self._predictor = None  # its memory is needed
