@@ -5,26 +5,32 @@ Shapes: G members, N rows, H features, U units.
 
 from __future__ import annotations
 
+import math
+
 import torch
-from torch.nn.functional import pad
 
 from raybench.training.heads.layout import padded
 
 __all__ = ["standard", "unstandard"]
 
+_CHUNK = 4096  # rows squared at once
+
 
 def standard(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """Features in float64, centred and divided by one number, and both.
+    """Features in float64, centred and divided by one number, and both; the features padded.
 
     So a decay or a learning rate means the same for every backbone: 100 rows of BBC on MiniLM's word embeddings gave
     0.90 with it and 0.21 without.
     """
-    x_NH = features.double()
+    N, H = features.shape
+    x_NH = torch.zeros(N, padded(H), dtype=torch.float64, device=features.device)
+    x_NH[:, :H] = features
     centre_H = x_NH.mean(0)
-    x_NH = x_NH - centre_H
-    scale = float(x_NH.square().mean().sqrt()) or 1.0
-    more = padded(len(centre_H)) - len(centre_H)
-    return pad(x_NH / scale, (0, more)), pad(centre_H, (0, more)), scale
+    x_NH -= centre_H
+    squares = sum(float(rows[:, :H].square().sum()) for rows in x_NH.split(_CHUNK))
+    scale = math.sqrt(squares / (N * H)) or 1.0
+    x_NH /= scale
+    return x_NH, centre_H, scale
 
 
 def unstandard(

@@ -25,9 +25,9 @@ def take_steps(
 ) -> list[HeadWeights]:
     """AdamW, or SGD with momentum 0.9, in float32."""
     N, G = len(features), len(specs)
-    x_double_NH, centre_H, scale = standard(features)
-    x_NH = x_double_NH.float()
-    targets_GNC, rows_GN = (part.float() for part in smoothed_targets(labels, specs, num_labels))
+    x_NH, centre_H, scale = standard(features)
+    x_NH = x_NH.float()
+    targets = smoothed_targets(labels, specs, num_labels, torch.float32)
     parameters = _start(specs, features.shape[1], num_labels, features.device)
     first = [torch.zeros_like(p) for p in parameters]
     second = [torch.zeros_like(p) for p in parameters]
@@ -40,7 +40,9 @@ def take_steps(
         order_GN = torch.from_numpy(np.stack([_order(spec, N, epoch) for spec in specs])).to(features.device)
         for begin in range(0, N, size):
             rows_GB = order_GN[:, begin : begin + size]
-            gradients = _gradients(parameters, x_NH[rows_GB], targets_GNC[members, rows_GB], rows_GN[members, rows_GB])
+            labels_GB = labels[rows_GB]
+            targets_GBC, weights_GB = targets.smoothed_GCC[members, labels_GB], targets.weights_GC[members, labels_GB]
+            gradients = _gradients(parameters, x_NH[rows_GB], targets_GBC, weights_GB)
             step += 1
             rate_G11 = (rates * (1 - (step - 1) / total))[:, None, None]
             for p, g, m, v in zip(parameters, gradients, first, second, strict=True):

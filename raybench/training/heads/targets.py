@@ -1,20 +1,27 @@
 """What the outputs of heads are compared with: labels, smoothed, and how much each row counts.
 
-Shapes: G members, N rows, C classes.
+Shapes: G members, C classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.nn.functional import one_hot
 
 from raybench.training.heads.layout import padded
 from raybench.training.heads.spec import HeadSpec
 
-__all__ = ["class_weights", "smoothed_targets"]
+__all__ = ["Targets", "class_weights", "smoothed_targets"]
+
+
+class Targets(NamedTuple):
+    """What a row of each class is compared with, and its weight: looked up by label, not kept a row."""
+
+    smoothed_GCC: torch.Tensor  # [members, the row's class, class], the last padded
+    weights_GC: torch.Tensor
 
 
 def class_weights(labels: np.ndarray, num_labels: int) -> np.ndarray:
@@ -25,14 +32,12 @@ def class_weights(labels: np.ndarray, num_labels: int) -> np.ndarray:
     return weights.astype(np.float32)
 
 
-def smoothed_targets(
-    labels: torch.Tensor, specs: Sequence[HeadSpec], num_labels: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Smoothed targets [G, N, C] and row weights [G, N], float64."""
-    one_hot_NC = one_hot(labels, padded(num_labels)).double()
-    smoothing_G = torch.tensor([spec.label_smoothing for spec in specs], dtype=torch.float64, device=labels.device)
-    targets = one_hot_NC * (1 - smoothing_G)[:, None, None]
-    targets[:, :, :num_labels] += (smoothing_G / num_labels)[:, None, None]
-    balanced = torch.from_numpy(class_weights(labels.cpu().numpy(), num_labels)).double().to(labels.device)[labels]
-    rows = torch.stack([balanced if spec.balanced else torch.ones_like(balanced) for spec in specs])
-    return targets, rows
+def smoothed_targets(labels: torch.Tensor, specs: Sequence[HeadSpec], num_labels: int, dtype: torch.dtype) -> Targets:
+    """The targets of every member for rows of every class, on the labels' device."""
+    one_hot_CC = torch.eye(num_labels, padded(num_labels), dtype=torch.float64)
+    smoothing_G = torch.tensor([spec.label_smoothing for spec in specs], dtype=torch.float64)
+    smoothed_GCC = one_hot_CC * (1 - smoothing_G)[:, None, None]
+    smoothed_GCC[:, :, :num_labels] += (smoothing_G / num_labels)[:, None, None]
+    balanced_C = torch.from_numpy(class_weights(labels.cpu().numpy(), num_labels)).double()
+    weights_GC = torch.stack([balanced_C if spec.balanced else torch.ones_like(balanced_C) for spec in specs])
+    return Targets(smoothed_GCC.to(labels.device, dtype), weights_GC.to(labels.device, dtype))
