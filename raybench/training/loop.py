@@ -59,7 +59,8 @@ class _Run:
         self.dtype = compute_dtype(self.h.precision, device)
         self.options = LossOptions(label_smoothing=self.h.label_smoothing, class_weights=self._class_weights())
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
-        self.budget_key = f"{trial.weights_fingerprint}:{trial.method}:{device}"
+        longest = int(bucket(train.lengths).max(initial=1))
+        self.budget_key = BUDGETS.key(trial.weights_fingerprint, trial.method, longest, device)
         self.budget = BUDGETS.start(self.budget_key, device, self.h.micro_batch_tokens)
         self.largest_row = int(train.lengths.max(initial=1))
 

@@ -83,8 +83,8 @@ class _Largest(TorchDispatchMode):
 
 @pytest.mark.parametrize("rate", [None, 0.01], ids=["lbfgs", "steps"])
 def test_no_array_is_larger_than_the_features_in_float64(rate: float | None) -> None:
-    features, labels = features_and_labels(rows=20000, size=48, labels=20)
-    spec = HeadSpec(seed=0, data="rows", weight_decay=10.0, learning_rate=rate, epochs=1, batch_size=4096)
+    features, labels = features_and_labels(rows=12000, size=48, labels=20)
+    spec = HeadSpec(seed=0, data="rows", weight_decay=10.0, learning_rate=rate, epochs=1, batch_size=1024)
     with _Largest() as largest:
         fit_heads(features, labels, [spec], num_labels=20)
     assert largest.num_bytes == 2 * features.untyped_storage().nbytes()
