@@ -47,8 +47,59 @@ def add_prompt(network: Network, num_tokens: int, *, deep: bool) -> None:
     except (ValueError, AttributeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise IncompatibleError(f"{kind}: peft cannot add learned positions: {reason}") from error
+    most = _num_positions(network.backbone, config)
+    if most is not None:
+        network.backbone.register_forward_pre_hook(_Limit(kind, num_tokens, most), with_kwargs=True)
+    segments = _Segments(0 if deep else num_tokens)
+    network.backbone.register_forward_pre_hook(segments.take, with_kwargs=True)
+    inside: Any = network.backbone
+    inside.get_base_model().register_forward_pre_hook(segments.give, with_kwargs=True)
     if isinstance(network, PooledClassifier) and not deep:
         network.num_virtual = num_tokens
+
+
+def _num_positions(backbone: nn.Module, config: Any) -> int | None:
+    """How many positions have an embedding; None where positions are relative."""
+    stated = getattr(config, "max_position_embeddings", None)
+    for module in backbone.modules():
+        if isinstance(module, nn.Embedding) and module.num_embeddings == stated:
+            return stated - (0 if module.padding_idx is None else module.padding_idx + 1)  # RoBERTa begins after it
+    return None
+
+
+class _Limit:
+    """Refuses a text that leaves no place for the learned positions."""
+
+    def __init__(self, kind: str, num_tokens: int, most: int) -> None:
+        self.kind, self.num_tokens, self.most = kind, num_tokens, most
+
+    def __call__(self, module: nn.Module, arguments: tuple[Any, ...], inputs: dict[str, Any]) -> None:
+        length = int(inputs["input_ids"].shape[1])
+        if length + self.num_tokens > self.most:
+            raise IncompatibleError(
+                f"{self.kind} has {self.most} positions, fewer than {self.num_tokens} learned ones and a text of "
+                f"{length}; give the dataset max_length: {self.most - self.num_tokens}, or a smaller num_tokens"
+            )
+
+
+class _Segments:
+    """Which text of a pair a position is of: peft drops `token_type_ids`, so they go around it.
+
+    A class, as below: copies of the network carry copies of both hooks.
+    """
+
+    def __init__(self, num_before: int) -> None:
+        self.num_before = num_before  # learned positions in front, which count as of the first text
+        self.types_BT: torch.Tensor | None = None
+
+    def take(self, module: nn.Module, arguments: tuple[Any, ...], inputs: dict[str, Any]) -> tuple[Any, Any]:
+        self.types_BT = inputs.get("token_type_ids")
+        return arguments, {name: value for name, value in inputs.items() if name != "token_type_ids"}
+
+    def give(self, module: nn.Module, arguments: tuple[Any, ...], inputs: dict[str, Any]) -> tuple[Any, Any]:
+        if self.types_BT is None:
+            return arguments, inputs
+        return arguments, {**inputs, "token_type_ids": nn.functional.pad(self.types_BT, (self.num_before, 0))}
 
 
 class _Positions(nn.Module):

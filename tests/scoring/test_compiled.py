@@ -1,0 +1,103 @@
+"""Compiled candidates: the same predictions, or one line that says why not."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from raybench.core import ModelSpec, Trial
+from raybench.errors import ModelError
+from raybench.metrics import MetricSet
+from raybench.models.compiled import Compiled
+from raybench.prepare import PreparedData, prepare_data
+from raybench.schedule.classify import classify
+from raybench.tasks.catalog import get_task
+from raybench.trial import Checkpoint, fit_trial, open_predictor, score_shard
+
+CPU = torch.device("cpu")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, at the import of its compiler
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler (g++)")
+
+
+@pytest.fixture
+def fresh_compiler(no_caches: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing compiled before is found."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+def prepared(trial: Trial, make_texts: Callable[..., pa.Table]) -> PreparedData:
+    task = get_task(trial.dataset.task)
+    return prepare_data(task, {"train": make_texts(40), "test": make_texts(30, seed=1)}, trial.model, 48)
+
+
+def scores(trial: Trial, checkpoint: Checkpoint | None, data: PreparedData) -> np.ndarray:
+    task = get_task(trial.dataset.task)
+    metrics = MetricSet(task.metrics, task.metric_config(trial.dataset.labels, {}))
+    predictor = open_predictor(trial, checkpoint, CPU)
+    assert predictor.dtype.endswith("compiled") == trial.model.compile
+    result = score_shard(predictor, data.test, data.plan.batches(0, data.plan.num_batches), metrics)
+    return np.array(result.records.column("scores").to_pylist())
+
+
+@needs_compiler
+@pytest.mark.parametrize(("method", "options"), [("frozen", {}), ("full", {"epochs": 1})])
+def test_a_compiled_candidate_scores_the_same_within_rounding(
+    method: str,
+    options: dict[str, Any],
+    tiny_bert: Path,
+    make_texts: Callable[..., pa.Table],
+    make_trial: Callable[..., Trial],
+    fresh_compiler: None,
+) -> None:
+    model = ModelSpec(reference=str(tiny_bert), num_layers=1)
+    plain = make_trial(model, method, **options)
+    compiled = make_trial(dataclasses.replace(model, compile=True), method, **options)
+    assert compiled.weights_fingerprint != plain.weights_fingerprint
+    data = prepared(plain, make_texts)
+    checkpoint = fit_trial(plain, data.train, CPU)
+    np.testing.assert_allclose(scores(compiled, checkpoint, data), scores(plain, checkpoint, data), atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["none", "frozen"])
+def test_without_a_compiler_it_is_one_line(
+    method: str,
+    tiny_bert: Path,
+    tiny_classifier: Path,
+    make_texts: Callable[..., pa.Table],
+    make_trial: Callable[..., Trial],
+    fresh_compiler: None,
+) -> None:
+    from torch._inductor import config
+
+    trial = make_trial(
+        ModelSpec(reference=str(tiny_classifier if method == "none" else tiny_bert), compile=True), method
+    )
+    data = prepared(trial, make_texts)
+    without = config.patch({"cpp.cxx": (None, "no-such-compiler")})
+    with without, pytest.raises(ModelError, match=r"g\+\+") as error:
+        scores(trial, None if method == "none" else fit_trial(trial, data.train, CPU), data)
+    message = classify(error.value).message
+    assert "compile: true" in message
+    assert "\n" not in message
+
+
+def test_an_error_of_the_network_itself_stays_what_it_is() -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        Compiled(_Greedy(), "greedy")(x=torch.zeros(1))
+
+
+class _Greedy(torch.nn.Module):
+    def compile(self, *arguments: Any, **options: Any) -> None:
+        return
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("too little")
