@@ -12,7 +12,7 @@ from raybench.errors import IncompatibleError
 from raybench.models.tokenizer import tokenizer_hash
 from raybench.tasks.classification import Classification
 from raybench.tasks.rows import key_column
-from raybench.tasks.text_inputs import TextExamples, tokenize
+from raybench.tasks.text_inputs import TextExamples, num_positions, tokenize
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -32,7 +32,7 @@ class TextClassification(Classification):
     def processor_key(self, model: ModelSpec) -> str:
         if model.baseline is not None:
             return "rows"
-        return f"tokens:{tokenizer_hash(model)}:{model.instruction}"
+        return f"tokens:{tokenizer_hash(model)}:{num_positions(model)}:{model.instruction}"
 
     def prepare(self, rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
         if model.baseline is None:

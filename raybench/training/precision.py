@@ -1,4 +1,8 @@
-"""In which precision a network runs: autocast on GPUs and on CPUs that multiply bfloat16 in hardware."""
+"""In which precision a network runs.
+
+On a CPU bfloat16 must be asked for: one with AVX-512 BF16 or AMX gains by it, one with AVX2 alone emulates it and is
+8 times slower than in float32 (measured), and a table that mixes both kinds would mix their last bits.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-__all__ = ["autocast", "compute_dtype", "cpu_has_bfloat16"]
+__all__ = ["autocast", "compute_dtype"]
 
 _NAMED = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -21,8 +25,3 @@ def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
 def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
     """Products in `dtype`, sums and norms in float32; nothing at all for float32."""
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
-
-
-def cpu_has_bfloat16() -> bool:
-    """Whether bfloat16 is faster than float32 here; emulated it is 8 times slower (measured on a CPU with AVX2)."""
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -52,7 +52,7 @@ class Stepper:
         longest = int(bucket(train.lengths).max(initial=1))
         self._budget_key = BUDGETS.key(trial.weights_fingerprint, trial.method, longest, device)
         self.budget = BUDGETS.start(self._budget_key, device, h.micro_batch_tokens)
-        self._largest_row = int(train.lengths.max(initial=1))
+        self._largest_row = longest
 
     def fresh_scaler(self) -> torch.amp.GradScaler:
         """The scaler of float16's losses as it is before the first step."""

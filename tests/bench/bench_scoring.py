@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,7 +147,7 @@ def full_plan(prepared: pa.Table) -> BatchPlan:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("texts", type=Path, nargs="?")
-    for name, value in (("rows", 1000), ("threads", 1), ("tokens", 256), ("repeats", 3)):
+    for name, value in (("rows", 1000), ("threads", 1), ("tokens", 256), ("repeats", 3), ("variant-rows", 300)):
         parser.add_argument(f"--{name}", type=int, default=value)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
@@ -179,6 +180,19 @@ def main() -> None:
                 f"{name:16s} {wall:6.1f} s, of the processor {processor:6.1f} s, "
                 f"{len(lines) / processor:6.1f} examples/s, {peer / processor:.2f} times as fast {said.get(name, '')}"
             )
+        variants(model, rows.slice(0, asked.variant_rows), asked.tokens)
+
+
+def variants(model: ModelSpec, rows: pa.Table, tokens: int) -> None:
+    """The same network in other precisions, against itself in float32."""
+    reference, predictions, _ = ours(model, rows, tokens, full_plan)
+    for dtype in ("bfloat16", "int8"):
+        seconds, others, _ = ours(replace(model, dtype=dtype), rows, tokens, full_plan)
+        changed = int((others != predictions).sum())
+        print(
+            f"{dtype:16s} {reference.processor / seconds.processor:.2f} times as fast as float32, "
+            f"{changed} of {len(rows)} predictions change"
+        )
 
 
 def compare(predictions: np.ndarray, scores: np.ndarray, logits: np.ndarray) -> str:

@@ -1,5 +1,6 @@
 """Rows in, tensors out."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,22 @@ def test_equal_inputs_have_equal_keys_and_others_do_not(tiny_bert: Path, make_te
     keys = task.prepare(rows, model, 48).column("key").to_pylist()
     texts = rows.column("text").to_pylist()
     assert len(set(keys)) == len(set(texts)) < len(texts)
+
+
+def test_texts_are_cut_to_the_positions_that_both_model_and_tokenizer_know(
+    tiny_bert: Path, make_texts: Callable[..., pa.Table], tmp_path: Path
+) -> None:
+    task, rows = get_task("text-classification"), make_texts(30)
+    few = ModelSpec(reference=str(tiny_bert), config={"max_position_embeddings": 20})
+    assert max(task.prepare(rows, few, 48).column("length").to_pylist()) == 20
+    tokenizer = open_tokenizer(ModelSpec(reference=str(tiny_bert)))
+    tokenizer.save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": 12}))
+    strict = ModelSpec(reference=str(tiny_bert), tokenizer=str(tmp_path))
+    assert max(task.prepare(rows, strict, 48).column("length").to_pylist()) == 12
+    keys = {task.processor_key(model) for model in (ModelSpec(reference=str(tiny_bert)), few, strict)}
+    assert len(keys) == 3  # so none is given the rows of another
 
 
 def image_rows(shapes: list[tuple[int, int, int]]) -> pa.Table:
