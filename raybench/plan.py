@@ -10,7 +10,7 @@ fault becomes trials with a problem, the others go on; a dataset at fault is a D
 from __future__ import annotations
 
 import itertools
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,12 +20,11 @@ from raybench.errors import DataError, IncompatibleError, ModelError
 from raybench.identity import content_hash
 from raybench.job import Configuration, DatasetSpec, Job
 from raybench.methods.catalog import get_method
-from raybench.methods.shared_steps import beginning
 from raybench.metrics import MetricSet
-from raybench.models.check import check, find_own_head
-from raybench.models.configuration import from_scratch
+from raybench.models.check import check
 from raybench.models.fingerprint import weights_fingerprint
 from raybench.models.forward_cost import forward_cost
+from raybench.shared_work import bundle_of, feature_groups
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Task
 
@@ -246,50 +245,19 @@ def _plan_trial(
         seed=seed,
         weights_fingerprint=weights,
     )
-    groups: dict[str, str] = {}
-    if problem is None and adaptation.needs_fit:
-        groups = _feature_groups(adaptation, weights, data_key, seed, loaded.labels)
+    groups = feature_groups(trial, data_key) if problem is None else {}
     num_rows = {name: table.num_rows for name, table in loaded.splits.items()}
     num_passes = num_rows.get("train", 0) * adaptation.passes * adaptation.needs_fit + num_rows["test"]
     return PlannedTrial(
         trial=trial,
         data_key=data_key,
-        bundle=_bundle(trial, adaptation, data_key, num_rows.get("train", 0)),
+        bundle=bundle_of(trial, data_key, num_rows.get("train", 0)),
         needs_fit=adaptation.needs_fit,
         cost=forward_cost(model) * num_passes if problem is None else 0.0,
         problem=problem,
         train_features=groups.get("train"),
         test_features=groups.get("test"),
     )
-
-
-def _feature_groups(
-    adaptation: _Adaptation, weights: str, data_key: str, seed: int, labels: Sequence[str]
-) -> dict[str, str]:
-    """By split, the features of the frozen network that a trial reads: to fit its head, or to start its head from."""
-    model = adaptation.model
-    splits: tuple[str, ...]
-    if adaptation.on_features:
-        splits, network = ("train", "test"), (model.dtype, model.compile)
-    elif (
-        adaptation.hyperparameters.get("head") == "probe"
-        and not from_scratch(model)
-        and find_own_head(model, labels) is None
-    ):
-        splits, network = ("train",), ("float32", False)
-    else:
-        return {}
-    key = content_hash([weights, seed if from_scratch(model) else "pretrained", data_key, network])
-    return {split: f"{key}:{split}" for split in splits}
-
-
-def _bundle(trial: Trial, adaptation: _Adaptation, data_key: str, num_rows: int) -> str:
-    """Whom a trial is fitted with: heads on the same features, or networks whose first epoch is the same."""
-    if trial.model.baseline is not None or not adaptation.needs_fit:
-        return trial.trial_id
-    if adaptation.on_features:
-        return content_hash([trial.weights_fingerprint, data_key, trial.method])
-    return content_hash([data_key, beginning(trial, num_rows)])
 
 
 def _slug(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Which trials a plan puts into one bundle."""
+"""Which trials a plan puts into one bundle, and which features they share."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from raybench.core import ModelSpec, Trial
 from raybench.job import parse_job
 from raybench.plan import make_plan
+from raybench.shared_work import feature_groups
 
 JOB = """
 name: bundles
@@ -70,3 +72,32 @@ def test_candidates_of_other_names_share_a_bundle_and_of_other_weights_do_not(
     assert bundles(method, grid, same) == [2, 2]
     fewer_layers = same.replace("name: two", "name: two, num_layers: 2")
     assert bundles(method, grid, fewer_layers) == [1] * 4
+
+
+def test_trials_of_one_network_and_data_read_the_same_features(
+    tiny_bert: Path, make_trial: Callable[..., Trial]
+) -> None:
+    frozen = feature_groups(make_trial(tiny_bert, "frozen", weight_decay=0.1), "rows")
+    assert set(frozen) == {"train", "test"}
+    assert feature_groups(make_trial(tiny_bert, "nearest_neighbors"), "rows") == frozen
+    assert feature_groups(make_trial(tiny_bert, "frozen", seed=1, learning_rate=0.1), "rows") == frozen
+    assert feature_groups(make_trial(tiny_bert, "full"), "rows") == {"train": frozen["train"]}  # its head starts there
+    assert feature_groups(make_trial(tiny_bert, "frozen"), "other rows").keys() == frozen.keys()
+    assert feature_groups(make_trial(tiny_bert, "frozen"), "other rows") != frozen
+    assert feature_groups(make_trial(ModelSpec(reference=str(tiny_bert), dtype="int8")), "rows") != frozen
+
+
+def test_who_has_no_head_to_start_reads_no_features(
+    tiny_bert: Path, tiny_classifier: Path, make_trial: Callable[..., Trial]
+) -> None:
+    scratch = ModelSpec(reference=str(tiny_bert), init="scratch")
+    for trial in (
+        make_trial(tiny_bert, "full", head="random"),
+        make_trial(scratch, "full"),
+        make_trial(tiny_classifier, "full"),  # starts from its own head
+        make_trial(tiny_classifier, "none"),
+        make_trial("baseline:majority"),
+    ):
+        assert feature_groups(trial, "rows") == {}
+    seeds = [feature_groups(make_trial(scratch, "frozen", seed=seed), "rows") for seed in (0, 1)]
+    assert seeds[0] != seeds[1]
