@@ -121,7 +121,9 @@ class Queue:
                     elif trial_id in self._trials:
                         self._actors[actor].trial_id = trial_id
                         self._trials[trial_id].fitted = True
-                        self._open_scoring(self._trials[trial_id], actions)
+                        self._want_test_features(self._trials[trial_id])
+                        self._waiting.append((trial_id,))
+                self._release(actions)
             case Scored(actor=actor, shard=shard):
                 self._take(actor, shard)
                 self._on_scored(shard, actions)
@@ -150,11 +152,17 @@ class Queue:
         for trial_id, trial in self._trials.items():
             if trial.work.data_key == event.data_key:
                 together.setdefault(trial_id if trial.fitted else trial.work.bundle, []).append(trial_id)
-                for group in trial.work.groups:
-                    train = group == trial.work.train_features
-                    self._features.add(group, event.num_train_batches if train else event.num_batches)
+                if not trial.fitted and trial.work.train_features:
+                    self._features.add(trial.work.train_features, event.num_train_batches)
+                if trial.fitted:
+                    self._want_test_features(trial)
         self._waiting += [tuple(trial_ids) for trial_ids in together.values()]
         self._release(actions)
+
+    def _want_test_features(self, trial: _Trial) -> None:
+        """Only when something can be scored: until then they would keep the dearest fit waiting."""
+        if trial.work.test_features:
+            self._features.add(trial.work.test_features, self._num_batches[trial.work.data_key])
 
     def _on_features(self, part: Features, actions: list[Action]) -> None:
         self._features.take(part)
@@ -166,7 +174,7 @@ class Queue:
         waiting, self._waiting = self._waiting, []
         for trial_ids in waiting:
             alive = [self._trials[trial_id] for trial_id in trial_ids if trial_id in self._trials]
-            if not all(self._features.complete(trial.work.groups) for trial in alive):
+            if not all(self._features.complete(_awaited(trial)) for trial in alive):
                 self._waiting.append(trial_ids)
             elif alive and alive[0].fitted:
                 self._open_scoring(alive[0], actions)
@@ -326,3 +334,9 @@ class Queue:
         if not trial.pending:
             del self._scoring[trial.work.trial_id]
         return shard
+
+
+def _awaited(trial: _Trial) -> tuple[str, ...]:
+    """The features that must be there before its fit, or before its scoring where it is fitted."""
+    group = trial.work.test_features if trial.fitted else trial.work.train_features
+    return (group,) if group else ()

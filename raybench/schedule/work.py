@@ -74,7 +74,7 @@ class TrialWork:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The features that must be there before its fit, or before its scoring where it is fitted."""
+        """The features that it will read."""
         return tuple(group for group in (self.train_features if self.needs_fit else None, self.test_features) if group)
 
 
