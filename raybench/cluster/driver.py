@@ -72,7 +72,8 @@ class Driver:
         blank_rows: Mapping[str, TrialRow],  # trial id → its row without an end
         expected: Mapping[str, Coverage],  # trial id → the coverage its examples must have
         data_keys: Mapping[str, str],
-        groups: Mapping[str, tuple[str, ...]],  # trial id → the groups of features that it reads
+        train_features: Mapping[str, str],  # trial id → the group of features that its fit reads
+        test_features: Mapping[str, str],  # and its scoring
         resumed: Mapping[str, list[ShardCommit]],
         observer: Observer,
         skipped: Skipped,
@@ -83,8 +84,10 @@ class Driver:
         self._blank_rows = blank_rows
         self._expected = expected
         self._data_keys = data_keys
-        self._groups = groups
-        self._data_key_of_group = {group: data_keys[name] for name, read in groups.items() for group in read}
+        self._train_features, self._test_features = train_features, test_features
+        self._data_key_of_group = {
+            group: data_keys[name] for reads in (train_features, test_features) for name, group in reads.items()
+        }
         self._commits: dict[str, list[ShardCommit]] = defaultdict(list, {k: list(v) for k, v in resumed.items()})
         self._observer = observer
         self._skipped = skipped
@@ -173,13 +176,15 @@ class Driver:
                 return self._data_keys[trial_id]
 
     def _groups_of(self, work: Work) -> tuple[str, ...]:
+        """The features that a piece of work reads; all of them are there when it is sent."""
         match work:
             case Fit(trial_ids=trial_ids):
-                return tuple({group: None for trial_id in trial_ids for group in self._groups[trial_id]})
+                read = [self._train_features.get(trial_id) for trial_id in trial_ids]
             case Shard(trial_id=trial_id):
-                return self._groups[trial_id]
+                read = [self._test_features.get(trial_id)]
             case _:
-                return ()
+                read = []
+        return tuple(dict.fromkeys(group for group in read if group is not None))
 
     def _end(self, trial_id: str, status: Status, reason: str | None) -> None:
         commits = self._commits.pop(trial_id, [])
