@@ -11,10 +11,13 @@ import ray
 from raybench.core import Trial
 from raybench.plan import DataNeeds, FeatureNeeds
 
-__all__ = ["FeatureParts", "RunContext"]
+__all__ = ["FeaturePart", "FeatureParts", "RunContext"]
 
-FeatureParts = Mapping[str, list[tuple[int, int, list[ray.ObjectRef]]]]
-"""Group → batches [start, stop) of its split, and the features of their rows by reference (in a list: not fetched)."""
+FeaturePart = tuple[int, int, list[ray.ObjectRef]]
+"""Batches [start, stop) of a split, and the features of their rows by reference (in a list: not fetched)."""
+
+FeatureParts = Mapping[str, list[FeaturePart]]
+"""The parts of groups."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from typing import Any
 import ray
 from ray import exceptions
 
+from raybench.cluster.context import FeaturePart
 from raybench.core import Shard
 from raybench.schedule.retry import Failure, FailureKind
 from raybench.schedule.watch import Watch
@@ -61,7 +62,7 @@ class Pool:
         self._last_beat = time.monotonic()
         self._prepared: dict[str, ray.ObjectRef] = {}
         self._leaving: dict[ray.ObjectRef, ray.ObjectRef] = {}  # call → the rows or features it will leave
-        self._features: dict[str, list[tuple[int, int, list[ray.ObjectRef]]]] = {}  # group → its parts
+        self._features: dict[str, list[FeaturePart]] = {}  # group → its parts
         self._told: set[tuple[int, str]] = set()  # actors that know where a group's parts are
         self._commits: list[ShardCommit] = []
 

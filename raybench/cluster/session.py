@@ -12,7 +12,7 @@ import pyarrow as pa
 import ray
 import torch
 
-from raybench.cluster.context import FeatureParts, RunContext
+from raybench.cluster.context import FeaturePart, FeatureParts, RunContext
 from raybench.metrics import MetricSet
 from raybench.prepare import PreparedData, prepare_data
 from raybench.schedule.classify import classify
@@ -47,7 +47,7 @@ class Session:
         self._files = Files(context.store_url)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._prepared: dict[str, PreparedData] = {}
-        self._parts: dict[str, list[tuple[int, int, list[ray.ObjectRef]]]] = {}  # group → where its features are
+        self._parts: dict[str, list[FeaturePart]] = {}  # group → where its features are
         self._absorbed: set[tuple[str, int]] = set()  # (group, start) of parts that are in this process
         self._metric_sets: dict[str, MetricSet] = {}
         self._predictor: tuple[str, Predictor] | None = None

@@ -1,8 +1,8 @@
-"""Features that several trials read: cut into parts that any actor computes, and who waits for them.
+"""Features that several trials read: cut into parts that any actor computes; who waits for them, the queue knows.
 
 groups = FeatureGroups(num_actors=4)
 groups.add("net:train", num_batches=40)
-part = groups.pop(); groups.take(part); groups.complete({"net:train"})
+part = groups.pop(); groups.take(part); groups.complete(["net:train"])
 """
 
 from __future__ import annotations
