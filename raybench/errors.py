@@ -24,7 +24,17 @@ __all__ = [
     "ModelError",
     "RaybenchError",
     "StoreError",
+    "told",
 ]
+
+_MAX_TOLD = 300
+
+
+def told(error: BaseException) -> str:
+    """An error that is not ours in one line: its type and what it says, cut where it gets long."""
+    words = " ".join(str(error).split())
+    cut = words if len(words) <= _MAX_TOLD else words[: _MAX_TOLD - 1] + "…"
+    return f"{type(error).__name__}: {cut}" if cut else type(error).__name__
 
 
 class RaybenchError(ValueError):

@@ -16,9 +16,10 @@ from typing import Any
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.data import LoadedDataset, load_dataset
-from raybench.errors import DataError, IncompatibleError, ModelError
+from raybench.errors import DataError, IncompatibleError, JobError, ModelError, told
 from raybench.identity import content_hash
 from raybench.job import Configuration, DatasetSpec, Job
+from raybench.job.catalogs import measured_places, remarks, unfit
 from raybench.methods.catalog import get_method
 from raybench.metrics import MetricSet
 from raybench.models.check import check
@@ -98,6 +99,12 @@ class Plan:
     trials: tuple[PlannedTrial, ...]
     datasets: Mapping[str, PlannedDataset]
     data: Mapping[str, DataNeeds] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the table must know of the job and its data."""
+        of_data = (note for dataset in self.datasets.values() for note in dataset.loaded.notes)
+        return (*remarks(self.job), *of_data)
 
     def features(self, wanted: Container[str]) -> dict[str, FeatureNeeds]:
         """What each group of features is made of, by one of the wanted trials that read it."""
@@ -185,6 +192,9 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
         loaded = load_dataset(spec, task.columns, job.directory)
     except DataError as error:
         raise job.placed(error, spec) from error
+    for name, path in measured_places(job).items():
+        if (reason := unfit(name, task, loaded.labels, spec.task_config)) is not None:
+            raise JobError(f"{job.where(None, path)}: dataset {spec.name}: {reason}")
     names = tuple(job.metrics) or tuple(task.metrics)
     rank_by = job.rank_by or (task.primary if task.primary in names else names[0])
     names = names if rank_by in names else (*names, rank_by)
@@ -206,10 +216,13 @@ def _plan_trial(
 ) -> PlannedTrial:
     loaded, spec = dataset.loaded, dataset.spec
     model, method, hyperparameters = adaptation.model, adaptation.method, dict(adaptation.hyperparameters)
-    problem = None
+    problem, cost = None, 0.0
     weights, data_key = f"unavailable:{model.reference}", ""
     try:
         check(model, task, loaded.labels, method)
+        if model.baseline is None:
+            get_method(method).check(model, hyperparameters)
+        cost = forward_cost(model)
         weights = weights_fingerprint(model)
         data_key = content_hash([loaded.fingerprint, spec.task, task.processor_key(model), spec.max_length])
         if adaptation.needs_fit and "train" not in loaded.splits:
@@ -218,6 +231,8 @@ def _plan_trial(
         problem = Problem(status=Status.INCOMPATIBLE, reason=str(error))
     except ModelError as error:
         problem = Problem(status=Status.FAILED, reason=str(error))
+    except Exception as error:  # whatever a candidate's files or code do is its own: the others go on
+        problem = Problem(status=Status.FAILED, reason=f"model {model.reference!r}: {told(error)}")
     key = DatasetKey(
         name=spec.name,
         task=spec.task,
@@ -253,7 +268,7 @@ def _plan_trial(
         data_key=data_key,
         bundle=bundle_of(trial, data_key, num_rows.get("train", 0)),
         needs_fit=adaptation.needs_fit,
-        cost=forward_cost(model) * num_passes if problem is None else 0.0,
+        cost=cost * num_passes if problem is None else 0.0,
         problem=problem,
         train_features=groups.get("train"),
         test_features=groups.get("test"),

@@ -61,14 +61,13 @@ def publish(
         traits |= traits_of(dataset.metric_set())
     run = store.run(plan.run_id)
     run.write_text("job.yaml", plan.job.text)
-    notes = [note for dataset in plan.datasets.values() for note in dataset.loaded.notes]
     return write_tables(
         run,
         entries,
         plan.metrics,
         plan.rank_by,
         traits,
-        notes=(*notes, *_mixed_devices(plan, rows)),
+        notes=(*plan.notes, *_mixed_devices(plan, rows)),
         tracebacks=tracebacks,
     )
 

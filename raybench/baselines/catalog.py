@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raybench.baselines.baseline import Baseline
-from raybench.catalog import load_entry
+from raybench.catalog import make_entry
 
 __all__ = ["BASELINES", "get_baseline"]
 
@@ -16,5 +16,5 @@ BASELINES = {
 
 def get_baseline(name: str) -> Baseline:
     """The baseline of this name; JobError when there is none."""
-    baseline: Baseline = load_entry("baseline", name, BASELINES)()
+    baseline: Baseline = make_entry("baseline", name, BASELINES, Baseline)
     return baseline

@@ -6,16 +6,20 @@ hyperparameter at fault, is placed at that very key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from raybench.errors import RaybenchError
+from raybench.errors import RaybenchError, told
 from raybench.job.places import Path
 from raybench.job.spec import CandidateSpec, Job
 
-__all__ = ["check_names"]
+if TYPE_CHECKING:
+    from raybench.tasks.task import Task
+
+__all__ = ["check_names", "measured_places", "remarks", "unfit"]
 
 Problem = tuple[Path, str]
+_TWO_AND_THREE = (("a", "b"), ("a", "b", "c"))
 
 
 def check_names(job: Job) -> list[Problem]:
@@ -24,18 +28,64 @@ def check_names(job: Job) -> list[Problem]:
     from raybench.tasks.catalog import get_task
 
     problems: list[Problem] = []
-    for index, name in enumerate(job.metrics):
-        problems += _asked(("metrics", index), find, name)
-    if job.rank_by is not None:
-        problems += _asked(("rank_by",), find, job.rank_by)
+    measured = measured_places(job)
+    for name, path in measured.items():
+        problems += _asked(path, find, name)
     for dataset in job.datasets:
         problems += _asked((*dataset._path, "task"), get_task, dataset.task)
+    if not problems:
+        problems += _misfits(job, measured)
     places = set()
     for candidate in job.candidates:
         if candidate._path not in places:  # the checkpoints of one glob say the same
             problems += _methods(candidate)
         places.add(candidate._path)
     return problems
+
+
+def measured_places(job: Job) -> dict[str, Path]:
+    """Where each metric that the job names stands in the file."""
+    named: dict[str, Path] = {} if job.rank_by is None else {job.rank_by: ("rank_by",)}
+    return named | {name: ("metrics", index) for index, name in enumerate(job.metrics) if name != job.rank_by}
+
+
+def remarks(job: Job) -> Iterator[str]:
+    """What is done otherwise than a reader of the job may think."""
+    from raybench.methods.catalog import get_method
+
+    for candidate in job.candidates:
+        if candidate.dtype == "int8" and candidate.baseline is None and get_method(candidate.method.name).needs_fit:
+            yield (
+                f"{candidate.name}: dtype int8 is for scoring alone: its weights are fitted in float32 by method "
+                f"{candidate.method.name} and then quantised"
+            )
+
+
+def _misfits(job: Job, measured: Mapping[str, Path]) -> Iterator[Problem]:
+    """Metrics that no data could give the job's tasks; how many labels there are is not known yet."""
+    from raybench.tasks.catalog import get_task
+
+    for name, path in measured.items():
+        for dataset in job.datasets:
+            task = get_task(dataset.task)
+            # `positive` names a label of the data
+            config = {key: value for key, value in dataset.task_config.items() if key != "positive"}
+            reasons = [unfit(name, task, labels, config) for labels in _TWO_AND_THREE]
+            if None not in reasons:
+                yield path, str(reasons[-1])
+                break
+
+
+def unfit(name: str, task: Task, labels: Sequence[str], task_config: Mapping[str, Any]) -> str | None:
+    """Why a metric cannot be had of a task's records, with those that can, or None where it can."""
+    from raybench.metrics.requirements import fitting, misfit
+
+    schema, config = task.record_schema(labels), task.metric_config(labels, task_config)
+    reason = misfit(name, schema, config)
+    if reason is None:
+        return None
+    known = ", ".join(fitting(schema, config))
+    return f"{reason}; metrics that fit {task.name}: {known}"
 
 
 def _methods(candidate: CandidateSpec) -> Iterator[Problem]:
@@ -54,6 +104,8 @@ def _methods(candidate: CandidateSpec) -> Iterator[Problem]:
         except RaybenchError as error:
             written = "grid" if set(error.key) & set(candidate.grid) else "method"
             yield (*candidate._path, written, *error.key), str(error)
+        except Exception as error:  # of a method of the user's own
+            yield (*candidate._path, "method"), f"method {name!r} refuses its hyperparameters: {told(error)}"
 
 
 def _asked(path: Path, find: Callable[[str], Any], name: str) -> Iterator[Problem]:

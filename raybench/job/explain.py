@@ -80,6 +80,8 @@ def _one(finding: dict[str, Any], data: Any, schema: Mapping[str, Any]) -> tuple
         bound = context.get("ge", context.get("gt", context.get("lt")))
         relation = {"greater_than_equal": "of at least", "greater_than": "above", "less_than": "below"}[kind]
         message = f"want a number {relation} {bound}, {given}"
+    elif kind == "string_too_long":
+        message = f"want text of at most {context['max_length']} characters, {given}"
     elif kind == "too_short":
         message = "want at least one item, got none"
     elif kind in _WANTED:

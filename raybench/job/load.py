@@ -9,7 +9,7 @@ Checks what the file alone can show, and names against the catalogues; opens no 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -20,12 +20,13 @@ from raybench.job.catalogs import check_names
 from raybench.job.explain import explain
 from raybench.job.paths import expand_variables
 from raybench.job.places import Path, Places, read_yaml
-from raybench.job.spec import Job
+from raybench.job.spec import CandidateSpec, DatasetSpec, Job, first_repeated
 from raybench.job.whole import whole_candidates, whole_dataset
 
 __all__ = ["job_schema", "load_job", "parse_job"]
 
 Problem = tuple[Path, str]
+_MAX_TRIALS = 100_000  # a plan holds each of them, with its hashes and its rows in the tables
 
 
 def load_job(path: str | FilePath) -> Job:
@@ -58,11 +59,11 @@ def parse_job(text: str, filename: str = "job.yaml") -> Job:
     datasets = _each(job.datasets, "datasets", lambda spec: [whole_dataset(spec, directory)], problems)
     problems += _repeated(candidates, "candidate", places) + _repeated(datasets, "dataset", places)
     problems += [
-        ((key, index), f"{value} stands here twice")
+        ((key, index), f"{values[index]} stands here twice")
         for key, values in (("seeds", job.seeds), ("metrics", job.metrics))
-        for index, value in enumerate(values)
-        if value in values[:index]
+        if (index := first_repeated(values)) is not None
     ]
+    too_many = list(_too_many_trials(job, candidates, datasets))
     update: dict[str, Any] = {"candidates": tuple(candidates), "datasets": tuple(datasets)}
     if job.metrics and job.rank_by and job.rank_by not in job.metrics:
         update["metrics"] = (*job.metrics, job.rank_by)
@@ -72,7 +73,7 @@ def parse_job(text: str, filename: str = "job.yaml") -> Job:
         problems.append((("store",), str(error)))
     job = job.model_copy(update=update)
     job._places, job._text, job._directory = places, text, directory
-    problems += check_names(job)
+    problems += too_many or check_names(job)
     if problems:
         raise _failure(problems, places)
     return job
@@ -96,6 +97,20 @@ def _each(specs: Iterable[Any], key: str, make: Callable[[Any], list[Any]], prob
             result._path = (key, index)
         made += results
     return made
+
+
+def _too_many_trials(
+    job: Job, candidates: Sequence[CandidateSpec], datasets: Sequence[DatasetSpec]
+) -> Iterator[Problem]:
+    """More trials than a plan can hold, counted without making them, placed at the candidate that has the most."""
+    counts = [one.num_configurations * len(one.seeds or job.seeds) * len(datasets) for one in candidates]
+    if sum(counts) > _MAX_TRIALS:
+        largest = max(zip(counts, candidates, strict=True), key=lambda one: one[0])
+        yield (
+            (*largest[1]._path, "grid"),
+            f"{largest[0]:,} trials ({largest[1].num_configurations:,} configurations × {len(datasets)} datasets × "
+            f"seeds), {sum(counts):,} in all; at most {_MAX_TRIALS:,} would do: try fewer values",
+        )
 
 
 def _repeated(specs: Iterable[Any], noun: str, places: Places) -> list[Problem]:

@@ -21,6 +21,8 @@ _SCHEME = re.compile(r"^[a-zA-Z][\w+.-]+:")
 
 def expand_variables(text: str) -> str:
     """`~` and `$NAME` replaced; JobError for a variable that is not set."""
+    if "\0" in text:
+        raise JobError(f"{text!r} holds a zero character, which no path can")
     expanded = os.path.expandvars(text)
     if unset := _VARIABLE.search(expanded):
         raise JobError(f"environment variable {unset[1].strip('{}')} is not set")
@@ -32,7 +34,7 @@ def input_path(reference: str, directory: Path) -> str:
     reference = expand_variables(reference)
     if _SCHEME.match(reference) and not Path(reference).is_absolute():
         return reference
-    local = reference.startswith((".", "/", "~")) or (directory / reference).exists()
+    local = reference.startswith((".", "/", "~")) or os.path.exists(directory / reference)
     return os.path.normpath(directory / reference) if local else reference
 
 

@@ -57,6 +57,7 @@ class Places:
 
 def read_yaml(text: str, filename: str) -> tuple[Any, Places]:
     """The file's values and their places; JobError for what is not plain YAML."""
+    loader = None
     try:
         loader = yaml.SafeLoader(text)
         reader = _Reader(loader, filename)
@@ -68,6 +69,9 @@ def read_yaml(text: str, filename: str) -> tuple[Any, Places]:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise JobError(f"{filename}:{line}: not YAML: {error.problem or error.context}") from None
+    except RecursionError:
+        line = loader.get_mark().line + 1 if loader is not None else 1
+        raise JobError(f"{filename}:{line}: nested too deep; a job needs six levels") from None
     return data, Places(filename=filename, lines=reader.lines)
 
 

@@ -8,6 +8,8 @@ output is expected. Does not look at models, data or methods.
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -15,7 +17,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 
 from raybench.core import ModelSpec
 from raybench.errors import RaybenchError
+from raybench.identity import canonical_json
 from raybench.job.places import Path, Places
+from raybench.suggestion import did_you_mean
 
 __all__ = [
     "BASELINE_METHOD",
@@ -28,6 +32,7 @@ __all__ = [
     "MethodSpec",
     "Resources",
     "SplitsSpec",
+    "first_repeated",
 ]
 
 BASELINE_METHOD = "baseline"
@@ -63,6 +68,17 @@ class Configuration(NamedTuple):
     hyperparameters: dict[str, Any]
 
 
+def first_repeated(values: Sequence[Any]) -> int | None:
+    """Where the first value stands that has stood before."""
+    seen: set[Any] = set()
+    for index, value in enumerate(values):
+        key = canonical_json(value) if isinstance(value, (list, dict)) else value
+        if key in seen:
+            return index
+        seen.add(key)
+    return None
+
+
 def _method(value: Any) -> Any:
     if not isinstance(value, (str, dict, MethodSpec)):
         raise ValueError("want a method's name or {name: …, hyperparameter: …}")
@@ -80,7 +96,7 @@ def _files(value: Any) -> Any:
 def _auto_or(kind: type, minimum: float, wanted: str) -> BeforeValidator:
     def check(value: Any) -> Any:
         number = isinstance(value, (int, kind)) and not isinstance(value, bool)
-        if value != "auto" and not (number and value >= minimum):
+        if value != "auto" and not (number and minimum <= value < math.inf):
             raise ValueError(f"want auto or {wanted}")
         return value
 
@@ -149,9 +165,14 @@ class CandidateSpec(_Spec):
         for key, values in self.grid.items():
             if key in self.method.hyperparameters:
                 raise ValueError(f"{key} is set both in method and in grid")
-            if repeated := [value for index, value in enumerate(values) if value in values[:index]]:
-                raise ValueError(f"grid.{key} holds {repeated[0]} twice")
+            if (twice := first_repeated(values)) is not None:
+                raise ValueError(f"grid.{key} holds {values[twice]} twice")
         return self
+
+    @property
+    def num_configurations(self) -> int:
+        """The size of the grid's product, which may be too large to expand."""
+        return math.prod(len(values) for values in self.grid.values())
 
     def expand(self) -> tuple[Configuration, ...]:
         """The grid's product, in the order in which it is written."""
@@ -221,6 +242,12 @@ class DatasetSpec(_Spec):
     def _consistent(self) -> DatasetSpec:
         if self.source in FILE_FORMATS and not self.data_files:
             raise ValueError(f"source {self.source} wants data_files: {{train: path, test: path}}")
+        named = self.splits.model_dump(exclude_none=True)
+        roles = LimitSpec.model_fields
+        for split in self.data_files or ():
+            if split not in named.values() and (named or split not in roles):
+                known = did_you_mean(split, [role for role in roles if role not in named])
+                raise ValueError(f"data_files.{split}: no such split is read{known}; or say splits: {{test: {split}}}")
         return self
 
 
@@ -239,8 +266,12 @@ class Resources(_Spec):
         WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "minimum": 0}]}),
     ] = Field(default="auto", description="GPUs of a worker, a fraction shares one; auto: one where there are any")
     shard_batches: Count = Field(default=4, description="batches of a shard: what is scored, retried and kept at once")
-    hang_seconds: float = Field(default=600.0, gt=0, description="a call that is silent for so long is given up")
-    trial_timeout_minutes: float | None = Field(default=None, gt=0, description="a trial that takes longer is stopped")
+    hang_seconds: float = Field(
+        default=600.0, gt=0, allow_inf_nan=False, description="a call that is silent for so long is given up"
+    )
+    trial_timeout_minutes: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="a trial that takes longer is stopped"
+    )
 
 
 class Job(_Spec):

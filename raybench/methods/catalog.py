@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raybench.catalog import load_entry
+from raybench.catalog import make_entry
 from raybench.methods.method import Method
 
 __all__ = ["METHODS", "get_method"]
@@ -24,5 +24,5 @@ METHODS = {
 
 def get_method(name: str) -> Method:
     """The method of this name; JobError when there is none."""
-    method: Method = load_entry("method", name, METHODS)()
+    method: Method = make_entry("method", name, METHODS, Method)
     return method

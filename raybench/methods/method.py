@@ -69,6 +69,9 @@ class Method:
         """A trial's hyperparameters as the method's own type."""
         return self.hyperparameters.model_validate(dict(hyperparameters))
 
+    def check(self, model: ModelSpec, hyperparameters: Mapping[str, Any]) -> None:
+        """Raise IncompatibleError for what the model's configuration already shows cannot work."""
+
     def adapt(self, model: ModelSpec, hyperparameters: Mapping[str, Any]) -> ModelSpec:
         """The model as this method opens it; planners use it in place of the candidate's."""
         text = str(hyperparameters.get("instruction", ""))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from raybench.core import ModelSpec
+from raybench.errors import IncompatibleError
 from raybench.methods.fine_tuning import FineTuning, FineTuningMethod
+from raybench.models.configuration import layer_attribute, open_config
 
 if TYPE_CHECKING:
     from raybench.models.network import Network
@@ -25,6 +29,16 @@ class TopLayers(FineTuningMethod):
 
     name = "top_layers"
     hyperparameters = TopLayersTuning
+
+    def check(self, model: ModelSpec, hyperparameters: Mapping[str, Any]) -> None:
+        config = open_config(model)
+        name = layer_attribute(config)
+        total = getattr(config, name) if name is not None else None
+        if total is not None and hyperparameters["layers"] > total:
+            raise IncompatibleError(
+                f"model {model.reference!r}: top_layers wants the last {hyperparameters['layers']} layers, "
+                f"and there are {total}; 0 to {total} would do"
+            )
 
     def unfreeze(self, network: Network, hyperparameters: Any, epoch: int) -> None:
         from raybench.models.layers import train_from_top

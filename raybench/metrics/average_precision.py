@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from raybench.metrics.confusion import IGNORE_INDEX
 from raybench.metrics.metric import REQUIRED, Options, TableMetric
-from raybench.metrics.roc import Split, columns_of, count_of, label_splits, scores_problem, splits_of
+from raybench.metrics.roc import Split, check_positive, columns_of, count_of, label_splits, scores_problem, splits_of
 
 __all__ = ["AVERAGE_PRECISION", "MULTILABEL_AVERAGE_PRECISION", "WEIGHTED_AVERAGE_PRECISION", "average_precision"]
 
@@ -77,6 +77,7 @@ def _by_class(average: str) -> TableMetric:
         trials=_positives,
         problem=lambda records, options: _problem(splits_of(records, options, average)),
         options={"labels": REQUIRED, "positive": None, "ignore_index": IGNORE_INDEX},
+        check=check_positive,
         higher_is_better=True,
         source=_SOURCE,
     )

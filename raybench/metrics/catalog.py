@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from importlib import import_module
 from typing import Any
 
-from raybench.errors import MetricError
+from raybench.catalog import import_place
+from raybench.errors import JobError, MetricError
 from raybench.metrics.metric import Info, Metric, TableMetric
 
 __all__ = ["METRICS", "describe", "find"]
@@ -165,11 +165,10 @@ def _columns(metric: Metric | TableMetric) -> tuple[str, ...]:
 
 
 def _load(name: str, place: str) -> Metric | TableMetric:
-    module, _, attribute = place.partition(":")
     try:
-        metric = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise MetricError(f"metric {name!r} cannot be loaded: {error}") from error
+        metric = import_place(f"metric {name!r}", place)
+    except JobError as error:
+        raise MetricError(str(error)) from error
     if not isinstance(metric, Metric | TableMetric):
         raise MetricError(f"metric {name!r} is a {type(metric).__name__}; expected a Metric or TableMetric")
     return metric

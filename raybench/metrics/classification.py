@@ -168,6 +168,7 @@ def _binary(formula: Formula, which: str, undefined: str) -> Metric:
         proportion=_positive_parts(which),
         interval="cells" if which == "f1" else "wilson",
         options={"positive": None},
+        check=positive_class,
         higher_is_better=True,
         source=_SOURCE,
         undefined=undefined,

@@ -15,7 +15,9 @@ __all__ = ["mean", "mean_measure"]
 Rows = Callable[[pa.Table, Options], np.ndarray | tuple[np.ndarray, np.ndarray]]
 
 
-def mean_measure(name: str, columns: tuple[str, ...], rows: Rows, options: Options | None = None) -> Measure:
+def mean_measure(
+    name: str, columns: tuple[str, ...], rows: Rows, options: Options | None = None, *, quantities: bool = False
+) -> Measure:
     """A measure of `rows(records, options)`: a number a record, or the numbers and which records count."""
 
     def contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
@@ -29,7 +31,9 @@ def mean_measure(name: str, columns: tuple[str, ...], rows: Rows, options: Optio
             "xx": values * values,
         }
 
-    return Measure(name=name, columns=columns, options=options or {}, contributions=contributions)
+    return Measure(
+        name=name, columns=columns, options=options or {}, contributions=contributions, quantities=quantities
+    )
 
 
 def mean(sums: Sums, options: Options) -> np.ndarray:

@@ -77,6 +77,7 @@ class Measure:
     signature: Callable[[Options], str] | None = None  # of the library that counts: another version does not merge
     centre: Callable[[pa.Table], pa.Table] | None = None  # shifts that change no formula, for the bootstrap
     totals: Callable[[pa.Table, Options], dict[str, Cells]] | None = None  # where a faster exact sum is known
+    quantities: bool = False  # `target` and `prediction` are numbers that have a distance, not numbers of classes
 
     def state(self, records: pa.Table, options: Options) -> State:
         """The exact sums over `records`."""
@@ -109,6 +110,7 @@ class Metric:
     interval: Interval = "bootstrap"
     influence: Callable[[pa.Table, Options], np.ndarray] | None = None  # d value / d weight of each record [N]
     options: Options = field(default_factory=dict)  # options of the formula, beside the measure's
+    check: Callable[[Options], Any] = lambda options: None  # raises MetricError for options that give no value
     parameter: str | None = None  # the option that a number in the name sets: top_5_accuracy is top_k = 5
     higher_is_better: bool | None
     unit: str = "fraction"
@@ -133,6 +135,8 @@ class TableMetric:
     trials: Callable[[pa.Table, Options], int] | None = None  # what a perfect value rests upon, if not on all records
     problem: Callable[[pa.Table, Options], str | None] = lambda records, options: None  # why it has no value, if so
     options: Options = field(default_factory=dict)
+    quantities: bool = False
+    check: Callable[[Options], Any] = lambda options: None
     parameter: str | None = None
     higher_is_better: bool | None
     unit: str = "fraction"

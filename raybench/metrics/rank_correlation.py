@@ -48,6 +48,7 @@ def _kendall(records: pa.Table, options: Options) -> float:
 
 SPEARMAN = TableMetric(
     columns=("target", "prediction"),
+    quantities=True,
     measure=_spearman,
     problem=_problem,
     higher_is_better=True,
@@ -57,6 +58,7 @@ SPEARMAN = TableMetric(
 )
 KENDALL = TableMetric(
     columns=("target", "prediction"),
+    quantities=True,
     measure=_kendall,
     problem=_problem,
     higher_is_better=True,

@@ -11,11 +11,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import pyarrow as pa
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MAX_SCORES", "classification_records", "multilabel_records", "segmentation_records", "token_nll"]
+__all__ = [
+    "MAX_SCORES",
+    "classification_records",
+    "classification_schema",
+    "multilabel_records",
+    "segmentation_records",
+    "token_nll",
+]
 
 MAX_SCORES = 64  # log-probabilities of all classes are kept up to so many
 _CHUNK_ELEMENTS = 1 << 18  # 1 MiB of float32 a chunk: what is made of it stays in the cache
@@ -79,6 +87,24 @@ def classification_records(
     if keep_scores:
         columns["scores"] = np.ascontiguousarray(host_WB[6:].T, dtype=np.float32)
     return columns
+
+
+def classification_schema(num_classes: int) -> pa.Schema:
+    """The columns that `classification_records` makes, with the id and the target."""
+    columns = {
+        "id": pa.string(),
+        "target": pa.int32(),
+        "prediction": pa.int32(),
+        "confidence": pa.float32(),
+        "nll": pa.float64(),
+        "rank": pa.int32(),
+        "brier": pa.float64(),
+    }
+    if num_classes == 2:
+        columns["score"] = pa.float32()
+    if num_classes <= MAX_SCORES:
+        columns["scores"] = pa.list_(pa.float32(), num_classes)
+    return pa.schema(columns)
 
 
 def token_nll(logits_BTV: torch.Tensor, targets_BT: torch.Tensor, *, ignore_index: int = -100) -> torch.Tensor:

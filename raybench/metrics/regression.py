@@ -68,8 +68,8 @@ def _pearson(sums: Sums, options: Options) -> np.ndarray:
     return np.where(defined, value, np.nan)
 
 
-MOMENTS = Measure(name="moments", columns=_COLUMNS, contributions=_contributions, centre=_centred)
-_SQUARED = mean_measure("squared error", _COLUMNS, lambda records, options: _errors(records) ** 2)
+MOMENTS = Measure(name="moments", columns=_COLUMNS, contributions=_contributions, centre=_centred, quantities=True)
+_SQUARED = mean_measure("squared error", _COLUMNS, lambda records, options: _errors(records) ** 2, quantities=True)
 MSE = Metric(
     measure=_SQUARED,
     value=mean,
@@ -89,7 +89,9 @@ RMSE = Metric(
     source=_SOURCE,
 )
 MAE = Metric(
-    measure=mean_measure("absolute error", _COLUMNS, lambda records, options: np.abs(_errors(records))),
+    measure=mean_measure(
+        "absolute error", _COLUMNS, lambda records, options: np.abs(_errors(records)), quantities=True
+    ),
     value=mean,
     interval="mean",
     higher_is_better=False,

@@ -81,6 +81,12 @@ def columns_of(options: Options) -> tuple[str, ...]:
     return ("target", "score") if len(options["labels"]) == 2 else ("target", "scores")
 
 
+def check_positive(options: Options) -> None:
+    """MetricError unless `positive`, which says something of two classes alone, is one of them."""
+    if len(options["labels"]) == 2:
+        positive_class(options)
+
+
 def mean_auc(splits: Iterator[Split]) -> float:
     """The weighted mean of the AUC of each split that has both positives and negatives."""
     total, weights = 0.0, 0.0
@@ -142,6 +148,7 @@ def _roc_auc(average: str, source: str) -> TableMetric:
         trials=_smaller_side,
         problem=_problem,
         options={"labels": REQUIRED, "positive": None, "ignore_index": IGNORE_INDEX},
+        check=check_positive,
         higher_is_better=True,
         source=source,
     )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from raybench.core import ModelSpec
 from raybench.errors import IncompatibleError
 from raybench.models.configuration import from_scratch, open_config
-from raybench.models.files import model_directory, require_safe_weights
+from raybench.models.files import model_directory
 from raybench.models.labels import has_head, match_labels, own_labels
+from raybench.models.weights import check_weights
 
 if TYPE_CHECKING:
     from raybench.tasks.task import Task
@@ -36,7 +37,7 @@ def check(model: ModelSpec, task: Task, labels: Sequence[str], method: str | Non
     config = open_config(model)
     directory = model_directory(model)
     if directory is not None and not from_scratch(model):
-        require_safe_weights(model, directory)
+        check_weights(model, directory)
     task.check(model, config)
     if method == "none":
         check_own_head(model, labels)

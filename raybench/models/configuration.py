@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from raybench.core import ModelSpec
-from raybench.errors import IncompatibleError, ModelError
+from raybench.errors import IncompatibleError, ModelError, told
 from raybench.identity import canonical_json
 from raybench.models.files import model_directory
 from raybench.models.quiet import quiet
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 __all__ = ["from_scratch", "layer_attribute", "open_config"]
+
+_SIZES = ("hidden_size", "vocab_size", "num_hidden_layers", "num_attention_heads", "num_channels", "patch_size")
 
 
 def from_scratch(model: ModelSpec) -> bool:
@@ -59,7 +61,11 @@ def _open(reference: str, revision: str | None, num_layers: int | None, override
             close = difflib.get_close_matches(name, sorted(known), n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise ModelError(f"model {reference!r}: {config.model_type} configuration has no {name!r}{hint}")
-        setattr(config, name, value)
+        try:
+            setattr(config, name, value)
+        except Exception as error:  # transformers checks types here
+            raise ModelError(f"model {reference!r}: config.{name} {value!r} cannot be used: {told(error)}") from error
+    _check_sizes(reference, config)
     if num_layers is not None:
         _cut(reference, config, num_layers)
     return config
@@ -84,10 +90,20 @@ def _from_directory(reference: str, directory: str) -> PretrainedConfig:
     if not (Path(directory) / "config.json").is_file():
         raise ModelError(f"model {reference!r}: no config.json in {directory}; give a directory saved by transformers")
     try:
-        return AutoConfig.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"model {reference!r}: its config.json cannot be used: {reason}") from error
+        config = AutoConfig.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # what is in the file decides what transformers stumbles over
+        raise ModelError(f"model {reference!r}: {directory}/config.json cannot be used: {told(error)}") from error
+    architectures = config.architectures or []
+    if not isinstance(architectures, list) or not all(isinstance(name, str) for name in architectures):
+        raise ModelError(f"model {reference!r}: {directory}/config.json: architectures: want a list of names")
+    return config
+
+
+def _check_sizes(reference: str, config: PretrainedConfig) -> None:
+    for name in _SIZES:
+        size = getattr(config, name, None)
+        if isinstance(size, int) and size < 1:
+            raise ModelError(f"model {reference!r}: its configuration says {name} {size}; want a whole number from 1")
 
 
 def layer_attribute(config: PretrainedConfig) -> str | None:

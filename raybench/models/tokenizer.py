@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raybench.core import ModelSpec
-from raybench.errors import ModelError
+from raybench.errors import ModelError, told
 from raybench.identity import content_hash, file_hash
 from raybench.models.files import small_files, tokenizer_directory
 from raybench.models.quiet import quiet
@@ -38,8 +38,8 @@ def _open(directory: str) -> PreTrainedTokenizerBase:
     try:
         with quiet():
             return AutoTokenizer.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"tokenizer {directory}: cannot be opened: {str(error).strip().splitlines()[0]}") from error
+    except Exception as error:  # what is in the files decides what transformers stumbles over
+        raise ModelError(f"tokenizer {directory}: cannot be opened: {told(error)}") from error
 
 
 def tokenizer_hash(model: ModelSpec) -> str:

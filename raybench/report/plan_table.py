@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from raybench.api import warn_skipped
+from raybench.core import Status
+from raybench.errors import RaybenchError, told
 from raybench.job import load_job
 from raybench.plan import Plan, make_plan
 from raybench.prepare import prepare_data
@@ -25,7 +27,13 @@ def print_plan(path: str, console: Console | None = None) -> None:
     console = console or Console(highlight=False)
     plan = make_plan(load_job(path))
     found = look_up(plan, Store.open(plan.job.store), warn_skipped)
-    batches = {key: _num_batches(plan, key) for key in plan.data}
+    batches: dict[str, int] = {}
+    unreadable: dict[str, str] = {}
+    for key in plan.data:
+        try:
+            batches[key] = _num_batches(plan, key)
+        except Exception as error:  # a tokenizer or processor of a candidate's: the others are planned all the same
+            unreadable[key] = str(error) if isinstance(error, RaybenchError) else told(error)
     table = Table(title=f"run {plan.run_id}", title_justify="left", box=None, pad_edge=False)
     for name in ("trial", "candidate", "dataset", "seed", "bundle", "batches", "shards left", "state"):
         table.add_column(name, justify="right" if name in ("seed", "batches", "shards left") else "left")
@@ -39,6 +47,9 @@ def print_plan(path: str, console: Console | None = None) -> None:
         if planned.problem is not None:
             state = str(planned.problem.status)
             problems.append(f"{trial.candidate} on {trial.dataset.name}: {planned.problem.reason}")
+        elif planned.data_key in unreadable:
+            state = str(Status.FAILED)
+            problems.append(f"{trial.candidate} on {trial.dataset.name}: {unreadable[planned.data_key]}")
         elif trial.trial_id in found.rows:
             state = f"done ({found.rows[trial.trial_id].status})"
         else:
@@ -57,8 +68,10 @@ def print_plan(path: str, console: Console | None = None) -> None:
         ]
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
-    for problem in problems:
+    for problem in dict.fromkeys(problems):
         console.print(problem, markup=False, soft_wrap=True)
+    for note in plan.notes:
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
     shared = sum(1 for size in sizes.values() if size > 1)
     missing = [planned for planned in plan.trials if planned.trial.trial_id not in found.rows]

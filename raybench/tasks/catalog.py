@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raybench.catalog import load_entry
+from raybench.catalog import make_entry
 from raybench.tasks.task import Task
 
 __all__ = ["TASKS", "get_task"]
@@ -15,5 +15,5 @@ TASKS = {
 
 def get_task(name: str) -> Task:
     """The task of this name; JobError when there is none."""
-    task: Task = load_entry("task", name, TASKS)()
+    task: Task = make_entry("task", name, TASKS, Task)
     return task

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from raybench.core import DatasetKey, ModelSpec
+from raybench.metrics.records import classification_schema
 from raybench.models.check import find_own_head
 from raybench.models.configuration import open_config
 from raybench.tasks.task import LossOptions
@@ -34,6 +35,9 @@ class Classification:
 
     def metric_config(self, labels: Sequence[str], task_config: Mapping[str, Any]) -> dict[str, Any]:
         return {**task_config, "labels": list(labels)}
+
+    def record_schema(self, labels: Sequence[str]) -> pa.Schema:
+        return classification_schema(len(labels))
 
     def network(self, model: ModelSpec, dataset: DatasetKey, seed: int, *, own_head: bool) -> Network:
         from raybench.models.backbone import open_backbone

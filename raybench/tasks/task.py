@@ -72,6 +72,9 @@ class Task(Protocol):
     def metric_config(self, labels: Sequence[str], task_config: Mapping[str, Any]) -> dict[str, Any]:
         """What metrics must know of the dataset."""
 
+    def record_schema(self, labels: Sequence[str]) -> pa.Schema:
+        """The columns of the records that it leaves for metrics, by which a metric of another task is refused."""
+
     def processor_key(self, model: ModelSpec) -> str:
         """What decides the prepared rows beside max_length; trials of equal keys share them."""
 
