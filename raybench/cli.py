@@ -75,6 +75,7 @@ def check(
 
         from raybench.errors import JobError
         from raybench.job import job_schema, load_job
+        from raybench.job.catalogs import remarks
 
         if schema:
             print(json.dumps(job_schema(), indent=2))
@@ -82,8 +83,10 @@ def check(
         if job is None:
             raise JobError("check: name a job file, or --schema")
         loaded = load_job(job)
-        num = sum(len(candidate.expand()) for candidate in loaded.candidates)
-        print(f"{job}: good: {num} configurations × {len(loaded.datasets)} datasets × seeds {list(loaded.seeds)}")
+        num = sum(candidate.num_configurations for candidate in loaded.candidates)
+        for note in remarks(loaded):
+            print(f"note: {note}")
+        print(f"{job}: good: {num} configurations × {len(loaded.datasets)} datasets × {len(loaded.seeds)} seeds")
 
 
 @app.command()
