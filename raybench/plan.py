@@ -192,6 +192,9 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
         loaded = load_dataset(spec, task.columns, job.directory)
     except DataError as error:
         raise job.placed(error, spec) from error
+    if len(loaded.labels) == 1:
+        told_apart = f"every row has the label {loaded.labels[0]!r}, so nothing is to be told apart"
+        raise job.placed(DataError(f"dataset {spec.name}: {told_apart}"), spec)
     for name, path in measured_places(job).items():
         if (reason := unfit(name, task, loaded.labels, spec.task_config)) is not None:
             raise JobError(f"{job.where(None, path)}: dataset {spec.name}: {reason}")

@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 from raybench.core import Column
 from raybench.data.files import RawSplit, SplitReader
 from raybench.data.fingerprint import RowHashes
-from raybench.data.images import canonical_images
+from raybench.data.images import canonical_images, image_paths
 from raybench.data.labels import class_names, label_names
-from raybench.errors import DataError
+from raybench.errors import DataError, told
 from raybench.suggestion import did_you_mean
 
 __all__ = ["Rows", "canonical_rows", "map_columns"]
@@ -32,6 +32,7 @@ class Rows:
     columns: dict[str, pa.ChunkedArray]
     slices: dict[str, pa.ChunkedArray]  # values by which scores are split, as text; no part of the content
     images: frozenset[str]  # the columns that may still be encoded pictures
+    paths: dict[str, pa.ChunkedArray]  # of pictures, where the source has them: for errors
     labels: pa.ChunkedArray | None
     declared: tuple[str, ...]  # the labels that the source says there are
     ids: pa.ChunkedArray | None
@@ -48,12 +49,18 @@ class Rows:
             columns={name: column.take(index) for name, column in self.columns.items()},
             slices={name: column.take(index) for name, column in self.slices.items()},
             images=self.images,
+            paths={name: column.take(index) for name, column in self.paths.items()},
             labels=self.labels.take(index) if self.labels is not None else None,
             declared=self.declared,
             ids=self.ids.take(index) if self.ids is not None else None,
             hashes=self.hashes.take(rows),
             numbers=self.numbers[rows],
         )
+
+    def picture_names(self, column: str, rows: np.ndarray) -> list[str]:
+        """Each picture by its path, or by its number in the source."""
+        paths = self.paths[column].take(pa.array(rows)).to_pylist() if column in self.paths else [None] * len(rows)
+        return [path or f"row {number}" for path, number in zip(paths, self.numbers[rows], strict=True)]
 
 
 def map_columns(
@@ -90,6 +97,7 @@ def canonical_rows(
     """The split's rows; DataError for null cells, cells of a wrong type and ids that repeat."""
     inputs: dict[str, pa.ChunkedArray] = {}
     slices: dict[str, pa.ChunkedArray] = {}
+    paths: dict[str, pa.ChunkedArray] = {}
     labels: pa.ChunkedArray | None = None
     declared: tuple[str, ...] = ()
     for column in columns:
@@ -98,19 +106,24 @@ def canonical_rows(
         source = mapping[column.name]
         cells = table[source]
         key = ("columns", column.name)
-        if column.kind != "slice":
-            _refuse_null(cells, source, split, key)
         try:
+            if column.kind != "slice":
+                _refuse_null(cells, source)
             if column.kind == "label":
                 declared = class_names(table, source)
                 labels = label_names(cells, declared, source)
-                _refuse_null(pc.if_else(pc.equal(labels, ""), None, labels), source, split, key)
+                _refuse_null(pc.if_else(pc.equal(labels, ""), None, labels), source)
             elif column.kind == "text":
                 inputs[column.name] = _text(cells, source)
+                if column.required:
+                    _refuse_all_empty(inputs[column.name], source)
             elif column.kind == "slice":
-                slices[column.name] = pc.fill_null(cells.cast(pa.string()), "")
+                slices[column.name] = pc.fill_null(_as_text(cells, f"slice column {source!r}"), "")
             elif column.kind == "image":
                 inputs[column.name] = canonical_images(cells, source, directory)
+                _refuse_null(inputs[column.name], source)
+                if (of_pictures := image_paths(cells)) is not None:
+                    paths[column.name] = of_pictures
             else:
                 raise DataError(f"columns of {column.kind} ({source!r}) are not read yet")
         except DataError as error:
@@ -120,6 +133,7 @@ def canonical_rows(
         columns=inputs,
         slices=slices,
         images=frozenset(column.name for column in columns if column.kind == "image"),
+        paths=paths,
         labels=labels,
         declared=declared,
         ids=ids,
@@ -132,13 +146,30 @@ def _text(cells: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
     kind = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
         raise DataError(f"text column {source!r} holds {kind}, not text")
-    return cells.cast(pa.string())
+    return _as_text(cells, f"text column {source!r}")
+
+
+def _refuse_all_empty(texts: pa.ChunkedArray, source: str) -> None:
+    if pc.max(pc.utf8_length(pc.utf8_trim_whitespace(texts))).as_py() == 0:
+        raise DataError(f"text column {source!r} is empty in all {len(texts)} rows")
+
+
+def _as_text(cells: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
+    try:
+        texts = cells.cast(pa.string())
+        texts.validate(full=True)  # a cast takes text at its word
+    except pa.ArrowException as error:
+        raise DataError(f"{what} holds {cells.type} that is no text: {told(error)}") from error
+    return texts
 
 
 def _ids(cells: pa.ChunkedArray, source: str, split: str) -> pa.ChunkedArray:
     key = ("columns", "id")
-    _refuse_null(cells, source, split, key)
-    ids = cells.cast(pa.string())
+    try:
+        _refuse_null(cells, source)
+        ids = _as_text(cells, f"id column {source!r}")
+    except DataError as error:
+        raise DataError(f"split {split!r}: {error}", key=key) from error.__cause__
     counts = pc.value_counts(ids)
     repeated = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(repeated):
@@ -147,8 +178,8 @@ def _ids(cells: pa.ChunkedArray, source: str, split: str) -> pa.ChunkedArray:
     return ids
 
 
-def _refuse_null(cells: pa.ChunkedArray, source: str, split: str, key: tuple[str, ...]) -> None:
+def _refuse_null(cells: pa.ChunkedArray, source: str) -> None:
     if cells.null_count:
         first = pc.index(pc.is_null(cells), True).as_py()
         count = f"{cells.null_count} of {len(cells)} rows"
-        raise DataError(f"split {split!r}: column {source!r} is empty (null) in {count}, first in row {first}", key=key)
+        raise DataError(f"column {source!r} is empty (null) in {count}, first in row {first}")

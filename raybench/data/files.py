@@ -17,9 +17,21 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from raybench.errors import DataError
+from raybench.data.file_kind import HEAD_BYTES, refuse_other_kind
+from raybench.errors import DataError, told
 
-__all__ = ["FORMATS", "RawSplit", "SplitReader", "find_files", "format_of", "read_files", "subfolders"]
+__all__ = [
+    "FORMATS",
+    "RawSplit",
+    "SplitReader",
+    "find_files",
+    "format_of",
+    "project",
+    "read_files",
+    "refuse_twice",
+    "rows_split",
+    "subfolders",
+]
 
 _PICTURES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 _SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json"}
@@ -47,10 +59,15 @@ def find_files(patterns: Iterable[str]) -> list[str]:
     """The files that paths, globs and URLs name; DataError for one that names none."""
     files: list[str] = []
     for pattern in patterns:
-        system, path = fsspec.url_to_fs(pattern)
-        found = [name for name in sorted(system.glob(path)) if "://" in pattern or Path(name).exists()]
+        try:
+            system, path = fsspec.url_to_fs(pattern)
+            found = [name for name in sorted(system.glob(path)) if "://" in pattern or Path(name).exists()]
+        except Exception as error:  # of whatever file system the URL names
+            raise DataError(f"{pattern} cannot be listed: {told(error)}", key=("data_files",)) from error
         if not found:
             raise DataError(f"no file matches {pattern}", key=("data_files",))
+        if special := [name for name in found if "://" not in pattern and not _is_ordinary(name)]:
+            raise DataError(f"{special[0]} is neither a file nor a folder", key=("data_files",))
         files += [system.unstrip_protocol(name) if "://" in pattern else str(name) for name in found]
     return files
 
@@ -60,16 +77,58 @@ def read_files(format: str, files: Sequence[str], wanted: Collection[str]) -> Ra
     parts = []
     for file in files:
         try:
-            parts.append(FORMATS[format](file, wanted))
-        except (DataError, pa.ArrowInvalid, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DataError(f"{file} cannot be read as {format}: {reason}", key=("data_files",)) from error
+            parts.append(_read(format, file, wanted))
+        except DataError as error:
+            raise DataError(f"{file} cannot be read as {format}: {error}", key=("data_files",)) from error
+        except Exception as error:  # a torn file can make its reader raise anything
+            raise DataError(f"{file} cannot be read as {format}: {told(error)}", key=("data_files",)) from error
     names = tuple(dict.fromkeys(name for part in parts for name in part.column_names))
     try:
         table = pa.concat_tables([part.table for part in parts], promote_options="permissive")
     except pa.ArrowInvalid as error:
         raise DataError(f"files of one split differ in their columns: {error}", key=("data_files",)) from error
     return RawSplit(table, names)
+
+
+def project(table: pa.Table, wanted: Collection[str]) -> RawSplit:
+    """The wanted columns of a table; DataError where two have one name."""
+    refuse_twice(table.column_names, wanted)
+    kept = [name for name in table.column_names if name in wanted]
+    return RawSplit(table.select(kept), tuple(table.column_names))
+
+
+def refuse_twice(names: Iterable[str], wanted: Collection[str]) -> None:
+    """DataError where two columns have one wanted name: which of them is meant?"""
+    for name in wanted:
+        if list(names).count(name) > 1:
+            raise DataError(f"two columns are named {name!r}; rename one of them", key=("columns",))
+
+
+def _is_ordinary(name: str) -> bool:
+    return Path(name).is_file() or Path(name).is_dir()  # a pipe would be waited for without an end
+
+
+def _read(format: str, file: str, wanted: Collection[str]) -> RawSplit:
+    if format == "imagefolder":
+        return _imagefolder(file, wanted)
+    with _open(file) as opened:
+        refuse_other_kind(opened.read(HEAD_BYTES), format)
+    try:
+        return FORMATS[format](file, wanted)
+    except (pa.ArrowInvalid, UnicodeDecodeError):
+        if format != "parquet":
+            _refuse_other_encoding(file)
+        raise
+
+
+def _refuse_other_encoding(file: str) -> None:
+    with _open(file) as opened:
+        content = opened.read()
+    try:
+        content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"line {line} is not UTF-8 (byte 0x{content[error.start]:02x}); save it as UTF-8") from error
 
 
 def subfolders(folder: str) -> dict[str, str]:
@@ -81,6 +140,7 @@ def _parquet(file: str, wanted: Collection[str]) -> RawSplit:
     with _open(file) as opened:
         parquet = pa.parquet.ParquetFile(opened)
         names = tuple(parquet.schema_arrow.names)
+        refuse_twice(names, wanted)
         return RawSplit(parquet.read([name for name in names if name in wanted]), names)
 
 
@@ -91,18 +151,23 @@ def _csv(file: str, wanted: Collection[str]) -> RawSplit:
     convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(wanted, pa.string()), strings_can_be_null=False)
     with _open(file) as opened:
         table = pa.csv.read_csv(opened, parse_options=parse, convert_options=convert)
-    return RawSplit(table.select([name for name in table.column_names if name in wanted]), tuple(table.column_names))
+    if table.num_columns == 1 and (others := set(";\t|") & set(table.column_names[0])):
+        raise DataError(f"want columns parted by commas (or .tsv and tabs), got {others.pop()!r} in its first line")
+    return project(table, wanted)
 
 
 def _json(file: str, wanted: Collection[str]) -> RawSplit:
     """One object a line, or one list of objects; not pyarrow's reader, which turns text like 2024-01-01 into dates."""
     with _open(file) as opened:
         text = opened.read().decode("utf-8-sig")
-    rows = (
-        json.loads(text)
-        if text.lstrip()[:1] == "["
-        else [json.loads(line) for line in text.splitlines() if line.strip()]
-    )
+    if text.lstrip()[:1] == "[":
+        return rows_split(json.loads(text), wanted)
+    rows = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            rows += [json.loads(line)] if line.strip() else []
+        except ValueError as error:
+            raise DataError(f"line {number} is no JSON object: {error}") from error
     return rows_split(rows, wanted)
 
 
@@ -110,10 +175,13 @@ def _imagefolder(folder: str, wanted: Collection[str]) -> RawSplit:
     """Pictures below a folder; the label is the name of the folder that a picture lies in."""
     if not Path(folder).is_dir():
         raise DataError("want a folder of pictures")
-    files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in _PICTURES)
+    found = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in _PICTURES)
+    files = [path for path in found if not path.is_dir() and not path.name.startswith(".")]
     labels = pa.array([path.parent.name for path in files], pa.string())
-    pictures = pa.array([path.read_bytes() for path in files], pa.large_binary())
-    columns = {"image": pictures, "label": labels, "path": pa.array(map(str, files), pa.string())}
+    content = pa.array([path.read_bytes() for path in files], pa.large_binary())
+    paths = pa.array(map(str, files), pa.string())
+    pictures = pa.StructArray.from_arrays([content, paths], ["bytes", "path"])  # as `datasets` has them
+    columns = {"image": pictures, "label": labels, "path": paths}
     return RawSplit(pa.table({name: columns[name] for name in columns if name in wanted}), tuple(columns))
 
 
@@ -122,7 +190,17 @@ def rows_split(rows: Any, wanted: Collection[str]) -> RawSplit:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise DataError("want a list of objects, one a row")
     names = tuple(dict.fromkeys(name for row in rows for name in row))
-    return RawSplit(pa.table({name: [row.get(name) for row in rows] for name in names if name in wanted}), names)
+    if not all(isinstance(name, str) for name in names):
+        raise DataError("want text as the keys of a row")
+    columns = {name: _column(name, [row.get(name) for row in rows]) for name in names if name in wanted}
+    return RawSplit(pa.table(columns), names)
+
+
+def _column(name: str, values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except Exception as error:  # pyarrow has no one exception for values that no column can hold
+        raise DataError(f"column {name!r} holds values that no column can: {told(error)}", key=("columns",)) from error
 
 
 def _open(file: str) -> Any:

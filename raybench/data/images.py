@@ -14,11 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raybench.errors import DataError
+from raybench.errors import DataError, told
 
-__all__ = ["IMAGE", "canonical_images", "decode_images", "image_array"]
+__all__ = ["IMAGE", "canonical_images", "decode_images", "image_array", "image_paths"]
 
 IMAGE = pa.struct([("height", pa.int32()), ("width", pa.int32()), ("channels", pa.int32()), ("data", pa.binary())])
+_CHANNELS = pa.array([1, 3, 4], pa.int32())  # grey, colour, colour with an alpha that no model reads
 
 
 def image_array(pixels: np.ndarray) -> pa.Array:
@@ -38,7 +39,7 @@ def canonical_images(column: pa.ChunkedArray, source: str, directory: Path) -> p
     if pa.types.is_struct(kind):
         names = {field.name for field in kind}
         if names == {field.name for field in IMAGE}:
-            return column.cast(IMAGE)
+            return _checked(column.cast(IMAGE), source)
         if "bytes" in names:  # the Image feature of `datasets`
             paths = pc.struct_field(column, "path").to_pylist() if "path" in names else [None] * len(column)
             content = pc.struct_field(column, "bytes").to_pylist()
@@ -53,11 +54,21 @@ def canonical_images(column: pa.ChunkedArray, source: str, directory: Path) -> p
     raise DataError(f"image column {source!r} holds {kind}; want pictures, their bytes, paths or pixels")
 
 
-def decode_images(column: pa.ChunkedArray, rows: np.ndarray) -> pa.ChunkedArray:
-    """Encoded pictures as pixels; pixels as they are. `rows` are their numbers in the source, for errors."""
+def image_paths(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """The paths in a column of pictures, or None where it has none."""
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return column
+    if pa.types.is_struct(kind) and {"bytes", "path"} <= {field.name for field in kind}:
+        return pc.struct_field(column, "path")
+    return None
+
+
+def decode_images(column: pa.ChunkedArray, names: list[str]) -> pa.ChunkedArray:
+    """Encoded pictures as pixels; pixels as they are. `names` say which is which in errors."""
     if pa.types.is_struct(column.type):
         return column
-    decoded = [_decode(data, int(row)) for data, row in zip(column.to_pylist(), rows, strict=True)]
+    decoded = [_decode(data, name) for data, name in zip(column.to_pylist(), names, strict=True)]
     return pa.chunked_array([pa.array(decoded, IMAGE)])
 
 
@@ -70,15 +81,33 @@ def _read(path: str | None, directory: Path) -> bytes | None:
         raise DataError(f"picture {path} cannot be read: {error.strerror}") from None
 
 
-def _decode(data: bytes, row: int) -> dict[str, Any]:
+def _checked(column: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
+    """Pixels as they are, where there are as many as each picture's size says."""
+    height, width, channels = (pc.struct_field(column, name) for name in ("height", "width", "channels"))
+    wanted = pc.multiply(pc.multiply(height, width), channels)
+    fits = pc.and_(pc.equal(pc.binary_length(pc.struct_field(column, "data")), wanted), pc.is_in(channels, _CHANNELS))
+    if (row := pc.index(pc.fill_null(fits, True), False).as_py()) >= 0:
+        size = [part[row].as_py() for part in (height, width, channels)]
+        data = len(column[row].as_py()["data"])
+        raise DataError(
+            f"image column {source!r}, row {row}: {data} bytes of pixels for height, width and channels {size}; "
+            "want as many as their product, and 1, 3 or 4 channels"
+        )
+    return column
+
+
+def _decode(data: bytes, name: str) -> dict[str, Any]:
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(data)) as picture:
             grey = picture.mode in ("1", "L")
             pixels = np.asarray(picture.convert("L" if grey else "RGB"))
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"row {row}: not a picture that can be decoded: {error}") from None
+    except UnidentifiedImageError:
+        what = "it is empty" if not data else f"it begins with {data[:12]!r}"
+        raise DataError(f"{name}: not a picture that can be decoded: {what}") from None
+    except Exception as error:  # a torn file can make a decoder raise anything
+        raise DataError(f"{name}: not a picture that can be decoded: {told(error)}") from None
     return {
         "height": pixels.shape[0],
         "width": pixels.shape[1],
@@ -90,13 +119,17 @@ def _decode(data: bytes, row: int) -> dict[str, Any]:
 def _from_lists(column: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
     rows: list[dict[str, Any] | None] = []
     for row, value in enumerate(column.to_pylist()):
-        pixels = np.asarray(value) if value is not None else None
-        if pixels is None:
+        if value is None:
             rows.append(None)
             continue
-        if pixels.ndim not in (2, 3) or pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() > 255:
+        try:
+            pixels = np.asarray(value)
+        except ValueError:
+            raise DataError(f"image column {source!r}, row {row}: its lines are not equally long") from None
+        whole = pixels.ndim in (2, 3) and pixels.size > 0 and pixels.dtype.kind in "iu"
+        if not whole or pixels.min() < 0 or pixels.max() > 255:
             raise DataError(f"image column {source!r}, row {row}: want whole numbers 0–255 as [H, W] or [H, W, C]")
         height, width, channels = (*pixels.shape, 1)[:3]
         data = pixels.astype(np.uint8).tobytes()
         rows.append({"height": height, "width": width, "channels": channels, "data": data})
-    return pa.chunked_array([pa.array(rows, IMAGE)])
+    return _checked(pa.chunked_array([pa.array(rows, IMAGE)]), source)

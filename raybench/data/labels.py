@@ -24,9 +24,12 @@ _MAX_NAMED = 5
 
 def class_names(table: pa.Table, column: str) -> tuple[str, ...]:
     """The names that a source of `datasets` declares for an integer column, or none."""
-    metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
-    feature = metadata.get("info", {}).get("features", {}).get(column, {})
-    return tuple(feature.get("names", ())) if isinstance(feature, dict) else ()
+    try:
+        metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+        names = metadata["info"]["features"][column]["names"]
+    except (ValueError, KeyError, TypeError):  # other tools write there too
+        return ()
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
 
 
 def label_names(column: pa.ChunkedArray, declared: tuple[str, ...], source: str) -> pa.ChunkedArray:
@@ -38,10 +41,14 @@ def label_names(column: pa.ChunkedArray, declared: tuple[str, ...], source: str)
     if pa.types.is_boolean(kind):
         return pc.if_else(column, "true", "false")
     if pa.types.is_floating(kind):
+        if not pc.all(pc.is_finite(column)).as_py():
+            raise DataError(f"label column {source!r} holds NaN or infinity; a label is a name or a whole number")
+        if pc.max(pc.abs(column)).as_py() >= 2**53:
+            raise DataError(f"label column {source!r} holds numbers too large to be whole; write them as text")
         if not pc.all(pc.equal(column, pc.round(column))).as_py():
             raise DataError(f"label column {source!r} holds fractions; a label is a name or a whole number")
         column = column.cast(pa.int64())
-    elif not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+    elif not (pa.types.is_integer(kind) or _is_text(kind)):
         raise DataError(f"label column {source!r} holds {kind}; a label is text, a whole number or true/false")
     if declared and pa.types.is_integer(column.type):
         outside = pc.or_(pc.less(column, 0), pc.greater_equal(column, len(declared)))
@@ -53,6 +60,10 @@ def label_names(column: pa.ChunkedArray, declared: tuple[str, ...], source: str)
             )
         return pc.take(pa.array(declared, pa.string()), column)
     return column.cast(pa.string())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
 def label_dictionary(names: Iterable[str]) -> tuple[str, ...]:

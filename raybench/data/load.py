@@ -24,7 +24,7 @@ from raybench.data.images import decode_images
 from raybench.data.labels import encode, label_dictionary, refuse_unseen
 from raybench.data.sources import open_source
 from raybench.data.splits import TEST_FRACTION, choose_splits, cut_test
-from raybench.errors import DataError
+from raybench.errors import DataError, told
 from raybench.job.spec import DatasetSpec
 
 __all__ = ["LoadedDataset", "load_dataset"]
@@ -47,6 +47,8 @@ def load_dataset(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path
         return _load(spec, columns, Path(directory))
     except DataError as error:
         raise DataError(f"dataset {spec.name}: {error}", key=error.key) from error.__cause__
+    except Exception as error:  # what a user's rows made a library raise that no rule above has foreseen
+        raise DataError(f"dataset {spec.name}: {told(error)}") from error
 
 
 def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> LoadedDataset:
@@ -114,7 +116,7 @@ def _ordered(split: Rows, labels: tuple[str, ...], limit: int | None) -> tuple[p
     columns |= {name: column.take(pa.array(kept)) for name, column in split.slices.items()}
     for name, column in split.columns.items():
         taken = column.take(pa.array(kept))
-        columns[name] = decode_images(taken, split.numbers[kept]) if name in split.images else taken
+        columns[name] = decode_images(taken, split.picture_names(name, kept)) if name in split.images else taken
     if split.labels is not None:
         columns["label"] = pa.array(target[kept], pa.int32())
     return pa.table(columns), hashes

@@ -25,11 +25,13 @@ from raybench.data.files import (
     SplitReader,
     find_files,
     format_of,
+    project,
     read_files,
+    refuse_twice,
     rows_split,
     subfolders,
 )
-from raybench.errors import DataError
+from raybench.errors import DataError, told
 from raybench.job.spec import DatasetSpec
 from raybench.suggestion import did_you_mean
 
@@ -69,6 +71,11 @@ def _called(spec: DatasetSpec, directory: Path) -> Any:
         module = _module(module_name, directory)
     except ImportError as error:
         raise DataError(f"source {spec.source!r}: no module: {error}", key=("source",)) from error
+    except SyntaxError as error:
+        place = f"{error.filename}, line {error.lineno}"
+        raise DataError(f"source {spec.source!r}: {error.msg} ({place})", key=("source",)) from error
+    except (Exception, SystemExit) as error:
+        raise DataError(f"source {spec.source!r}: its module raised {told(error)}", key=("source",)) from error
     function = getattr(module, attribute, None)
     if not callable(function):
         public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
@@ -78,8 +85,8 @@ def _called(spec: DatasetSpec, directory: Path) -> Any:
         return function() if spec.config is None else function(spec.config)
     except DataError:
         raise
-    except Exception as error:
-        raise DataError(f"source {spec.source!r} failed: {type(error).__name__}: {error}", key=("source",)) from error
+    except (Exception, SystemExit) as error:
+        raise DataError(f"source {spec.source!r} failed: {told(error)}", key=("source",)) from error
 
 
 def _module(name: str, directory: Path) -> Any:
@@ -146,11 +153,13 @@ def _project(rows: Any, source: str, wanted: Collection[str]) -> RawSplit:
         kept = rows.select_columns([name for name in names if name in wanted])
         return RawSplit(kept.with_format("arrow")[:].replace_schema_metadata(metadata), names)
     elif type(rows).__module__.partition(".")[0] == "pandas":
-        table = pa.Table.from_pandas(rows, preserve_index=False)
+        refuse_twice(rows.columns, wanted)
+        table = pa.Table.from_pandas(rows[[name for name in rows.columns if name in wanted]], preserve_index=False)
+        return RawSplit(table, tuple(map(str, rows.columns)))
     else:
         raise DataError(
             f"source {source!r} gave a {type(rows).__name__}; want a pyarrow.Table, a pandas.DataFrame, a "
             "datasets.Dataset, a list of dicts, or a dict of these by split",
             key=("source",),
         )
-    return RawSplit(table.select([name for name in table.column_names if name in wanted]), tuple(table.column_names))
+    return project(table, wanted)
