@@ -33,7 +33,8 @@ def print_plan(path: str, console: Console | None = None) -> None:
         try:
             batches[key] = _num_batches(plan, key)
         except Exception as error:  # a tokenizer or processor of a candidate's: the others are planned all the same
-            unreadable[key] = str(error) if isinstance(error, RaybenchError) else told(error)
+            of_model = f"model {plan.data[key].model.reference!r}: {told(error)}"
+            unreadable[key] = str(error) if isinstance(error, RaybenchError) else of_model
     table = Table(title=f"run {plan.run_id}", title_justify="left", box=None, pad_edge=False)
     for name in ("trial", "candidate", "dataset", "seed", "bundle", "batches", "shards left", "state"):
         table.add_column(name, justify="right" if name in ("seed", "batches", "shards left") else "left")

@@ -48,3 +48,7 @@ class ImageClassification(Classification):
                 f"model {model.reference!r}: {config.model_type} reads no images; "
                 "image-classification needs a vision model"
             )
+        if config.num_channels not in (1, 3):
+            raise IncompatibleError(
+                f"model {model.reference!r}: reads {config.num_channels} channels; pictures here have 1 (grey) or 3"
+            )

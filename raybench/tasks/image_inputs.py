@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from raybench.core import ModelSpec
+from raybench.errors import ModelError, told
 from raybench.models.configuration import open_config
 from raybench.models.files import model_directory
 from raybench.tasks.rows import input_keys, key_column, single_chunk
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["ImageExamples", "ImageFormat", "image_format", "pixels", "resize_images"]
+
+
+_MAX_SIDE = 2**14  # pixels; what is larger is a slip, and would take a GiB a picture
 
 
 class ImageFormat(NamedTuple):
@@ -31,32 +36,66 @@ class ImageFormat(NamedTuple):
 
 
 def image_format(model: ModelSpec) -> ImageFormat:
-    """What the model was trained on, from preprocessor_config.json and config.json."""
+    """What the model was trained on, from preprocessor_config.json and config.json.
+
+    Raises:
+        ModelError: one of them is torn or says what no picture can be brought to; the message names file and key.
+    """
     config = open_config(model)
     directory = model_directory(model, weights=False)
+    place = f"model {model.reference!r}: its configuration"
     saved: dict[str, Any] = {}
     if directory is not None and (directory / "preprocessor_config.json").is_file():
-        saved = json.loads((directory / "preprocessor_config.json").read_text())
-    channels = int(getattr(config, "num_channels", 3))
-    size = _size(saved.get("crop_size") or saved.get("size") or getattr(config, "image_size", None))
-    mean, std = saved.get("image_mean") or [0.5], saved.get("image_std") or [0.5]
+        place = str(directory / "preprocessor_config.json")
+        saved = _read_object(directory / "preprocessor_config.json")
+    channels = getattr(config, "num_channels", 3)
+    sizes = {"crop_size": saved.get("crop_size"), "size": saved.get("size")}
+    key = next((name for name, value in sizes.items() if value), "image_size")
     patch = getattr(config, "patch_size", 16)
     return ImageFormat(
-        size=size,
+        size=_size(sizes.get(key, getattr(config, "image_size", None)), f"{place}: {key}"),
         channels=channels,
-        mean=tuple(mean) if len(mean) == channels else (float(mean[0]),) * channels,
-        std=tuple(std) if len(std) == channels else (float(std[0]),) * channels,
-        patch=int(patch[0] if isinstance(patch, list | tuple) else patch),
+        mean=_by_channel(saved.get("image_mean"), channels, f"{place}: image_mean"),
+        std=_by_channel(saved.get("image_std"), channels, f"{place}: image_std", nonzero=True),
+        patch=max(patch) if isinstance(patch, list | tuple) and patch else patch or 1,
     )
 
 
-def _size(value: Any) -> tuple[int, int] | None:
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} cannot be read: {told(error)}; copy it anew") from error
+    if not isinstance(saved, dict):
+        raise ModelError(f"{path}: want an object of keys and values, got {type(saved).__name__}")
+    return saved
+
+
+def _size(value: Any, place: str) -> tuple[int, int] | None:
+    """Height and width of {height, width}, {shortest_edge}, a pair or one number; None where nothing is said."""
+    if not value:
+        return None
+    found = value
     if isinstance(value, dict):
         edge = value.get("shortest_edge")
-        return (int(edge), int(edge)) if edge else (int(value["height"]), int(value["width"]))
-    if isinstance(value, list | tuple):
-        return int(value[0]), int(value[1])
-    return (int(value), int(value)) if value else None
+        found = [edge, edge] if edge else [value.get("height"), value.get("width")]
+    elif not isinstance(value, list | tuple):
+        found = [value, value]
+    if len(found) != 2 or not all(type(side) is int and 1 <= side <= _MAX_SIDE for side in found):
+        raise ModelError(
+            f"{place}: {value!r} cannot be used; want height and width, or shortest_edge, of 1 to {_MAX_SIDE} pixels"
+        )
+    return found[0], found[1]
+
+
+def _by_channel(value: Any, channels: int, place: str, *, nonzero: bool = False) -> tuple[float, ...]:
+    """One number a channel; 0.5 where nothing is said."""
+    found = [0.5] if value is None else value if isinstance(value, list | tuple) else [value]
+    good = all(isinstance(number, int | float) and (number or not nonzero) for number in found)
+    if not good or len(found) not in (1, 3, channels):
+        wanted = "a number other than 0" if nonzero else "a number"
+        raise ModelError(f"{place}: {value!r} cannot be used; want {wanted} for each of {channels} channels")
+    return tuple(map(float, found)) if len(found) == channels else (float(found[0]),) * channels
 
 
 def pixels(table: pa.Table) -> np.ndarray:
@@ -75,11 +114,14 @@ _SHAPE = ("height", "width", "channels")
 
 
 def resize_images(rows: pa.Table, size: tuple[int, int] | None, channels: int | None, patch: int) -> pa.Table:
-    """Every image at one size and number of channels (None: the first image's), with `length` and `key`.
+    """Every image at one size (None: the first image's) and number of channels (None: the most that any has), with
+    `length` and `key`.
 
     Bilinear, as the usual image processors; an image already of that shape is left as it is, byte for byte.
     """
     images = rows.column("image").combine_chunks()
+    if channels is None and len(images):
+        channels = max(images.field("channels").to_pylist())
     arrays = [_resized(image, size, channels) for image in images.to_pylist()] if len(images) else []
     height, width = arrays[0].shape[:2] if arrays else (size or (1, 1))
     arrays = [a if a.shape[:2] == (height, width) else _scale(a, (height, width)) for a in arrays]
@@ -115,7 +157,7 @@ def _resized(image: dict[str, Any], size: tuple[int, int] | None, channels: int 
 
 
 def _recolour(array: np.ndarray, channels: int) -> np.ndarray:
-    if array.shape[2] == 4:  # the alpha channel has no meaning to a classifier
+    if array.shape[2] == 4 and channels != 4:  # the alpha channel has no meaning to a classifier
         array = array[:, :, :3]
     if array.shape[2] == channels:
         return array

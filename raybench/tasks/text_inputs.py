@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import ModelSpec
-from raybench.errors import DataError
+from raybench.errors import DataError, ModelError
 from raybench.models.configuration import open_config
 from raybench.models.tokenizer import open_tokenizer
 from raybench.tasks.rows import input_keys, key_column, ragged, ragged_column, single_chunk
@@ -61,7 +61,13 @@ def tokenize(rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
 
 def num_positions(model: ModelSpec) -> int | None:
     """How many positions the model's configuration states, or None where there is no limit."""
-    return getattr(open_config(model), "max_position_embeddings", None)
+    positions = getattr(open_config(model), "max_position_embeddings", None)
+    if positions is not None and positions < 1:
+        raise ModelError(
+            f"model {model.reference!r}: its configuration says max_position_embeddings {positions}; "
+            "want a whole number from 1"
+        )
+    return positions
 
 
 def _texts(rows: pa.Table, name: str) -> list[str]:

@@ -9,8 +9,10 @@ import pyarrow as pa
 import torch
 
 from raybench.core import ModelSpec
+from raybench.data.images import IMAGE
 from raybench.models.tokenizer import open_tokenizer
 from raybench.tasks.catalog import get_task
+from raybench.tasks.image_inputs import pixels, resize_images
 
 CPU = torch.device("cpu")
 
@@ -102,3 +104,13 @@ def test_images_of_any_shape_become_the_models() -> None:
     batch = task.examples(prepared, model).batch(np.arange(3), 8, CPU)
     assert batch.inputs["pixel_values"].shape == (3, 3, 8, 8)
     assert prepared.column("length").to_pylist() == [4, 4, 4]
+
+
+def test_one_grey_pixel_among_coloured_pictures_is_brought_to_their_shape() -> None:
+    colour = {"height": 2, "width": 3, "channels": 3, "data": bytes(range(18))}
+    grey = {"height": 1, "width": 1, "channels": 1, "data": b"\x07"}
+    for rows in ([colour, grey], [grey, colour]):
+        found = pixels(resize_images(pa.table({"image": pa.array(rows, IMAGE)}), (2, 3), None, patch=1))
+        assert found.shape == (2, 2, 3, 3)
+        assert (found[rows.index(grey)] == 7).all()
+        assert found[rows.index(colour)].tobytes() == colour["data"]
