@@ -13,7 +13,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["canonical_json", "content_hash", "file_hash", "seed_from"]
+__all__ = ["RESULT_VERSION", "canonical_json", "content_hash", "file_hash", "seed_from"]
+
+# Raised whenever a change of raybench changes a trial's numbers: results of older code are then new work.
+RESULT_VERSION = 3
 
 _DIGEST_BYTES = 16
 

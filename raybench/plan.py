@@ -17,7 +17,7 @@ from typing import Any
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.data import LoadedDataset, load_dataset
 from raybench.errors import DataError, IncompatibleError, JobError, ModelError, told
-from raybench.identity import content_hash
+from raybench.identity import RESULT_VERSION, content_hash
 from raybench.job import Configuration, DatasetSpec, Job
 from raybench.job.catalogs import measured_places, remarks, unfit
 from raybench.methods.catalog import get_method
@@ -30,9 +30,6 @@ from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Task
 
 __all__ = ["DataNeeds", "FeatureNeeds", "Plan", "PlannedDataset", "PlannedTrial", "Problem", "make_plan"]
-
-# Raised whenever a change of raybench changes a trial's numbers: results of older code are then new work.
-RESULT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from raybench.core import Trial
 from raybench.identity import content_hash
 from raybench.methods.catalog import get_method
@@ -21,7 +23,7 @@ def bundle_of(trial: Trial, data_key: str, num_rows: int) -> str:
     if trial.model.baseline is not None or not get_method(trial.method).needs_fit:
         return trial.trial_id
     if get_method(trial.method).on_features:
-        return content_hash([trial.weights_fingerprint, data_key, trial.method])
+        return content_hash([_network(trial), data_key, trial.method])
     return content_hash([data_key, beginning(trial, num_rows)])
 
 
@@ -45,6 +47,11 @@ def feature_groups(trial: Trial, data_key: str) -> dict[str, str]:
         splits, network = ("train",), ("float32", False)
     else:
         return {}
-    seed = trial.seed if from_scratch(model) else "pretrained"
-    key = content_hash([trial.weights_fingerprint, seed, data_key, network])
+    key = content_hash([_network(trial), data_key, network])
     return {split: f"{key}:{split}" for split in splits}
+
+
+def _network(trial: Trial) -> list[Any]:
+    """What of a trial decides the bits of its frozen network."""
+    seed = trial.seed if from_scratch(trial.model) else None
+    return [trial.weights_fingerprint, seed, list(trial.dataset.labels), dict(trial.dataset.task_config)]

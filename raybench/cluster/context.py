@@ -33,4 +33,5 @@ class RunContext:
     rows: Mapping[str, ray.ObjectRef] = field(default_factory=dict)  # dataset → its splits
     metrics: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = field(default_factory=dict)  # names and options
     threads: int = 1
+    gpus_per_actor: float = 0.0
     extra_path: tuple[str, ...] = ()  # where `module:attribute` of the job is found

@@ -23,7 +23,9 @@ from raybench.store.files import Files
 from raybench.store.records import write_records
 from raybench.store.shards import ShardCommit
 from raybench.tasks.catalog import get_task
-from raybench.training.opened import feature_cache
+from raybench.training.device import device_of
+from raybench.training.memory import with_room
+from raybench.training.opened import feature_cache, let_go
 from raybench.trial import (
     Checkpoint,
     Predictor,
@@ -45,7 +47,7 @@ class Session:
         torch.set_num_threads(context.threads)
         self._context = context
         self._files = Files(context.store_url)
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = device_of(context.gpus_per_actor, cuda_available=torch.cuda.is_available())
         self._prepared: dict[str, PreparedData] = {}
         self._parts: dict[str, list[FeaturePart]] = {}  # group → where its features are
         self._absorbed: set[tuple[str, int]] = set()  # (group, start) of parts that are in this process
@@ -72,7 +74,9 @@ class Session:
             assert rows is not None
             trial = self._context.trials[needs.trial_id]
             batches = prepared.forward_batches(needs.split, start, stop)
-            part = features_part(trial, rows, batches, self._device, for_scoring=needs.for_scoring)
+            part = with_room(
+                lambda: features_part(trial, rows, batches, self._device, for_scoring=needs.for_scoring), self._let_go
+            )
             self._absorbed.add((group, start))
             return part, None
         except Exception as error:
@@ -121,32 +125,40 @@ class Session:
     def score(self, trial_id: str, start: int, stop: int, data: ray.ObjectRef) -> ShardCommit | Failure:
         """Score some batches; their records are in the store before their state is returned."""
         try:
-            trial = self._context.trials[trial_id]
-            prepared = self._data(self._context.data_keys[trial_id], data)
-            self._absorb(trial_id, "test", start, stop)
-            predictor = self._open(trial_id)
-            cost = predictor.cost | self._latency(trial_id, predictor, prepared.test) if start == 0 else {}
-            began = time.perf_counter()
-            result = score_shard(
-                predictor, prepared.test, prepared.plan.batches(start, stop), self._metric_set(trial.dataset.name)
-            )
-            write_records(self._files, trial_id, start, stop, result.records)
-            return ShardCommit(
-                trial_id=trial_id,
-                start=start,
-                stop=stop,
-                num_examples=result.records.num_rows,
-                states=result.states.to_bytes(),
-                score_seconds=result.seconds,
-                wall_seconds=time.perf_counter() - began,
-                peak_memory_bytes=result.peak_memory_bytes,
-                device=self._device.type,
-                dtype=predictor.dtype,
-                threads=torch.get_num_threads(),
-                cost=json.dumps(cost),
-            )
+            return with_room(lambda: self._score(trial_id, start, stop, data), self._let_go)
         except Exception as error:
             return classify(error)
+
+    def _score(self, trial_id: str, start: int, stop: int, data: ray.ObjectRef) -> ShardCommit:
+        trial = self._context.trials[trial_id]
+        prepared = self._data(self._context.data_keys[trial_id], data)
+        self._absorb(trial_id, "test", start, stop)
+        predictor = self._open(trial_id)
+        cost = predictor.cost | self._latency(trial_id, predictor, prepared.test) if start == 0 else {}
+        began = time.perf_counter()
+        result = score_shard(
+            predictor, prepared.test, prepared.plan.batches(start, stop), self._metric_set(trial.dataset.name)
+        )
+        write_records(self._files, trial_id, start, stop, result.records)
+        return ShardCommit(
+            trial_id=trial_id,
+            start=start,
+            stop=stop,
+            num_examples=result.records.num_rows,
+            states=result.states.to_bytes(),
+            score_seconds=result.seconds,
+            wall_seconds=time.perf_counter() - began,
+            peak_memory_bytes=result.peak_memory_bytes,
+            device=self._device.type,
+            dtype=predictor.dtype if result.deterministic else f"{predictor.dtype}, not deterministic",
+            threads=torch.get_num_threads(),
+            cost=json.dumps(cost),
+        )
+
+    def _let_go(self) -> None:
+        """Free what is kept on the device for trials to come."""
+        self._predictor = None
+        let_go(self._device)
 
     def _open(self, trial_id: str) -> Predictor:
         if self._predictor is None or self._predictor[0] != trial_id:

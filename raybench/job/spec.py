@@ -252,14 +252,18 @@ class DatasetSpec(_Spec):
 
 
 class Resources(_Spec):
-    """What the job may use; nothing here can change a result."""
+    """What the job may use; nothing here is new work when it changes.
+
+    The kind of device and its threads (`cpus_per_actor`) shape the last bits of training all the same: every trial
+    says what it was fitted and scored with, and a table that mixes them says so.
+    """
 
     actors: Annotated[
         int | Literal["auto"],
         _auto_or(int, 1, "a whole number from 1"),
         WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}]}),
     ] = Field(default="auto", description="workers; auto: as many as the cluster holds")
-    cpus_per_actor: Count = Field(default=1, description="CPUs and torch threads of a worker")
+    cpus_per_actor: Count = Field(default=1, description="CPUs and torch threads of a worker; they shape last digits")
     gpus_per_actor: Annotated[
         float | Literal["auto"],
         _auto_or(float, 0, "a number from 0"),

@@ -30,6 +30,9 @@ class ProcessCache:
         self._values.move_to_end(key)
         return self._values[key]  # type: ignore[return-value]
 
+    def __len__(self) -> int:
+        return len(self._values)
+
     def clear(self) -> None:
         self._values.clear()
 

@@ -37,6 +37,13 @@ class Network(nn.Module):
     def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         raise NotImplementedError
 
+    def draw(self, seed: int) -> None:
+        """Draw from `seed` what no checkpoint gave, such as a fresh head, in place.
+
+        An opened network serves trials of every seed; this is asked of a trial's own copy before it is trained.
+        """
+        raise NotImplementedError
+
     def head_parameters(self) -> list[nn.Parameter]:
         """What turns features into the task's outputs; trained by every method that trains."""
         return list(self.head.parameters())
@@ -66,6 +73,10 @@ class PooledClassifier(Network):
             hidden = hidden[:, : self.num_virtual]
         return pool(hidden, inputs.get("attention_mask"), self.pooling)
 
+    def draw(self, seed: int) -> None:
+        before: Any = self.head
+        self.head = fresh_head(before.in_features, before.out_features, seed)
+
 
 class CheckpointClassifier(Network):
     """A checkpoint with the head it was saved with; its outputs are put in the dataset's order of labels."""
@@ -81,6 +92,9 @@ class CheckpointClassifier(Network):
         """The logits of all the head's own labels, float32."""
         known = _accepted(inputs, self._accepts, self.backbone)
         return self.backbone(**known).logits.float()
+
+    def draw(self, seed: int) -> None:
+        return  # its head came with the checkpoint
 
     def head_parameters(self) -> list[nn.Parameter]:
         return [parameter for module in self._own_head for parameter in module.parameters()]

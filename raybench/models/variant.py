@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,10 +24,13 @@ def variant_name(model: ModelSpec, compute: str) -> str:
 
 
 def scoring_variant(network: Network, model: ModelSpec, device: torch.device) -> Network:
-    """The network with the candidate's dtype and compilation, changed in place; the head stays in float32.
+    """The network with the candidate's dtype and compilation; the head stays in float32.
+
+    Its modules are changed in place, its parameters never: other networks may share them, so one of another dtype
+    takes the place of each.
 
     Raises:
-        IncompatibleError: int8 on a device without the kernels.
+        IncompatibleError: int8 on a device without the kernels, or for DoRA, which reads the weights it adapts.
     """
     if model.dtype == "int8":
         if device.type != "cpu":
@@ -34,9 +38,29 @@ def scoring_variant(network: Network, model: ModelSpec, device: torch.device) ->
         network.num_before_quantising = network.num_parameters
         with warnings.catch_warnings():  # torch.ao moves to torchao; the kernels are the same
             warnings.simplefilter("ignore")
-            network.backbone = torch.ao.quantization.quantize_dynamic(network.backbone, {nn.Linear}, dtype=torch.qint8)
+            network.backbone = torch.ao.quantization.quantize_dynamic(network.backbone, _quantised(network, model))
     else:
-        network.backbone.to(torch_dtype(model))
+        _replace_parameters(network.backbone, torch_dtype(model))
+        network.backbone.to(torch_dtype(model))  # buffers
     if model.compile:
         network.backbone = Compiled(network.backbone, model.reference)
     return network
+
+
+def _quantised(network: Network, model: ModelSpec) -> dict[str, Any]:
+    """The linear layers to quantise, by name; adapters stay in float32, where peft reads the dtype of their weights."""
+    linear = [name for name, module in network.backbone.named_modules() if isinstance(module, nn.Linear)]
+    if any("lora_magnitude_vector" in name for name, _ in network.backbone.named_parameters()):
+        raise IncompatibleError(f"model {model.reference!r}: dtype int8 does not go with dora: true; use lora alone")
+    return {name: torch.ao.quantization.default_dynamic_qconfig for name in linear if "lora_" not in name}
+
+
+def _replace_parameters(module: nn.Module, dtype: torch.dtype) -> None:
+    """New parameters of `dtype` in place of those of another; one that stands at two places stays one."""
+    converted: dict[int, nn.Parameter] = {}
+    for part in module.modules():
+        for name, parameter in list(part.named_parameters(recurse=False)):
+            if parameter.is_floating_point() and parameter.dtype != dtype:
+                if id(parameter) not in converted:
+                    converted[id(parameter)] = nn.Parameter(parameter.detach().to(dtype), parameter.requires_grad)
+                setattr(part, name, converted[id(parameter)])

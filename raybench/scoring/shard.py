@@ -13,6 +13,7 @@ from raybench.batches import BatchSlice
 from raybench.core import slice_column
 from raybench.metrics import MetricSet, StateSet
 from raybench.scoring.predictor import Predictor
+from raybench.training.determinism import deterministic_where_possible
 from raybench.training.memory import peak_memory_bytes, reset_peak_memory
 
 __all__ = ["ShardResult", "score_shard"]
@@ -30,6 +31,7 @@ class ShardResult(NamedTuple):
     seconds: float
     num_examples: int
     peak_memory_bytes: int
+    deterministic: bool = True  # False: torch has no deterministic algorithm for one of its operations
 
 
 @torch.inference_mode()
@@ -40,7 +42,9 @@ def score_shard(
     reset_peak_memory(predictor.device)
     began, saved = time.perf_counter(), predictor.saved_seconds
     read = predictor.read(rows)
-    outputs = torch.cat([predictor.outputs(read, batch) for batch in batches])
+    outputs, deterministic = deterministic_where_possible(
+        lambda: torch.cat([predictor.outputs(read, batch) for batch in batches]), predictor.device
+    )
     predictor.flush()
     start, stop = batches[0].start, batches[-1].stop
     scored = rows.slice(start, stop - start)
@@ -55,4 +59,5 @@ def score_shard(
         seconds=seconds,
         num_examples=records.num_rows,
         peak_memory_bytes=peak_memory_bytes(predictor.device),
+        deterministic=deterministic,
     )

@@ -61,7 +61,6 @@ class Tuned:
     best_epoch: int
     num_trained: int  # parameters
     progress: Progress
-    micro_batch_tokens: int
 
 
 class Epochs:
@@ -77,12 +76,13 @@ class Epochs:
         train: Examples,
         device: torch.device,
         validation: Examples | None,
+        budget: int,
     ) -> None:
         self._trial, self._given, self._method, self._validation = trial, given, method, validation
         self._names = [[name for name, _ in method.trained(network, h)] for h in given]
         union = {name for names in self._names for name in names}
         self._trained = [(name, parameter) for name, parameter in network.named_parameters() if name in union]
-        self._stepper = Stepper(trial, task, given[0], network, train, device)
+        self._stepper = Stepper(trial, task, given[0], network, train, device, budget)
         self._optimizer = adamw(network, self._trained, given[0])
         if given[0].gradient_checkpointing:
             _checkpoint_activations(network)
@@ -167,7 +167,6 @@ class Epochs:
             best_epoch=progress.epochs - 1 if progress.best is None else progress.best.epoch,
             num_trained=sum(parameter.numel() for name, parameter in self._trained if name not in others),
             progress=progress,
-            micro_batch_tokens=self._stepper.budget,
         )
 
 

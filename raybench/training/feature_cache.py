@@ -15,7 +15,11 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from stat import S_ISDIR
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -38,23 +42,25 @@ def feature_directory() -> Path | None:
 
 
 class FeatureCache:
-    """Row keys → places in a growing array; what is new goes to disk with `flush`.
+    """Row keys → places in pieces of features; what is new goes to disk with `flush`.
 
+    What is on disk is mapped, not read: a row's features come into memory when somebody asks for them.
     Each row keeps the seconds it took, and `saved_seconds` counts those that looking up has saved so far: a trial
     is charged for its features whether it computed them or found them.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
-        self._places: dict[tuple[int, bytes], int] = {}
-        self._values = np.zeros((0, 0), dtype=np.float32)
-        self._seconds = np.zeros(0, dtype=np.float32)
+        self._places: dict[tuple[int, bytes], tuple[int, int]] = {}  # → (piece, row of it)
+        self._pieces: list[_Piece] = []
         self.saved_seconds = 0.0
         self._new: list[tuple[int, bytes]] = []  # computed here and not on disk yet
-        if directory is not None and directory.is_dir():
-            os.utime(directory)  # used now: the last to be removed
-            for part in sorted(directory.glob("*.arrow")):
-                self._read(part)
+        if directory is not None:
+            with suppress(OSError):  # not there yet, or removed by another process to make room
+                os.utime(directory)  # used now: the last to be removed
+            for part in _listed(directory):
+                if part.suffix == ".arrow":
+                    self._read(part)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -64,55 +70,59 @@ class FeatureCache:
 
     def put(self, padded: int, keys: list[bytes], features: np.ndarray, seconds: np.ndarray) -> None:
         """Keep float32 [K, H] under K new keys, and how long each took [K]."""
-        self._keep(padded, keys, features, seconds)
-        self._new += [(padded, key) for key in keys]
+        rows = [(padded, key) for key in keys]
+        self._keep(rows, range(len(rows)), _Piece(features, np.broadcast_to(seconds, len(rows)).astype(np.float32)))
+        self._new += rows
 
-    def _keep(self, padded: int, keys: list[bytes], features: np.ndarray, seconds: np.ndarray) -> None:
-        used = len(self._places)
-        if used + len(keys) > len(self._values):
-            grown = np.empty((max(256, 2 * (used + len(keys))), features.shape[1]), dtype=np.float32)
-            if used:
-                grown[:used] = self._values[:used]
-            self._values = grown
-            self._seconds = np.resize(self._seconds, len(grown)) if used else np.zeros(len(grown), dtype=np.float32)
-        for key in keys:
-            self._places[padded, key] = len(self._places)
-        self._values[used : used + len(keys)] = features
-        self._seconds[used : used + len(keys)] = seconds
+    def _keep(self, rows: Sequence[tuple[int, bytes]], places: Iterable[int], piece: _Piece) -> None:
+        """Take a piece whose rows of these `places` are new."""
+        self._places.update({rows[place]: (len(self._pieces), place) for place in places})
+        self._pieces.append(piece)
+
+    def _gather(self, rows: Sequence[tuple[int, bytes]]) -> _Piece:
+        """float32 [B, H] and [B] of rows in any order, piece by piece."""
+        found = np.array([self._places[row] for row in rows], dtype=np.int64).reshape(-1, 2)
+        numbers = np.unique(found[:, 0]).tolist()
+        features = np.empty((len(rows), self._pieces[numbers[0]].features.shape[1]), dtype=np.float32)
+        seconds = np.empty(len(rows), dtype=np.float32)
+        for number in numbers:
+            here = found[:, 0] == number
+            features[here] = self._pieces[number].features[found[here, 1]]
+            seconds[here] = self._pieces[number].seconds[found[here, 1]]
+        return _Piece(features, seconds)
 
     def save(self, padded: int, keys: list[bytes]) -> None:
         """Count these rows as looked up instead of computed."""
-        self.saved_seconds += float(self._seconds[[self._places[padded, key] for key in keys]].sum(dtype=np.float64))
+        if keys:
+            self.saved_seconds += float(self._gather([(padded, key) for key in keys]).seconds.sum(dtype=np.float64))
 
     def get(self, padded: int, keys: list[bytes]) -> np.ndarray:
         """float32 [B, H]; every key must be there."""
-        return self._values[[self._places[padded, key] for key in keys]]
+        return self._gather([(padded, key) for key in keys]).features
 
     def part(self, rows: list[tuple[int, bytes]]) -> pa.Table:
         """Rows, given as (padded, key), as a table for `absorb`."""
-        places = [self._places[row] for row in rows]
-        values = self._values[places]
+        features, seconds = self._gather(rows)
         return pa.table(
             {
                 "padded": pa.array([padded for padded, _ in rows], type=pa.int32()),
                 "key": pa.array([key for _, key in rows], type=pa.binary(_KEY_BYTES)),
-                "seconds": pa.array(self._seconds[places]),
-                "features": pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1]),
+                "seconds": pa.array(seconds),
+                "features": pa.FixedSizeListArray.from_arrays(pa.array(features.reshape(-1)), features.shape[1]),
             }
         )
 
     def absorb(self, part: pa.Table) -> None:
-        """Take what is not here from another process's part; that one writes it to disk, not this one."""
-        padded, keys = part.column("padded").to_pylist(), part.column("key").to_pylist()
-        fresh = [i for i, place in enumerate(zip(padded, keys, strict=True)) if place not in self._places]
-        if not fresh:
-            return
-        features = part.column("features").combine_chunks()
-        values = features.flatten().to_numpy().reshape(len(part), features.type.list_size)
-        seconds = part.column("seconds").to_numpy()
-        for size in sorted({padded[i] for i in fresh}):
-            chosen = [i for i in fresh if padded[i] == size]
-            self._keep(size, [keys[i] for i in chosen], values[chosen], seconds[chosen])
+        """Take what is not here from another process's part; that one writes it to disk, not this one.
+
+        Copied: the part may lie in memory that its owner wants back.
+        """
+        for batch in part.to_batches():
+            rows, piece = _rows_of(batch)
+            fresh = [place for place, row in enumerate(rows) if row not in self._places]
+            if fresh:
+                copied = _Piece(piece.features[fresh], piece.seconds[fresh])
+                self._keep([rows[place] for place in fresh], range(len(fresh)), copied)
 
     def flush(self) -> None:
         """Write what was computed here as one more file; a disk that refuses costs the cache, not the trial."""
@@ -136,21 +146,54 @@ class FeatureCache:
     def _read(self, part: Path) -> None:
         try:
             with pa.memory_map(str(part)) as source:
-                self.absorb(pa.ipc.open_file(source).read_all())
+                mapped = [_rows_of(batch) for batch in pa.ipc.open_file(source).read_all().to_batches()]
+            for rows, piece in mapped:
+                self._keep(rows, [place for place, row in enumerate(rows) if row not in self._places], piece)
+        except FileNotFoundError:
+            return
         except (pa.ArrowException, OSError, KeyError, AttributeError):
             part.unlink(missing_ok=True)  # torn or foreign: computed again
 
 
+class _Piece(NamedTuple):
+    """Features of rows that came together, float32 [K, H], and the seconds of each, float32 [K]."""
+
+    features: np.ndarray
+    seconds: np.ndarray
+
+
+def _rows_of(batch: pa.RecordBatch) -> tuple[list[tuple[int, bytes]], _Piece]:
+    """The keys of a batch's rows, and views of its features and seconds."""
+    rows = list(zip(batch.column("padded").to_pylist(), batch.column("key").to_pylist(), strict=True))
+    features = batch.column("features")
+    values = features.flatten().to_numpy().reshape(len(batch), features.type.list_size)
+    return rows, _Piece(values, batch.column("seconds").to_numpy())
+
+
 def remove_oldest(directory: Path, most_bytes: int) -> None:
-    """Remove whole caches, the longest unused first, until the rest fits."""
-    caches = sorted((path for path in directory.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
-    sizes = {path: sum(part.stat().st_size for part in path.glob("*")) for path in caches}
+    """Remove whole caches, the longest unused first, until the rest fits; others may remove and rename meanwhile."""
+    caches = {path: stat.st_mtime for path in _listed(directory) if (stat := _stat(path)) and S_ISDIR(stat.st_mode)}
+    sizes = {path: sum(stat.st_size for part in _listed(path) if (stat := _stat(part))) for path in caches}
     total = sum(sizes.values())
-    for path in caches[:-1]:
+    for path in sorted(caches, key=caches.__getitem__)[:-1]:
         if total <= most_bytes:
             return
         shutil.rmtree(path, ignore_errors=True)
         total -= sizes[path]
+
+
+def _listed(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
 
 
 FEATURES = ProcessCache(8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -16,15 +17,16 @@ from raybench.methods.catalog import get_method
 from raybench.methods.method import Method
 from raybench.methods.on_features import FeatureMethod
 from raybench.methods.shared_steps import beginning
-from raybench.models.configuration import from_scratch
 from raybench.tasks.catalog import get_task
+from raybench.training.attempt import Attempt, first_attempt
 from raybench.training.checkpoint import Checkpoint
 from raybench.training.cost import count_flops, count_parameters, fit_meta
+from raybench.training.determinism import deterministic, deterministic_where_possible
 from raybench.training.features import extract, extract_part
 from raybench.training.fit_network import fit_networks, labels_of
 from raybench.training.heads import HeadSpec, HeadWeights, fit_heads
 from raybench.training.memory import reset_peak_memory
-from raybench.training.opened import feature_cache, shared_network
+from raybench.training.opened import feature_cache, let_go, network_key, shared_network
 
 __all__ = ["features_part", "fit_bundle", "fit_in_turn", "fit_trial", "needs_fit"]
 
@@ -50,7 +52,8 @@ def features_part(
     task = get_task(trial.dataset.task)
     network = shared_network(trial, task, device, own_head=False, for_scoring=for_scoring)
     cache = feature_cache(trial, device, for_scoring=for_scoring)
-    return extract_part(network, task.examples(rows, trial.model), batches, cache, device)
+    examples = task.examples(rows, trial.model)
+    return deterministic_where_possible(lambda: extract_part(network, examples, batches, cache, device), device)[0]
 
 
 def fit_trial(trial: Trial, train: pa.Table, device: torch.device, *, validation: pa.Table | None = None) -> Checkpoint:
@@ -79,40 +82,65 @@ def fit_in_turn(
     """The same, each by its place as soon as it is done, so that no more than one need be held.
 
     Heads on features of the same backbone are fitted together, and fine-tuned networks run their shared first steps
-    once; the bits are those of each alone.
+    once; the bits are those of each alone. What runs out of memory is tried again as `Attempt.after` says.
     """
-    groups: dict[str, list[int]] = {}
+    longest_row = int(bucket(train.column("length").to_numpy()).max(initial=1))
+    waiting: dict[tuple[str, Attempt], list[int]] = {}
     for place, trial in enumerate(trials):
-        groups.setdefault(_group(trial, train.num_rows), []).append(place)
-    for places in groups.values():
-        missing = dict.fromkeys(places)
-        try:
-            for index, outcome in _fit_group([trials[place] for place in places], train, device, validation):
-                del missing[places[index]]
-                yield places[index], outcome
-        except Exception as error:
-            yield from ((place, error) for place in missing)
+        group = _group(trial, train.num_rows, device)
+        waiting.setdefault((group, _first_attempt(trial, longest_row, device)), []).append(place)
+    while waiting:
+        group, attempt = key = next(iter(waiting))
+        places = waiting.pop(key)
+        if attempt.alone:
+            let_go(device)
+        with deterministic(device, strict=attempt.deterministic):
+            for index, outcome in _fit_group([trials[place] for place in places], train, device, validation, attempt):
+                if not isinstance(outcome, Exception) or (further := attempt.after(outcome)) is None:
+                    yield places[index], outcome
+                else:
+                    outcome.__traceback__ = None  # its frames hold what did fit into memory
+                    waiting.setdefault((group, further), []).append(places[index])
 
 
-def _group(trial: Trial, num_rows: int) -> str:
+def _group(trial: Trial, num_rows: int, device: torch.device) -> str:
     if trial.model.baseline is not None:
         return trial.trial_id
     if get_method(trial.method).on_features:
-        seed = trial.seed if from_scratch(trial.model) else ""
-        return f"{trial.weights_fingerprint}:{seed}:{trial.method}"
+        return f"{network_key(trial, device, own_head=False, for_scoring=True)}:{trial.method}"
     return beginning(trial, num_rows)
 
 
+def _first_attempt(trial: Trial, longest_row: int, device: torch.device) -> Attempt:
+    in_steps = trial.model.baseline is None and not get_method(trial.method).on_features
+    wanted = int(trial.hyperparameters.get("micro_batch_tokens", 0))
+    return first_attempt(device, longest_row, wanted, in_steps=in_steps)
+
+
 def _fit_group(
-    trials: Sequence[Trial], train: pa.Table, device: torch.device, validation: pa.Table | None
+    trials: Sequence[Trial], train: pa.Table, device: torch.device, validation: pa.Table | None, attempt: Attempt
+) -> Iterator[tuple[int, Checkpoint | Exception]]:
+    """Each outcome by its place; what goes wrong for all of them is the outcome of each that has none yet."""
+    missing = dict.fromkeys(range(len(trials)))
+    try:
+        for place, outcome in _outcomes(trials, train, device, validation, attempt):
+            del missing[place]
+            yield place, outcome
+    except Exception as error:
+        traceback.clear_frames(error.__traceback__)  # they hold what did fit into memory
+        yield from ((place, error) for place in missing)
+
+
+def _outcomes(
+    trials: Sequence[Trial], train: pa.Table, device: torch.device, validation: pa.Table | None, attempt: Attempt
 ) -> Iterator[tuple[int, Checkpoint | Exception]]:
     if trials[0].model.baseline is not None:
         fitted = _fit_baseline(trials[0], train)
         yield from ((place, fitted) for place in range(len(trials)))
     elif get_method(trials[0].method).on_features:
-        yield from enumerate(_fit_heads(trials, train, device))
+        yield from enumerate(_fit_heads(trials, train, device, attempt))
     else:
-        yield from fit_networks(trials, train, device, validation)
+        yield from fit_networks(trials, train, device, validation, attempt)
 
 
 def _fit_baseline(trial: Trial, train: pa.Table) -> Checkpoint:
@@ -124,7 +152,9 @@ def _fit_baseline(trial: Trial, train: pa.Table) -> Checkpoint:
     return Checkpoint(arrays=arrays, meta=meta)
 
 
-def _fit_heads(trials: Sequence[Trial], train: pa.Table, device: torch.device) -> list[Checkpoint | Exception]:
+def _fit_heads(
+    trials: Sequence[Trial], train: pa.Table, device: torch.device, attempt: Attempt
+) -> list[Checkpoint | Exception]:
     """Heads of one frozen backbone; each trial is charged the features whole, as alone, and its share of the rest."""
     began = time.perf_counter()
     reset_peak_memory(device)
@@ -161,7 +191,7 @@ def _fit_heads(trials: Sequence[Trial], train: pa.Table, device: torch.device) -
         trained = sum(array.size for array in weights.values())
         seconds = features_cost + (time.perf_counter() - began - computing) / len(trials)
         meta = fit_meta(seconds, device=device, dtype="float32", total=backbone + trained, trained=trained, flops=flops)
-        outcomes.append(Checkpoint(arrays=weights, meta=meta))
+        outcomes.append(Checkpoint(arrays=weights, meta={**meta, "deterministic": attempt.deterministic}))
     return outcomes
 
 

@@ -16,20 +16,21 @@ from raybench.models.configuration import from_scratch
 from raybench.models.network import PooledClassifier
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Examples, Task
+from raybench.training.attempt import Attempt
 from raybench.training.checkpoint import Checkpoint
 from raybench.training.cost import count_parameters, fit_meta
 from raybench.training.features import extract
 from raybench.training.heads import HeadSpec, HeadWeights, fit_heads
 from raybench.training.loop import fine_tune
 from raybench.training.memory import peak_memory_bytes, reset_peak_memory
-from raybench.training.opened import feature_cache, shared_network, trainable_network
+from raybench.training.opened import feature_cache, let_go, shared_network, trainable_network
 from raybench.training.precision import compute_dtype
 
 __all__ = ["fit_networks", "labels_of"]
 
 
 def fit_networks(
-    trials: Sequence[Trial], train: pa.Table, device: torch.device, validation: pa.Table | None
+    trials: Sequence[Trial], train: pa.Table, device: torch.device, validation: pa.Table | None, attempt: Attempt
 ) -> Iterator[tuple[int, Checkpoint | Exception]]:
     """Fit trials of one beginning (`raybench.methods.shared_steps`); each as soon as it is done, by its place."""
     began = time.perf_counter()
@@ -42,6 +43,8 @@ def fit_networks(
     saved = 0.0
     if h.head == "probe" and isinstance(network, PooledClassifier) and not from_scratch(first.model):
         saved = _probe(first, task, network, examples, device)
+    if attempt.alone:
+        let_go(device)  # what the copy was made from and the features came from
     outcomes = fine_tune(
         trials,
         task,
@@ -50,6 +53,7 @@ def fit_networks(
         examples,
         device,
         validation=None if validation is None else task.examples(validation, first.model),
+        budget=attempt.budget,
     )
     opening, opening_peak = time.perf_counter() - began + saved, peak_memory_bytes(device)
     total = count_parameters(network.parameters())
@@ -71,7 +75,9 @@ def fit_networks(
             "steps": progress.steps,
             "loss": progress.loss,
             "best_epoch": outcome.best_epoch,
-            "micro_batch_tokens": outcome.micro_batch_tokens,
+            "micro_batch_tokens": attempt.budget,
+            "micro_batch_tokens_wanted": attempt.wanted,
+            "deterministic": attempt.deterministic,
         }
         yield place, Checkpoint(arrays=outcome.arrays, meta={**meta, **details})
 

@@ -1,6 +1,6 @@
 """The training loop that all methods share: trials that begin with the very same steps run those once.
 
-    for place, outcome in fine_tune(trials, task, method, network, train, device, validation=None): ...
+    for place, outcome in fine_tune(trials, task, method, network, train, device, validation=None, budget=2048): ...
 
 A walk through the tree of their epochs, depth first: where trials part, a snapshot is taken for those that go on
 later. The largest branch goes last and drops its snapshot as it starts, so at most log2(trials) are held at a time.
@@ -33,8 +33,11 @@ def fine_tune(
     device: torch.device,
     *,
     validation: Examples | None,
+    budget: int,
 ) -> Iterator[tuple[int, Tuned | Exception]]:
     """Train `network` in place for trials whose first epochs are the same; each as soon as it is done, by its place.
+
+    `budget` is the padded tokens forwarded at once.
 
     What goes wrong in an epoch (DivergedError: a loss was NaN or infinite) is the outcome of the trials that share
     it, and of no other.
@@ -46,7 +49,7 @@ def fine_tune(
     given = [method.read(trial.hyperparameters) for trial in trials]
     if given[0].patience and validation is None:
         raise DataError(f"dataset {trials[0].dataset.name!r}: patience needs a validation split; give one under splits")
-    epochs = Epochs(trials[0], given, task, method, network, train, device, validation)
+    epochs = Epochs(trials[0], given, task, method, network, train, device, validation, budget)
     waiting: list[tuple[list[int], Progress, Snapshot | None]] = [(list(range(len(trials))), Progress(), None)]
     while waiting:
         members, progress, snapshot = waiting.pop()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import gc
+from importlib.metadata import version
 from typing import Any
 
 import torch
 
 from raybench.core import Trial
-from raybench.identity import content_hash, seed_from
+from raybench.identity import RESULT_VERSION, content_hash, seed_from
 from raybench.methods.method import Method
 from raybench.models.cache import BACKBONES
 from raybench.models.configuration import from_scratch
@@ -18,12 +20,28 @@ from raybench.models.variant import scoring_variant
 from raybench.tasks.task import Task
 from raybench.training.feature_cache import FEATURES, FeatureCache, feature_directory
 
-__all__ = ["feature_cache", "shared_network", "trainable_network"]
+__all__ = ["feature_cache", "let_go", "network_key", "shared_network", "trainable_network"]
+
+_VERSIONS_OF = ("torch", "transformers", "tokenizers")  # a release of each may change a feature's bits
 
 
-def _key(trial: Trial, device: torch.device, *more: object) -> str:
-    seed = trial.seed if from_scratch(trial.model) else "pretrained"
-    return ":".join(str(part) for part in (trial.weights_fingerprint, seed, device, *more))
+def network_key(trial: Trial, device: torch.device, *, own_head: bool, for_scoring: bool) -> str:
+    """All that decides an opened network, and with it a row's features: the one key of both.
+
+    It is what `Task.network` is given, but for a seed where there are weights: then only a fresh head is drawn from
+    it, which `trainable_network` draws anew for every trial and features do not see.
+    """
+    model, data = trial.model, trial.dataset
+    return content_hash(
+        [
+            trial.weights_fingerprint,
+            trial.seed if from_scratch(model) else None,
+            [data.task, dict(data.task_config), list(data.labels)],
+            own_head,
+            [model.dtype, model.compile] if for_scoring else ["float32", False],
+            str(device),
+        ]
+    )
 
 
 def shared_network(
@@ -31,9 +49,9 @@ def shared_network(
 ) -> Network:
     """The candidate's network as it was opened, in eval mode; whoever takes it changes nothing in it.
 
-    For scoring it is the variant that the candidate asks for (dtype, compile), for training float32.
+    For scoring it is the variant that the candidate asks for (dtype, compile), for training float32. A fresh head in
+    it is of any seed.
     """
-    labels = ",".join(trial.dataset.labels) if own_head else len(trial.dataset.labels)
 
     def make() -> Network:
         model = trial.model if for_scoring else dataclasses.replace(trial.model, dtype="float32")
@@ -41,14 +59,13 @@ def shared_network(
         network = network.requires_grad_(False).to(device).eval()
         return scoring_variant(network, trial.model, device) if for_scoring else network
 
-    variant = for_scoring and (trial.model.dtype, trial.model.compile) != ("float32", False)
-    return BACKBONES.get(_key(trial, device, own_head, labels, variant), make)
+    return BACKBONES.get(network_key(trial, device, own_head=own_head, for_scoring=for_scoring), make)
 
 
 def trainable_network(trial: Trial, task: Task, device: torch.device, method: Method, h: Any) -> Network:
     """The network as `method` trains it: a copy, sharing the backbone's weights where the method never changes them.
 
-    What the method attaches is drawn from the trial's seed.
+    A fresh head and what the method attaches are drawn from the trial's seed.
     """
     base = shared_network(trial, task, device, own_head=True, for_scoring=False)
     memo: dict[int, Any] = {}
@@ -56,21 +73,30 @@ def trainable_network(trial: Trial, task: Task, device: torch.device, method: Me
         own = {id(parameter) for parameter in base.head_parameters()}
         memo = {id(parameter): parameter for parameter in base.backbone.parameters() if id(parameter) not in own}
     network = copy.deepcopy(base, memo)
+    network.draw(trial.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_from("attach", trial.seed))
         return method.attach(network, h).to(device).eval()
 
 
 def feature_cache(trial: Trial, device: torch.device, *, for_scoring: bool = True) -> FeatureCache:
-    """The features that this trial's frozen backbone has computed in this process."""
-    variant = for_scoring and (trial.model.dtype, trial.model.compile) != ("float32", False)
-    key = _key(trial, device, variant)
+    """The features that this trial's frozen backbone has computed in this process, and in others on this machine."""
+    key = network_key(trial, device, own_head=False, for_scoring=for_scoring)
     base = feature_directory()
-    name = content_hash([key, trial.dataset.task, _arithmetic(device)])
+    name = content_hash([key, RESULT_VERSION, [version(name) for name in _VERSIONS_OF], _kind(device)])
     return FEATURES.get(key, lambda: FeatureCache(base / name if base else None))
 
 
-def _arithmetic(device: torch.device) -> list[str]:
-    """What else decides the bits of a forward pass: torch and the kind of device."""
-    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
-    return [torch.__version__, device.type, kind]
+def let_go(device: torch.device) -> None:
+    """Free what this process keeps on the device for trials to come: open networks, and on a CPU features too."""
+    BACKBONES.clear()
+    if device.type == "cpu":  # features lie in host memory
+        FEATURES.clear()
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _kind(device: torch.device) -> str:
+    """The kind of device: another one has other last bits."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()

@@ -20,7 +20,7 @@ __all__ = ["Snapshot"]
 
 
 class Snapshot:
-    """The parameters that are trained, the buffers, the optimizer's moments, the losses' scale and the micro-batch."""
+    """The parameters that are trained, the buffers, the optimizer's moments and the losses' scale."""
 
     def __init__(self, stepper: Stepper, optimizer: torch.optim.Optimizer, trained: Sequence[nn.Parameter]) -> None:
         self._stepper, self._optimizer = stepper, optimizer
@@ -28,7 +28,7 @@ class Snapshot:
         moments = [tensor for state in optimizer.state.values() for tensor in state.values()]
         live: list[torch.Tensor] = [*trained, *stepper.network.buffers(), *moments]
         self._kept = [(tensor, tensor.detach().to("cpu", copy=True)) for tensor in live]
-        self._scale, self._budget = stepper.scaler.state_dict(), stepper.budget
+        self._scale = stepper.scaler.state_dict()
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -40,4 +40,3 @@ class Snapshot:
         self._stepper.network.zero_grad(set_to_none=True)  # what a step that failed left behind
         self._stepper.scaler = self._stepper.fresh_scaler()
         self._stepper.scaler.load_state_dict(self._scale)
-        self._stepper.budget = self._budget  # alone, no branch that needs more memory would have lessened it

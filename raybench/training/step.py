@@ -1,4 +1,4 @@
-"""One training step: gradients of planned rows, in micro-batches that fit into memory.
+"""One training step: gradients of planned rows, in micro-batches.
 
 Nothing random is shared with other trials: dropout comes from (seed, data fingerprint, step).
 """
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from raybench.batches import bucket, plan_batches
+from raybench.batches import plan_batches
 from raybench.core import Trial
 from raybench.errors import IncompatibleError
 from raybench.identity import seed_from
@@ -21,7 +21,6 @@ from raybench.models.network import Network
 from raybench.tasks.task import Examples, LossOptions, Task
 from raybench.training.cost import count_flops
 from raybench.training.heads import class_weights
-from raybench.training.memory import BUDGETS, is_out_of_memory
 from raybench.training.order import MicroBatch, micro_batches
 from raybench.training.precision import autocast, compute_dtype
 
@@ -42,17 +41,20 @@ class Stepper:
     """A network, its rows and the options of its steps."""
 
     def __init__(
-        self, trial: Trial, task: Task, h: FineTuning, network: Network, train: Examples, device: torch.device
+        self,
+        trial: Trial,
+        task: Task,
+        h: FineTuning,
+        network: Network,
+        train: Examples,
+        device: torch.device,
+        budget: int,
     ) -> None:
-        self._trial, self._task, self._h = trial, task, h
+        self._trial, self._task, self._h, self.budget = trial, task, h, budget
         self.network, self.train, self.device = network, train, device
         self.dtype = compute_dtype(h.precision, device)
         self._options = LossOptions(label_smoothing=h.label_smoothing, class_weights=self._class_weights())
         self.scaler = self.fresh_scaler()
-        longest = int(bucket(train.lengths).max(initial=1))
-        self._budget_key = BUDGETS.key(trial.weights_fingerprint, trial.method, longest, device)
-        self.budget = BUDGETS.start(self._budget_key, device, h.micro_batch_tokens)
-        self._largest_row = longest
 
     def fresh_scaler(self) -> torch.amp.GradScaler:
         """The scaler of float16's losses as it is before the first step."""
@@ -67,21 +69,14 @@ class Stepper:
         return torch.from_numpy(class_weights(labels, len(self._trial.dataset.labels))).to(self.device)
 
     def gradients(self, rows: np.ndarray, number: int, *, counted: bool) -> Gradients:
-        """Gradients of the mean loss over `rows`, in as many micro-batches as memory asks for."""
-        while True:
-            waste = MAX_WASTE.get(self.device.type, 16384)
-            pieces = micro_batches(rows, self.train.lengths, self.budget, waste)
-            run = partial(self._accumulate, rows, pieces, number)
-            try:
-                if not counted:
-                    return Gradients(run(), None)
-                loss, flops = count_flops(run)
-                return Gradients(loss, flops / sum(len(piece.rows) * piece.padded for piece in pieces))
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                self.network.zero_grad(set_to_none=True)
-                self.budget = BUDGETS.smaller(self._budget_key, self.budget, error, largest_row=self._largest_row)
+        """Gradients of the mean loss over `rows`, in micro-batches of up to `budget` padded tokens."""
+        waste = MAX_WASTE.get(self.device.type, 16384)
+        pieces = micro_batches(rows, self.train.lengths, self.budget, waste)
+        run = partial(self._accumulate, rows, pieces, number)
+        if not counted:
+            return Gradients(run(), None)
+        loss, flops = count_flops(run)
+        return Gradients(loss, flops / sum(len(piece.rows) * piece.padded for piece in pieces))
 
     def _accumulate(self, rows: np.ndarray, pieces: list[MicroBatch], number: int) -> torch.Tensor:
         torch.manual_seed(seed_from("dropout", self._trial.seed, self._trial.dataset.fingerprint, number))

@@ -7,23 +7,28 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import torch
 
 from raybench.cluster import session as session_module
 from raybench.cluster.context import RunContext
 from raybench.cluster.session import Session
 from raybench.core import DatasetKey, ModelSpec, Trial
 from raybench.methods.catalog import get_method
+from raybench.models.cache import BACKBONES
 from raybench.plan import FeatureNeeds
 from raybench.prepare import prepare_data
+from raybench.schedule.retry import Failure, FailureKind
 from raybench.store.checkpoints import list_checkpoints
 from raybench.store.files import Files
+from raybench.store.shards import ShardCommit
 from raybench.tasks.catalog import get_task
 from raybench.training import features
 from raybench.training.feature_cache import FEATURES
+from raybench.training.opened import shared_network
 
 
 @pytest.fixture
-def session(tmp_path: Path, tiny_bert: Path) -> Session:
+def session(tmp_path: Path, tiny_bert: Path, no_caches: None) -> Session:
     model = ModelSpec(reference=str(tiny_bert))
     task = get_task("text-classification")
     rows = pa.table({"id": list("abcd"), "text": ["w1 w2", "w40", "w3", "w50 w51"], "label": pa.array([0, 1, 0, 1])})
@@ -77,3 +82,38 @@ def test_features_of_another_actor_are_not_computed_again(session: Session, monk
     monkeypatch.setattr(features, "_forward", lambda *_: pytest.fail("forwarded again"))
     other.features_are_at({"net:train": [(0, 1, [part])]})
     assert other.fit(("t1", "t2"), None) == {}
+
+
+def test_before_scoring_is_out_of_memory_everything_else_is_let_go(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session._context = replace(session._context, metrics={"words": (("accuracy",), {"labels": ["x", "y"]})})
+    assert session.fit(("t1",), None) == {}
+    other = replace(session._context.trials["t2"], weights_fingerprint="other")
+    shared_network(other, get_task("text-classification"), session._device, own_head=False)
+    plain, tried = session_module.score_shard, []
+
+    def full(*given: object) -> object:
+        tried.append(len(BACKBONES))
+        if len(BACKBONES) > 1:
+            raise torch.OutOfMemoryError("others are in the way")
+        return plain(*given)
+
+    monkeypatch.setattr(session_module, "score_shard", full)
+    assert isinstance(session.score("t1", 0, 1, None), ShardCommit)
+    assert tried == [2, 1]
+
+    def never(*given: object) -> object:
+        raise torch.OutOfMemoryError("it is too large")
+
+    monkeypatch.setattr(session_module, "score_shard", never)
+    failure = session.score("t1", 0, 1, None)
+    assert isinstance(failure, Failure)
+    assert failure.kind is FailureKind.OOM
+
+
+def test_an_actor_without_a_gpu_uses_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    context = RunContext(store_url=str(tmp_path), trials={}, data={}, data_keys={})
+    assert Session(context)._device.type == "cpu"
+    assert Session(replace(context, gpus_per_actor=0.5))._device.type == "cuda"

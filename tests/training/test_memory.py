@@ -11,10 +11,14 @@ import torch
 
 from raybench.batches import bucket
 from raybench.core import ModelSpec, Trial
+from raybench.models.cache import BACKBONES
 from raybench.tasks.catalog import get_task
-from raybench.training import step
-from raybench.training.memory import BUDGETS, Budgets, is_out_of_memory
-from raybench.trial import fit_trial
+from raybench.training import features, step
+from raybench.training.attempt import first_attempt
+from raybench.training.feature_cache import FEATURES
+from raybench.training.memory import is_out_of_memory
+from raybench.training.opened import shared_network
+from raybench.trial import Checkpoint, fit_bundle, fit_trial
 
 CPU = torch.device("cpu")
 
@@ -23,9 +27,10 @@ CPU = torch.device("cpu")
 def limit(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
     """An allocator that refuses forward passes of more padded tokens; returns the sizes that were tried."""
 
+    plain = step.Stepper._loss
+
     def set_limit(most: int) -> list[int]:
         tried: list[int] = []
-        plain = step.Stepper._loss
 
         def limited(self: Any, examples: Any, piece: Any) -> torch.Tensor:
             tried.append(len(piece.rows) * piece.padded)
@@ -36,7 +41,6 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
         monkeypatch.setattr(step.Stepper, "_loss", limited)
         return tried
 
-    monkeypatch.setattr(step, "BUDGETS", Budgets())
     return set_limit
 
 
@@ -65,77 +69,121 @@ def test_the_micro_batch_shrinks_and_the_result_stays(
         np.testing.assert_allclose(bound.arrays[name], free.arrays[name], atol=5e-4)
 
 
-def test_the_size_that_worked_is_remembered(
+def same(a: Checkpoint | Exception, b: Checkpoint | Exception) -> bool:
+    assert isinstance(a, Checkpoint), a
+    assert isinstance(b, Checkpoint), b
+    return a.arrays.keys() == b.arrays.keys() and all(np.array_equal(a.arrays[n], b.arrays[n]) for n in a.arrays)
+
+
+def test_what_ran_out_of_memory_before_shapes_no_later_fit(
     tiny_bert: Path, make_texts: Callable[..., pa.Table], make_trial: Callable[..., Trial], limit: Any
 ) -> None:
     trial, rows = make(tiny_bert, make_texts, make_trial)
-    tried = limit(100)
-    fit_trial(trial, rows, CPU)
-    tried.clear()
-    fit_trial(trial, rows, CPU)
-    assert max(tried) <= 100
+    free = fit_trial(trial, rows, CPU)
+    limit(100)
+    bound = fit_trial(trial, rows, CPU)
+    assert not same(bound, free)
+    assert same(fit_trial(trial, rows, CPU), bound)
+    limit(10**9)
+    assert same(fit_trial(trial, rows, CPU), free)
 
 
-def shrink(budgets: Budgets, key: str, times: int) -> int:
-    budget = budgets.start(key, CPU)
-    for _ in range(times):
-        budget = budgets.smaller(key, budget, MemoryError(), largest_row=8)
-    return budget
-
-
-def test_another_process_starts_with_what_fitted(tmp_path: Path) -> None:
-    key = Budgets.key("weights", "full", 64, CPU)
-    fitted = shrink(Budgets(lambda: tmp_path / "budgets"), key, 3)
-    again = Budgets(lambda: tmp_path / "budgets")
-    assert fitted == again.start(key, CPU) < Budgets().start(key, CPU)
-    assert again.start(key, CPU, wanted=16) == 16
-    assert len(list((tmp_path / "budgets").iterdir())) == 1
-
-
-@pytest.mark.parametrize(
-    "other",
-    [("other", "full", 64), ("weights", "lora", 64), ("weights", "full", 128)],
-    ids=["weights", "method", "row"],
-)
-def test_what_fitted_is_of_these_weights_this_method_and_this_length(
-    tmp_path: Path, other: tuple[str, str, int]
+def test_a_fit_that_runs_out_late_has_the_bits_of_its_last_micro_batch(
+    tiny_bert: Path, make_texts: Callable[..., pa.Table], make_trial: Callable[..., Trial], limit: Any
 ) -> None:
-    shrink(Budgets(lambda: tmp_path), Budgets.key("weights", "full", 64, CPU), 2)
-    key = Budgets.key(*other, CPU)
-    assert Budgets(lambda: tmp_path).start(key, CPU) == Budgets().start(key, CPU)
+    trial, rows = make(tiny_bert, make_texts, make_trial)
+    tried = limit(10**9)
+    fit_trial(trial, rows, CPU)
+    tried_before = sorted(set(tried))
+    limit(tried_before[-2])  # the largest micro-batch alone does not fit, wherever in the epoch it comes
+    late = fit_trial(trial, rows, CPU)
+    wanted = make_trial(
+        trial.model, "full", epochs=1, learning_rate=1e-3, micro_batch_tokens=late.meta["micro_batch_tokens"]
+    )
+    assert same(late, fit_trial(wanted, rows, CPU))
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b'{"key": "', b"\xff\xfe", b"[]", b"3", b'{"key": "KEY", "tokens": true}', b'{"key": "KEY", "tokens": 2}',
-     b'{"key": "KEY", "tokens": "64"}', b'{"key": "another", "tokens": 64}', b'{"key": "KEY"}'],
-)  # fmt: skip
-def test_a_torn_or_foreign_file_counts_as_nothing(tmp_path: Path, content: bytes) -> None:
-    key = Budgets.key("weights", "full", 64, CPU)
-    fitted = shrink(Budgets(lambda: tmp_path), key, 2)
-    file = next(tmp_path.iterdir())
-    file.write_bytes(content.replace(b"KEY", key.encode()))
-    assert Budgets(lambda: tmp_path).start(key, CPU) == Budgets().start(key, CPU)
-    assert shrink(Budgets(lambda: tmp_path), key, 2) == fitted == Budgets(lambda: tmp_path).start(key, CPU)
+def test_only_the_branch_that_runs_out_begins_anew(
+    tiny_bert: Path, make_texts: Callable[..., pa.Table], make_trial: Callable[..., Trial], monkeypatch: Any
+) -> None:
+    options = {"epochs": 2, "learning_rate": 1e-3, "batch_size": 8}
+    group = [make_trial(tiny_bert, "gradual_unfreeze", **options, head_epochs=count) for count in (1, 2)]
+    rows = get_task("text-classification").prepare(make_texts(40), group[0].model, 48)
+    plain = step.Stepper._loss
+
+    def limited(self: Any, examples: Any, piece: Any) -> torch.Tensor:
+        opened = any(parameter.requires_grad for parameter in self.network.backbone.parameters())
+        if opened and len(piece.rows) * piece.padded > 100:
+            raise torch.OutOfMemoryError("activations")
+        return plain(self, examples, piece)
+
+    monkeypatch.setattr(step.Stepper, "_loss", limited)
+    together = fit_bundle(group, rows, CPU)
+    budgets = [outcome.meta["micro_batch_tokens"] for outcome in together if isinstance(outcome, Checkpoint)]
+    assert budgets[0] <= 100 < budgets[1]
+    for trial, outcome in zip(group, together, strict=True):
+        assert same(outcome, fit_trial(trial, rows, CPU))
 
 
-def test_a_disk_that_refuses_costs_only_the_memory_of_it(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    budgets = Budgets(lambda: tmp_path / "file" / "budgets")
-    key = Budgets.key("weights", "full", 64, CPU)
-    fitted = shrink(budgets, key, 2)
-    assert budgets.start(key, CPU) == fitted
+@pytest.fixture
+def full_while_others_are_open(monkeypatch: pytest.MonkeyPatch, no_caches: None) -> list[int]:
+    """A device on which nothing fits beside the networks that are kept for other trials; how often it said so."""
+    said: list[int] = []
+
+    def check(allowed: int) -> None:
+        if len(BACKBONES) > allowed:
+            said.append(len(BACKBONES))
+            raise torch.OutOfMemoryError("others are in the way")
+
+    steps, forward = step.Stepper._loss, features._forward
+
+    def loss(self: Any, *rest: Any) -> torch.Tensor:
+        check(0)
+        return steps(self, *rest)
+
+    def forwarded(*given: Any) -> np.ndarray:
+        check(1)  # the network itself
+        return forward(*given)
+
+    monkeypatch.setattr(step.Stepper, "_loss", loss)
+    monkeypatch.setattr(features, "_forward", forwarded)
+    return said
 
 
-def test_an_empty_cache_variable_means_this_process_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BUDGETS, "_fitted", {})
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("RAYBENCH_CACHE", "")
-    shrink(BUDGETS, "a key of this test", 1)
-    assert list(tmp_path.iterdir()) == []
-    monkeypatch.delenv("RAYBENCH_CACHE")
-    shrink(BUDGETS, "a key of this test", 1)
-    assert [path.name for path in (tmp_path / "raybench").iterdir()] == ["budgets"]
+@pytest.mark.parametrize("method", ["full", "lora", "frozen", "nearest_neighbors"])
+def test_everything_else_is_let_go_before_anything_else_is_changed(
+    method: str,
+    tiny_bert: Path,
+    make_texts: Callable[..., pa.Table],
+    make_trial: Callable[..., Trial],
+    full_while_others_are_open: list[int],
+) -> None:
+    options = {"epochs": 1, "head": "random"} if method in ("full", "lora") else {}
+    trial, other = (
+        make_trial(tiny_bert, method, **options),
+        make_trial(ModelSpec(reference=str(tiny_bert), num_layers=1)),
+    )
+    task = get_task("text-classification")
+    rows = task.prepare(make_texts(40), trial.model, 48)
+    alone = fit_trial(trial, rows, CPU)
+    full_while_others_are_open.clear()
+    shared_network(other, task, CPU, own_head=False)
+    FEATURES.clear()
+    assert same(fit_trial(trial, rows, CPU), alone)
+    assert len(full_while_others_are_open) == 1
+    assert alone.meta.get("micro_batch_tokens") == alone.meta.get("micro_batch_tokens_wanted")
+
+
+def test_attempts_end_where_one_row_does_not_fit() -> None:
+    attempt, tried = first_attempt(CPU, longest_row=48, wanted=300), []
+    while attempt is not None:
+        tried.append((attempt.budget, attempt.alone))
+        attempt = attempt.after(MemoryError())
+    assert tried == [(300, False), (300, True), (150, True), (75, True), (48, True)]
+    assert first_attempt(CPU, longest_row=48).after(ValueError("a mistake")) is None
+    heads = first_attempt(CPU, longest_row=48, in_steps=False).after(MemoryError())
+    assert heads is not None
+    assert heads.after(MemoryError()) is None
 
 
 def test_a_row_that_does_not_fit_alone_is_out_of_memory(
