@@ -24,6 +24,7 @@ from raybench.errors import StoreError
 from raybench.metrics import MetricSet, StateSet
 from raybench.plan import Plan, PlannedDataset, PlannedTrial
 from raybench.ranking.entry import Entry
+from raybench.ranking.fit_notes import fit_notes
 from raybench.ranking.ranking import Ranking
 from raybench.ranking.slices import slice_scores
 from raybench.ranking.tables import MetricTrait, ranking_table, scores_table
@@ -61,13 +62,15 @@ def publish(
         traits |= traits_of(dataset.metric_set())
     run = store.run(plan.run_id)
     run.write_text("job.yaml", plan.job.text)
+    planned_ids = {planned.trial.trial_id for planned in plan.trials}
+    fits = [row.provenance.get("fit", {}) for trial_id, row in rows.items() if trial_id in planned_ids]
     return write_tables(
         run,
         entries,
         plan.metrics,
         plan.rank_by,
         traits,
-        notes=(*plan.notes, *_mixed_devices(plan, rows)),
+        notes=(*plan.notes, *_mixed_devices(plan, rows), *fit_notes(fits)),
         tracebacks=tracebacks,
     )
 
