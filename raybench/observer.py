@@ -23,5 +23,8 @@ class Observer:
     def actor_lost(self, actor: int, reason: str) -> None:
         """An actor died or was killed; its work is given to others."""
 
+    def note(self, line: str) -> None:
+        """Something a user should know, such as fewer actors than were asked for."""
+
     def tick(self) -> None:
         """Called about once a second."""

@@ -106,6 +106,9 @@ class Progress(Observer):
         self._num_lost += 1
         self.say(f"actor {actor} was lost ({reason}); its work goes to another")
 
+    def note(self, line: str) -> None:
+        self.say(line)
+
     def tick(self) -> None:
         self._write()
         if self._live is not None:

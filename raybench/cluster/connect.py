@@ -1,7 +1,7 @@
 """Connecting: an embedded Ray on this machine, or the cluster one is inside of or names.
 
     with connect(resources, address=None) as cluster:
-        cluster.num_actors, cluster.gpus_per_actor
+        cluster.num_actors, cluster.gpus_per_actor, cluster.note
 
 The embedded Ray never attaches to whatever a temporary directory happens to name: it is always its own.
 """
@@ -9,18 +9,19 @@ The embedded Ray never attaches to whatever a temporary directory happens to nam
 from __future__ import annotations
 
 import logging
-import math
 import os
+import socket
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from raybench.cluster.nodes import read_growth, read_nodes
+from raybench.cluster.placement import ActorPlan, check_machine, plan_actors
 from raybench.errors import RaybenchError
 from raybench.job import Resources
 
-__all__ = ["Cluster", "connect", "plan_actors"]
+__all__ = ["connect", "reachable"]
 
 _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # an actor without a GPU sees none ("0", Ray's default: it sees all)
@@ -28,33 +29,6 @@ _ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cluster:
-    """What the run may use."""
-
-    num_actors: int
-    cpus_per_actor: int
-    gpus_per_actor: float
-
-
-def plan_actors(resources: Resources, available: Mapping[str, float]) -> Cluster:
-    """How many actors of which size: as the job says, or as many as the CPUs and GPUs carry."""
-    num_gpus = available.get("GPU", 0.0)
-    asked = resources.gpus_per_actor
-    gpus_per_actor = float(num_gpus > 0) if asked == "auto" else float(asked)
-    if resources.actors == "auto":
-        by_cpu = int(available.get("CPU", 1.0) // resources.cpus_per_actor)
-        by_gpu = math.floor(num_gpus / gpus_per_actor + 1e-9) if gpus_per_actor else by_cpu
-        num_actors = max(1, min(by_cpu, by_gpu))
-    else:
-        num_actors = resources.actors
-    return Cluster(
-        num_actors=num_actors,
-        cpus_per_actor=resources.cpus_per_actor,
-        gpus_per_actor=gpus_per_actor,
-    )
 
 
 def _use_saved_token() -> None:
@@ -73,40 +47,70 @@ def _silence_raylet() -> None:
     worker.print_to_stdstream = lambda data, ignore_prefix: None
 
 
+def _address(given: str | None) -> tuple[str, bool]:
+    """Which Ray to connect to, and whether it is one of our own; a port where nothing listens is told at once.
+
+    Raises:
+        RaybenchError: no such address, or nothing answers there (Ray itself would wait for minutes).
+    """
+    source = "--address" if given is not None else "RAY_ADDRESS"
+    address = given if given is not None else os.environ.get("RAY_ADDRESS")
+    if address is None:
+        inside = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+        return ("auto", False) if inside else ("local", True)
+    if address.startswith("ray://"):
+        raise RaybenchError(f"{source} {address}: a driver must run inside the cluster; use `raybench submit`")
+    if address == "local":
+        return address, True
+    if address != "auto" and not reachable(address):
+        raise RaybenchError(f"{source} {address!r}: no Ray answers there; want host:port of the head")
+    return address, False
+
+
+def reachable(address: str, timeout: float = 5.0) -> bool:
+    """Whether something listens at host:port."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        return False
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout):
+            return True
+    except (OSError, OverflowError):
+        return False
+
+
 @contextmanager
-def connect(resources: Resources, address: str | None = None) -> Iterator[Cluster]:
+def connect(resources: Resources, address: str | None = None) -> Iterator[ActorPlan]:
     """Connect, yield what may be used, and shut the connection down: an embedded Ray ends with it."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    inside = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ or "RAY_ADDRESS" in os.environ
-    embedded = address is None and not inside
-    if not embedded:
+    named, embedded = _address(address)
+    if embedded:
+        num_cpus = check_machine(resources, os.cpu_count() or 1)
+    else:
         _use_saved_token()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import ray
 
         _silence_raylet()
-        if address is not None and address.startswith("ray://"):
-            raise RaybenchError(f"--address {address}: a driver must run inside the cluster; use `raybench submit`")
         try:
             if embedded:
                 logging.getLogger("ray").setLevel(logging.ERROR)  # not a word of its own start
-                wanted = resources.actors if resources.actors != "auto" else 0
                 ray.init(
                     address="local",
-                    num_cpus=max(os.cpu_count() or 1, wanted * resources.cpus_per_actor),
+                    num_cpus=num_cpus,
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                     configure_logging=False,
                 )
             else:
-                ray.init(address=address or "auto", log_to_driver=False, logging_level=logging.ERROR)
+                ray.init(address=named, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise RaybenchError(f"Ray at {address or 'auto'}: cannot connect ({reason})") from error
+            raise RaybenchError(f"Ray at {named}: cannot connect ({reason})") from error
     try:
-        yield plan_actors(resources, ray.cluster_resources())
+        yield plan_actors(resources, read_nodes(), [] if embedded else read_growth())
     finally:
         ray.shutdown()

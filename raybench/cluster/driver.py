@@ -22,6 +22,7 @@ from raybench.metrics.coverage import Coverage
 from raybench.observer import Observer
 from raybench.reduce import reduce_trial
 from raybench.schedule.queue import Queue
+from raybench.schedule.readers import Readers
 from raybench.schedule.work import (
     Action,
     Event,
@@ -89,6 +90,12 @@ class Driver:
             group: data_keys[name] for reads in (train_features, test_features) for name, group in reads.items()
         }
         self._commits: dict[str, list[ShardCommit]] = defaultdict(list, {k: list(v) for k, v in resumed.items()})
+        self._readers = Readers(
+            {
+                name: [key, *(group for reads in (train_features, test_features) if (group := reads.get(name)))]
+                for name, key in data_keys.items()
+            }
+        )
         self._observer = observer
         self._skipped = skipped
         self._shard_seconds = _AHEAD_SECONDS  # a running mean
@@ -106,7 +113,8 @@ class Driver:
                 while not self._queue.done:
                     if interrupted():
                         raise KeyboardInterrupt
-                    actions: list[Action] = []
+                    unplaced = self._pool.unplaced()
+                    actions: list[Action] = self._queue.give_up(unplaced) if unplaced else []
                     for event in self._pool.wait(_WAIT_SECONDS):
                         self._observe(event)
                         actions += self._queue.step(event)
@@ -151,8 +159,8 @@ class Driver:
         sends: dict[tuple[int, str], list[Work]] = {}  # shards of one trial for one actor make one call
         for action in actions:
             match action:
-                case StartActor(actor=actor):
-                    self._pool.start(actor)
+                case StartActor(actor=actor, delay_seconds=delay_seconds):
+                    self._pool.start(actor, delay_seconds)
                 case StopActor(actor=actor):
                     self._pool.stop(actor)
                 case Send(actor=actor, work=work):
@@ -199,6 +207,9 @@ class Driver:
         if row.status in _FINAL:
             self._store.trials.append(row)
         self._observer.trial_ended(row)
+        unread = self._readers.end(trial_id)
+        if unread:
+            self._pool.release(unread)
 
     def _fit_meta(self, trial_id: str) -> dict[str, Any]:
         try:

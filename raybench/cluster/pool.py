@@ -6,6 +6,7 @@ pool.start(0); pool.send(0, [work], data_key); events = pool.wait(timeout=1.0)
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,15 @@ import ray
 from ray import exceptions
 
 from raybench.cluster.context import FeaturePart
+from raybench.cluster.death import blame, death
+from raybench.cluster.nodes import draining_nodes, node_of
 from raybench.core import Shard
 from raybench.schedule.retry import Failure, FailureKind
+from raybench.schedule.timing import TrialClock
 from raybench.schedule.watch import Watch
 from raybench.schedule.work import (
     ActorReady,
+    Draining,
     Event,
     Failed,
     Featured,
@@ -43,20 +48,42 @@ _BEAT_SECONDS = 5.0
 class _Call:
     actor: int
     work: tuple[Work, ...]  # empty: the actor's start; several: shards of one trial
-    sent: float
+
+    @property
+    def trial_ids(self) -> tuple[str, ...]:
+        """Whose time it takes: rows and features are nobody's in particular."""
+        match self.work:
+            case (Fit(trial_ids=trial_ids),):
+                return trial_ids
+            case (Shard(trial_id=trial_id), *_):
+                return (trial_id,)
+        return ()
 
 
 class Pool:
     """The run's actors, the calls in flight on them and the rows they prepared."""
 
     def __init__(
-        self, start_worker: Callable[[int], Any], *, hang_seconds: float, trial_seconds: float | None = None
+        self,
+        start_worker: Callable[[frozenset[str]], Any],  # a handle of a fresh actor, which had better avoid these nodes
+        *,
+        hang_seconds: float,
+        trial_seconds: float | None = None,
+        placement_seconds: float = math.inf,
     ) -> None:
         self._start_worker = start_worker
         self._hang_seconds = hang_seconds
         self._trial_seconds = trial_seconds
+        self._placement_seconds = placement_seconds
         self._watch = Watch(hang_seconds=hang_seconds)
+        self._clock = TrialClock(limit_seconds=trial_seconds)
+        self._due: dict[int, float] = {}  # actors to start, and when
         self._handles: dict[int, Any] = {}
+        self._nodes: dict[int, str] = {}  # ready actor → its node
+        self._bad_nodes: set[str] = set()  # where the last start failed
+        self._memory: dict[int, tuple[int, int]] = {}  # actor → bytes it held when its work began, and holds
+        self._drained: set[int] = set()
+        self._none_since = time.monotonic()  # since when no actor has been ready
         self._calls: dict[ray.ObjectRef, _Call] = {}
         self._beats: dict[ray.ObjectRef, int] = {}
         self._last_beat = time.monotonic()
@@ -66,11 +93,31 @@ class Pool:
         self._told: set[tuple[int, str]] = set()  # actors that know where a group's parts are
         self._commits: list[ShardCommit] = []
 
-    def start(self, actor: int) -> None:
-        """Start an actor; ActorReady follows when it answers."""
-        handle = self._start_worker(actor)
-        self._handles[actor] = handle
-        self._calls[handle.ready.remote()] = _Call(actor, (), time.monotonic())
+    def start(self, actor: int, delay_seconds: float = 0.0) -> None:
+        """Start an actor after a while; ActorReady follows when it answers."""
+        self._due[actor] = time.monotonic() + delay_seconds
+
+    def _start_due(self, now: float) -> None:
+        for actor in [actor for actor, when in self._due.items() if when <= now]:
+            del self._due[actor]
+            handle = self._start_worker(frozenset(self._bad_nodes))
+            self._handles[actor] = handle
+            self._calls[handle.ready.remote()] = _Call(actor, ())
+
+    def unplaced(self) -> str | None:
+        """Why to give up, when no actor has been ready for as long as the job allows."""
+        if self._nodes or time.monotonic() - self._none_since < self._placement_seconds:
+            return None
+        return f"no actor could be placed and started within {self._placement_seconds / 60:g} minutes"
+
+    def release(self, keys: Sequence[str]) -> None:
+        """Let go of rows and features that nobody reads any more, here and in every actor."""
+        for key in keys:
+            self._prepared.pop(key, None)
+            self._features.pop(key, None)
+        self._told -= {(actor, key) for actor in self._handles for key in keys}
+        for actor in self._nodes:
+            self._handles[actor].release.remote(list(keys))
 
     def send(self, actor: int, work: Sequence[Work], data_key: str, groups: Sequence[str] = ()) -> None:
         """Call the actor with a piece of work, or with several shards of one trial; it reads these features."""
@@ -89,25 +136,33 @@ class Pool:
             case Shard(trial_id=trial_id):
                 ranges = [(shard.start, shard.stop) for shard in work if isinstance(shard, Shard)]
                 ref = handle.score.remote(trial_id, ranges, [self._prepared[data_key]], unknown)
+        call = _Call(actor, tuple(work))
+        if not any(other.actor == actor for other in self._calls.values()):
+            self._turn_to(actor, call)
+        self._calls[ref] = call
+
+    def _turn_to(self, actor: int, call: _Call) -> None:
+        """The actor begins with a call: its silence, its time and its memory are counted from now."""
         now = time.monotonic()
-        if not any(call.actor == actor for call in self._calls.values()):
-            self._watch.working(actor, now)
-        self._calls[ref] = _Call(actor, tuple(work), now)
+        self._watch.working(actor, now)
+        self._clock.begin(actor, call.trial_ids, now)
+        self._memory.pop(actor, None)
 
     def stop(self, actor: int) -> None:
         """Kill an actor; what was in flight on it is forgotten."""
         handle = self._handles.pop(actor, None)
         if handle is not None:
-            ray.kill(handle, no_restart=True)
+            ray.kill(handle, no_restart=True)  # also one that is said to be dead: it may only be out of reach
         self._forget(actor)
 
     def stop_all(self) -> None:
         """Kill every actor, so that their GPUs are free."""
-        for actor in list(self._handles):
+        for actor in {*self._handles, *self._due}:
             self.stop(actor)
 
     def wait(self, timeout: float) -> list[Event]:
         """What happened, after at most `timeout` seconds of nothing."""
+        self._start_due(time.monotonic())
         events = self._overdue()
         if self._calls and not events:
             done, _ = ray.wait(list(self._calls), num_returns=1, timeout=timeout)
@@ -119,8 +174,7 @@ class Pool:
                     events += self._events_of(ref, call)
         elif not events:
             time.sleep(timeout)
-        self._exchange_beats()
-        return events
+        return events + self._exchange_beats()
 
     def take_commits(self) -> list[ShardCommit]:
         """What the shards scored since the last call left behind."""
@@ -132,16 +186,22 @@ class Pool:
         try:
             value = ray.get(ref)
         except (exceptions.RayActorError, exceptions.OwnerDiedError) as error:
-            self._handles.pop(actor, None)
-            self._forget(actor)
-            return [Lost(actor=actor, failure=_death(error))]
+            failure = death(error, starting=not call.work, grew_most=blame(actor, self._growth_beside(actor)))
+            if not call.work and (node := node_of(self._handles[actor])) is not None:
+                self._bad_nodes.add(node)
+            self.stop(actor)
+            return [Lost(actor=actor, failure=failure)]
         except exceptions.RayError as error:  # the call could not be run or answered, the actor may be anywhere
             self.stop(actor)
             return [Lost(actor=actor, failure=Failure(kind=FailureKind.DIED, message=str(error).splitlines()[0]))]
         self._watch.idle(actor)
-        if any(other.actor == actor for other in self._calls.values()):
-            self._watch.working(actor, time.monotonic())
+        self._clock.end(actor, time.monotonic())
+        waiting = next((other for other in self._calls.values() if other.actor == actor), None)
+        if waiting is not None:
+            self._turn_to(actor, waiting)
         if not call.work:
+            self._nodes[actor] = value
+            self._bad_nodes.discard(value)
             return [ActorReady(actor=actor)]
         values = value if isinstance(value, list) else [value]
         return [self._event(actor, work, value, ref) for work, value in zip(call.work, values, strict=True)]
@@ -174,46 +234,55 @@ class Pool:
         for actor in self._watch.hung(now):
             message = f"made no progress for {self._hang_seconds:g} s"
             events.append(Lost(actor=actor, failure=Failure(kind=FailureKind.HUNG, message=message)))
-        if self._trial_seconds is not None:
-            for call in self._calls.values():
-                num_trials = max((len(work.trial_ids) for work in call.work if isinstance(work, Fit)), default=1)
-                if call.work and now - call.sent > self._trial_seconds * num_trials:
-                    message = f"took longer than {self._trial_seconds / 60:g} minutes"
-                    events.append(Lost(actor=call.actor, failure=Failure(kind=FailureKind.TIMEOUT, message=message)))
+        for actor in self._clock.over(now):
+            assert self._trial_seconds is not None
+            message = f"took longer than {self._trial_seconds / 60:g} minutes"
+            events.append(Lost(actor=actor, failure=Failure(kind=FailureKind.TIMEOUT, message=message)))
         for event in events:
             self.stop(event.actor)
         return events
 
-    def _exchange_beats(self) -> None:
+    def _exchange_beats(self) -> list[Event]:
+        """Ask every actor at work for a sign of life, take what has come in, and look which nodes are to go."""
         now = time.monotonic()
         if now - self._last_beat < min(_BEAT_SECONDS, self._hang_seconds / 4):
-            return
+            return []
         self._last_beat = now
         if self._beats:
             answered, _ = ray.wait(list(self._beats), num_returns=len(self._beats), timeout=0)
             for ref in answered:
                 actor = self._beats.pop(ref)
                 try:
-                    cpu_seconds, _ = ray.get(ref)
+                    cpu_seconds, held_bytes = ray.get(ref)
                 except exceptions.RayError:
                     continue  # its death is told by its own call
                 self._watch.beat(actor, cpu_seconds, now)
+                self._memory[actor] = (self._memory.get(actor, (held_bytes, 0))[0], held_bytes)
         asked = set(self._beats.values())
         for actor in {call.actor for call in self._calls.values() if call.work} - asked:
             self._beats[self._handles[actor].beat.remote()] = actor
+        going = draining_nodes()
+        leaving = {actor for actor, node in self._nodes.items() if node in going} - self._drained
+        self._drained |= leaving
+        return [Draining(actor=actor) for actor in sorted(leaving)]
+
+    def _growth_beside(self, actor: int) -> dict[int, int]:
+        """Bytes that each actor of the same node has taken since its work began."""
+        node = self._nodes.get(actor)
+        return {
+            other: held - before for other, (before, held) in self._memory.items() if self._nodes.get(other) == node
+        }
 
     def _forget(self, actor: int) -> None:
-        self._calls = {ref: call for ref, call in self._calls.items() if call.actor != actor}
+        now = time.monotonic()
+        calls = {ref for ref, call in self._calls.items() if call.actor == actor}
+        self._calls = {ref: call for ref, call in self._calls.items() if ref not in calls}
+        self._leaving = {ref: left for ref, left in self._leaving.items() if ref not in calls}
         self._beats = {ref: other for ref, other in self._beats.items() if other != actor}
+        self._told = {(other, group) for other, group in self._told if other != actor}
         self._watch.idle(actor)
-
-
-def _death(error: exceptions.RayError) -> Failure:
-    """Why an actor ended, as far as Ray knows."""
-    text = str(error)
-    if getattr(error, "preempted", False):
-        return Failure(kind=FailureKind.PREEMPTED, message="its node was taken away")
-    # Ray's memory monitor gives advice on its threshold; the word OOM stands in every death's list of common causes.
-    if isinstance(error, exceptions.OutOfMemoryError) or "RAY_memory_usage_threshold" in text:
-        return Failure(kind=FailureKind.HOST_OOM, message="the node ran out of memory and ended the actor")
-    return Failure(kind=FailureKind.DIED, message="its actor died while it ran", traceback=text)
+        self._clock.end(actor, now)
+        self._due.pop(actor, None)
+        self._memory.pop(actor, None)
+        if self._nodes.pop(actor, None) is not None and not self._nodes:
+            self._none_since = now

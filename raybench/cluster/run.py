@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from raybench.cluster.connect import Cluster, connect
+from raybench.cluster.connect import connect
+from raybench.cluster.placement import ActorPlan
 from raybench.core import Status
 from raybench.metrics.coverage import Coverage
 from raybench.observer import Observer
@@ -42,6 +43,9 @@ def run_trials(
     with connect(plan.job.resources, address) as cluster:
         import ray
 
+        if cluster.note:
+            observer.note(cluster.note)
+
         from raybench.cluster.context import RunContext
         from raybench.cluster.driver import Driver
         from raybench.cluster.pool import Pool
@@ -66,8 +70,9 @@ def run_trials(
         )
         shared = ray.put(context)
         pool = Pool(
-            lambda actor: _start(Worker, cluster, shared),
+            lambda avoided: _start(Worker, cluster, shared, avoided),
             hang_seconds=resources.hang_seconds,
+            placement_seconds=resources.placement_timeout_minutes * 60,
             trial_seconds=resources.trial_timeout_minutes * 60 if resources.trial_timeout_minutes else None,
         )
         expected = {name: Coverage.of(plan.datasets[name].loaded.splits["test"].column("id")) for name in datasets}
@@ -108,7 +113,14 @@ def blank_row(trial: Any) -> TrialRow:
     return TrialRow(trial_id=trial.trial_id, status=Status.STOPPED, identity=json.loads(json.dumps(identity)))
 
 
-def _start(worker: Any, cluster: Cluster, context: Any) -> Any:
+def _start(worker: Any, cluster: ActorPlan, context: Any, avoided: Collection[str]) -> Any:
+    """An actor on any node, but on those to avoid only where no other will do."""
+    from ray.util.scheduling_strategies import NodeLabelSchedulingStrategy, NotIn
+
+    soft = {"ray.io/node-id": NotIn(*sorted(avoided))} if avoided else None
     return worker.options(
-        num_cpus=cluster.cpus_per_actor, num_gpus=cluster.gpus_per_actor, enable_task_events=False
+        num_cpus=cluster.cpus_per_actor,
+        num_gpus=cluster.gpus_per_actor,
+        enable_task_events=False,
+        scheduling_strategy=NodeLabelSchedulingStrategy(hard={}, soft=soft) if avoided else "DEFAULT",
     ).remote(context)

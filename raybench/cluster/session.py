@@ -86,6 +86,12 @@ class Session:
         """Other actors' features, fetched when they are read."""
         self._parts |= parts
 
+    def release(self, keys: list[str]) -> None:
+        """Let go of rows and features that no trial reads any more; called beside the work, so only entries go."""
+        for key in keys:
+            self._prepared.pop(key, None)
+            self._parts.pop(key, None)
+
     def _absorb(self, trial_id: str, split: str, first: int = 0, last: int | None = None) -> None:
         """Take the features of batches [first, last) that a trial reads from whoever computed them."""
         for group in self._context.groups[trial_id]:
@@ -178,12 +184,14 @@ class Session:
         return {"latency_p50_ms": p50, "latency_p95_ms": p95}
 
     def _data(self, data_key: str, ref: ray.ObjectRef) -> PreparedData:
-        if data_key not in self._prepared:
+        prepared = self._prepared.get(data_key)
+        if prepared is None:
             try:
-                self._prepared[data_key] = ray.get(ref)
+                prepared = ray.get(ref)
             except ray.exceptions.ObjectLostError:  # its node is gone; the rows make it again, to the bit
-                self._prepared[data_key] = self._prepare(data_key)
-        return self._prepared[data_key]
+                prepared = self._prepare(data_key)
+            self._prepared[data_key] = prepared
+        return prepared
 
     def _prepare(self, data_key: str) -> PreparedData:
         needs = self._context.data[data_key]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -16,7 +17,7 @@ from raybench.cluster.context import FeatureParts, RunContext
 from raybench.schedule.retry import Failure
 from raybench.store.shards import ShardCommit
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "resident_bytes"]
 
 
 @ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"control": 1})  # type: ignore[call-overload]
@@ -28,9 +29,9 @@ class Worker:
 
         self._session = Session(context)
 
-    def ready(self) -> bool:
-        """Answers when the imports are done."""
-        return True
+    def ready(self) -> str:
+        """Answers when the imports are done: the id of the node it is on."""
+        return ray.get_runtime_context().get_node_id()
 
     @ray.method(num_returns=2)
     def prepare(self, data_key: str) -> tuple[Any, tuple[int, int] | Failure]:
@@ -58,5 +59,18 @@ class Worker:
 
     @ray.method(concurrency_group="control")
     def beat(self) -> tuple[float, int]:
-        """Processor seconds used so far and the process id: a process that uses none hangs."""
-        return time.process_time(), os.getpid()
+        """Processor seconds used so far, and bytes of memory held: a process that uses no processor hangs."""
+        return time.process_time(), resident_bytes()
+
+    @ray.method(concurrency_group="control")
+    def release(self, keys: list[str]) -> None:
+        """Forget rows and features that nobody reads any more."""
+        self._session.release(keys)
+
+
+def resident_bytes() -> int:
+    """What this process holds in memory, 0 where the system does not say it as Linux does."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

@@ -278,6 +278,11 @@ class Resources(_Spec):
     )
 
 
+    placement_timeout_minutes: float = Field(
+        default=10.0, gt=0, description="how long to wait for a first actor; longer where a cluster must grow"
+    )
+
+
 class Job(_Spec):
     """Which candidates to fine-tune, score and rank on which datasets."""
 

@@ -10,6 +10,9 @@ holds, the dearest fit, shards of the trial that has most left. When no more fit
 go before shards: a fit cannot be divided, so the last one must not begin last. Some shards more of the same trial are
 sent ahead while one is being scored (`ahead`: one, or as many as are done in a moment), so that an actor never waits
 for the driver; a fit is never queued behind anything.
+
+Actors that die before they are ready are started again, later each time; only when none is ready and several in a row
+have died does the run end. An actor on a node that is about to go gets nothing new.
 """
 
 from __future__ import annotations
@@ -20,11 +23,12 @@ from dataclasses import dataclass, field
 
 from raybench.core import Shard, Status
 from raybench.schedule.feature_groups import FeatureGroups
-from raybench.schedule.retry import Failure, FailureKind, decide
+from raybench.schedule.retry import NOT_CHARGED, Failure, FailureKind, decide
 from raybench.schedule.shards import remaining_shards
 from raybench.schedule.work import (
     Action,
     ActorReady,
+    Draining,
     Event,
     Failed,
     Featured,
@@ -43,14 +47,16 @@ from raybench.schedule.work import (
     Work,
 )
 
-__all__ = ["Queue"]
+__all__ = ["Queue", "start_delay"]
 
-_MAX_FAILED_STARTS = 5  # actors in a row that die before they are ready: the cluster is at fault, not a trial
+_MAX_FAILED_STARTS = 5  # actors in a row that die before they are ready, and no other is: no actor can be had
+_LONGEST_DELAY_SECONDS = 60.0
 
 
 @dataclass(slots=True, kw_only=True)
 class _Actor:
     ready: bool = False
+    draining: bool = False  # its node is about to go: it ends what it has
     in_flight: deque[Work] = field(default_factory=deque)  # in the order the actor does them
     trial_id: str | None = None  # whose model it holds
 
@@ -83,6 +89,7 @@ class Queue:
         self._failed_starts = 0
         self._attempts: dict[Work, int] = {}
         self._avoid: dict[Work, int] = {}  # the actor on which the work failed last
+        self._preempted: set[str] = set()  # trials whose work was lost with its node
         self.ahead = 1  # shards given to an actor beside the one it scores; whoever knows the time may change it
 
     @property
@@ -133,13 +140,28 @@ class Queue:
                 if failure.poisons_actor:
                     actions.append(StopActor(actor=actor))
                     self._replace(actor, actions)
+            case Draining(actor=actor):
+                self._actors[actor].draining = True
             case Lost(actor=actor, failure=failure):
                 self._on_lost(actor, failure, actions)
+        self._leave_drained(actions)
         self._send(actions)
+        self._stop_when_done(actions)
+        return actions
+
+    def give_up(self, reason: str) -> list[Action]:
+        """No actor can be had: every trial that is left ends, and may be tried by the next run."""
+        actions: list[Action] = []
+        for trial_id in list(self._trials):
+            status = Status.PREEMPTED if trial_id in self._preempted else Status.FAILED
+            self._finish(trial_id, status, reason, actions)
+        self._stop_when_done(actions)
+        return actions
+
+    def _stop_when_done(self, actions: list[Action]) -> None:
         if self.done:
             actions += [StopActor(actor=actor) for actor in self._actors]
             self._actors.clear()
-        return actions
 
     # What happened
 
@@ -207,20 +229,27 @@ class Queue:
         lost = self._actors[actor]
         executing, waiting = (lost.in_flight[0], list(lost.in_flight)[1:]) if lost.in_flight else (None, [])
         lost.in_flight.clear()
-        if not lost.ready and failure.kind is not FailureKind.PREEMPTED:
+        if lost.ready:
+            self._failed_starts = 0  # whatever failed before, an actor could be had
+        elif failure.kind is not FailureKind.PREEMPTED:
             self._failed_starts += 1
         for work in reversed(waiting):  # it had not begun: not its fault
             self._requeue(work)
         if executing is not None:
             self._on_failure(executing, actor, failure, actions)
-        if self._failed_starts >= _MAX_FAILED_STARTS:
+        none_ready = not any(other.ready for number, other in self._actors.items() if number != actor)
+        if self._failed_starts >= _MAX_FAILED_STARTS and none_ready:
             reason = f"{self._failed_starts} actors in a row died while starting: {failure.message}"
-            for trial_id in list(self._trials):
-                self._finish(trial_id, Status.FAILED, reason, actions)
-        self._replace(actor, actions)
+            actions += self.give_up(reason)
+        elif failure.kind in (FailureKind.HOST_OOM, FailureKind.BYSTANDER) and len(self._actors) > 1:
+            del self._actors[actor]  # fewer at a time need less of the node's memory
+        else:
+            self._replace(actor, actions)
 
     def _on_failure(self, work: Work, actor: int, failure: Failure, actions: list[Action]) -> None:
-        if failure.kind is not FailureKind.PREEMPTED:
+        if failure.kind is FailureKind.PREEMPTED:
+            self._preempted.update(self._trials_of(work))
+        if failure.kind not in NOT_CHARGED:
             self._attempts[work] = self._attempts.get(work, 0) + 1
         attempts = self._attempts.get(work, 0)
         status = decide(failure, attempts)
@@ -280,18 +309,24 @@ class Queue:
         actor = self._next_actor
         self._next_actor += 1
         self._actors[actor] = _Actor()
-        return StartActor(actor=actor)
+        return StartActor(actor=actor, delay_seconds=start_delay(self._failed_starts))
 
     def _replace(self, actor: int, actions: list[Action]) -> None:
-        gone = self._actors.pop(actor)
-        for work in reversed(gone.in_flight):
+        gone = self._actors.pop(actor, None)
+        for work in reversed(gone.in_flight if gone is not None else ()):
             self._requeue(work)
         if not self.done:
             actions.append(self._start_actor())
 
+    def _leave_drained(self, actions: list[Action]) -> None:
+        """Start others in place of those that have ended what they had."""
+        for number in [number for number, one in self._actors.items() if one.draining and not one.in_flight]:
+            actions.append(StopActor(actor=number))
+            self._replace(number, actions)
+
     def _send(self, actions: list[Action]) -> None:
         for number, actor in self._actors.items():
-            if not actor.ready:
+            if not actor.ready or actor.draining:
                 continue
             while (work := self._next_work(number, actor)) is not None:
                 actor.in_flight.append(work)
@@ -323,7 +358,9 @@ class Queue:
         return None
 
     def _may_run(self, work: Work, actor: int) -> bool:
-        return self._avoid.get(work) != actor or len(self._actors) == 1
+        """Not where it failed last, if there is another actor: one that is up, for the rest may never come."""
+        others = (other for number, other in self._actors.items() if number != actor)
+        return self._avoid.get(work) != actor or not any(other.ready and not other.draining for other in others)
 
     def _pop_shard(self, trial: _Trial, actor: int) -> Shard | None:
         shard = trial.pending.popleft()
@@ -334,6 +371,11 @@ class Queue:
         if not trial.pending:
             del self._scoring[trial.work.trial_id]
         return shard
+
+
+def start_delay(failed_starts: int) -> float:
+    """Seconds to wait before the next start: none after a good one, then 1, 2, 4, … up to a minute."""
+    return min(2.0 ** (failed_starts - 1), _LONGEST_DELAY_SECONDS) if failed_starts else 0.0
 
 
 def _awaited(trial: _Trial) -> tuple[str, ...]:

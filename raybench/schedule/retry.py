@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from raybench.core import Status
 
-__all__ = ["MAX_ATTEMPTS", "Failure", "FailureKind", "decide"]
+__all__ = ["MAX_ATTEMPTS", "NOT_CHARGED", "Failure", "FailureKind", "decide"]
 
 MAX_ATTEMPTS = 3
 
@@ -29,6 +29,7 @@ class FailureKind(StrEnum):
     HUNG = "hung"  # the actor stopped making progress and was killed
     TIMEOUT = "timeout"  # the trial used up its time and its actor was killed
     PREEMPTED = "preempted"  # the node was taken away: not the work's fault
+    BYSTANDER = "bystander"  # the node killed the actor for memory that another one had taken
 
 
 _GIVE_UP_AS = {
@@ -41,8 +42,8 @@ _GIVE_UP_AS = {
     FailureKind.DIED: Status.FAILED,
     FailureKind.HUNG: Status.TIMEOUT,
     FailureKind.TIMEOUT: Status.TIMEOUT,
-    FailureKind.PREEMPTED: Status.PREEMPTED,
 }
+NOT_CHARGED = {FailureKind.PREEMPTED, FailureKind.BYSTANDER}  # tried again, however often
 _WORTH_RETRYING = {FailureKind.TRANSIENT, FailureKind.HOST_OOM, FailureKind.DIED, FailureKind.HUNG}
 
 
@@ -58,7 +59,7 @@ class Failure:
 
 def decide(failure: Failure, attempts: int) -> Status | None:
     """None to try again, or the status to end with; `attempts` counts this failure and those before it."""
-    if failure.kind is FailureKind.PREEMPTED:
+    if failure.kind in NOT_CHARGED:
         return None
     if failure.kind in _WORTH_RETRYING and attempts < MAX_ATTEMPTS:
         return None

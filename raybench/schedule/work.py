@@ -11,6 +11,7 @@ from raybench.schedule.retry import Failure
 __all__ = [
     "Action",
     "ActorReady",
+    "Draining",
     "Event",
     "Failed",
     "Featured",
@@ -140,7 +141,14 @@ class Lost:
     failure: Failure
 
 
-Event = ActorReady | Prepared | Featured | Fitted | Scored | Failed | Lost
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draining:
+    """An actor's node is about to go: what it has it may end, new work it gets none."""
+
+    actor: int
+
+
+Event = ActorReady | Draining | Prepared | Featured | Fitted | Scored | Failed | Lost
 
 
 # Actions
@@ -148,9 +156,10 @@ Event = ActorReady | Prepared | Featured | Fitted | Scored | Failed | Lost
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartActor:
-    """Start a fresh actor under this number."""
+    """Start a fresh actor under this number, not before `delay_seconds` from now."""
 
     actor: int
+    delay_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,8 +42,12 @@ class IdleWorker:
     def __init__(self) -> None:
         self._metrics = MetricSet(["accuracy", "macro_f1"], {"labels": list("abcde")})
 
-    def ready(self) -> bool:
-        return True
+    def ready(self) -> str:
+        return ray.get_runtime_context().get_node_id()
+
+    @ray.method(concurrency_group="control")
+    def release(self, keys: list[str]) -> None:
+        pass
 
     @ray.method(num_returns=2)
     def prepare(self, data_key: str) -> tuple[None, tuple[int, int]]:

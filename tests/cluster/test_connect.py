@@ -1,43 +1,16 @@
-"""How many actors of which size, and how many shards ahead: decisions without a cluster."""
+"""Which address is connected to, and how many shards are sent ahead: decisions without a cluster."""
 
 from __future__ import annotations
 
+import os
+import time
+
 import pytest
 
-from raybench.cluster.connect import plan_actors
+from raybench.cluster.connect import connect
 from raybench.cluster.driver import shards_ahead
 from raybench.errors import RaybenchError
 from raybench.job import Resources
-
-
-def actors(available, **resources):
-    cluster = plan_actors(Resources(**resources), available)
-    return cluster.num_actors, cluster.gpus_per_actor
-
-
-def test_auto_takes_every_cpu():
-    assert actors({"CPU": 8.0}) == (8, 0.0)
-    assert actors({"CPU": 8.0}, cpus_per_actor=3) == (2, 0.0)
-
-
-def test_auto_takes_one_gpu_an_actor():
-    assert actors({"CPU": 64.0, "GPU": 4.0}) == (4, 1.0)
-
-
-def test_a_fraction_shares_a_gpu():
-    assert actors({"CPU": 64.0, "GPU": 2.0}, gpus_per_actor=0.25) == (8, 0.25)
-
-
-def test_cpus_bound_the_actors_too():
-    assert actors({"CPU": 2.0, "GPU": 4.0}) == (2, 1.0)
-
-
-def test_a_number_given_is_taken():
-    assert actors({"CPU": 2.0}, actors=5) == (5, 0.0)
-
-
-def test_there_is_at_least_one_actor():
-    assert actors({}) == (1, 0.0)
 
 
 def test_quick_shards_travel_in_bulk_and_slow_ones_alone():
@@ -45,7 +18,31 @@ def test_quick_shards_travel_in_bulk_and_slow_ones_alone():
 
 
 def test_driving_through_the_client_port_is_refused():
-    from raybench.cluster.connect import connect
-
     with pytest.raises(RaybenchError, match="use `raybench submit`"), connect(Resources(), "ray://head:10001"):
         pass
+
+
+@pytest.mark.parametrize("address", ["", "nowhere", "127.0.0.1", "127.0.0.1:1", "127.0.0.1:99999", "[::1]:1"])
+def test_an_address_where_no_ray_answers_is_one_line_at_once(address, monkeypatch):
+    began = time.monotonic()
+    with pytest.raises(RaybenchError, match=r"^--address .* no Ray answers there") as refused:
+        connect(Resources(), address).__enter__()
+    assert repr(address) in str(refused.value)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(RaybenchError, match=r"^RAY_ADDRESS .* no Ray answers there"), connect(Resources()):
+        pass
+    assert time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize(
+    ("resources", "line"),
+    [
+        ({"actors": 1000 * (os.cpu_count() or 1)}, "this machine has"),
+        ({"cpus_per_actor": 640 * (os.cpu_count() or 1)}, "this machine has"),
+    ],
+)
+def test_more_than_this_machine_is_refused_before_anything_starts(resources, line):
+    began = time.monotonic()
+    with pytest.raises(RaybenchError, match=line), connect(Resources(**resources)):
+        pass
+    assert time.monotonic() - began < 2

@@ -36,8 +36,9 @@ class FakePool:
     def __init__(self, interrupt_after=None):
         self.alive, self.calls, self.commits, self.num_deaths = set(), [], [], 0
         self.interrupt_after = interrupt_after
+        self.released = []
 
-    def start(self, actor):
+    def start(self, actor, delay_seconds):
         self.alive.add(actor)
         self.calls.append((actor, ()))
 
@@ -47,6 +48,12 @@ class FakePool:
 
     def stop(self, actor):
         self.alive.discard(actor)
+
+    def unplaced(self):
+        return None
+
+    def release(self, keys):
+        self.released += keys
 
     def stop_all(self):
         self.alive.clear()

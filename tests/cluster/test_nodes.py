@@ -1,0 +1,69 @@
+"""Ray's private knowledge of nodes, held against Ray itself: a change of Ray's is told here."""
+
+from __future__ import annotations
+
+import pytest
+from ray import exceptions
+
+from raybench.cluster.death import blame, death
+from raybench.cluster.nodes import draining_nodes, node_of, read_growth, read_nodes
+from raybench.schedule.retry import FailureKind
+
+
+@pytest.fixture
+def connected(ray_address):
+    import ray
+
+    ray.init(address=ray_address, log_to_driver=False)
+    yield ray
+    ray.shutdown()
+
+
+def test_nodes_are_read_from_ray_and_none_is_to_go(connected):
+    (node,) = read_nodes()
+    assert (node.cpus, node.gpus) == (8.0, 0.0)
+    assert read_growth() == []
+    assert draining_nodes() == frozenset()
+
+
+def test_an_actor_that_cannot_start_says_why_and_where(connected):
+    @connected.remote(max_restarts=0)
+    class Broken:
+        def __init__(self):
+            raise ModuleNotFoundError("No module named 'nothere'")
+
+        def ready(self):
+            return True
+
+    handle = Broken.remote()
+    with pytest.raises(exceptions.RayActorError) as caught:
+        connected.get(handle.ready.remote())
+    failure = death(caught.value, starting=True)
+    assert failure.kind is FailureKind.DIED
+    assert failure.message == "ModuleNotFoundError: No module named 'nothere'"
+    assert node_of(handle) == connected.get_runtime_context().get_node_id()
+
+
+def test_an_actor_that_is_killed_while_it_starts_says_how(connected):
+    import os
+
+    @connected.remote(max_restarts=0)
+    class Exits:
+        def __init__(self):
+            os._exit(7)
+
+        def ready(self):
+            return True
+
+    handle = Exits.remote()
+    with pytest.raises(exceptions.RayActorError) as caught:
+        connected.get(handle.ready.remote())
+    message = death(caught.value, starting=True).message
+    assert message.startswith("Worker"), message
+    assert len(message.splitlines()) == 1
+
+
+def test_who_took_most_memory_is_to_blame():
+    assert blame(0, {0: 500, 1: 100})
+    assert not blame(0, {0: 100, 1: 500})
+    assert blame(0, {}), "nothing is known: the one that died"
