@@ -27,11 +27,14 @@ _SMALLEST = 8  # tokens: one row of the shortest bucket
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """`budget` is the padded tokens forwarded at once, of the `wanted` ones; `smallest` is where one row fits alone."""
+    """`budget` is the padded tokens forwarded at once, of the `wanted` ones; `smallest` is where one row fits alone.
 
-    budget: int
-    wanted: int
-    smallest: int
+    What is not fitted in steps has no micro-batches to make smaller.
+    """
+
+    budget: int = 0
+    wanted: int = 0
+    smallest: int = 0
     alone: bool = False  # whatever else the process kept on the device is let go
     deterministic: bool = True  # only algorithms that give the same bits each time
 
@@ -46,10 +49,7 @@ class Attempt:
         return replace(self, budget=max(self.smallest, self.budget // 2)) if self.budget > self.smallest else None
 
 
-def first_attempt(device: torch.device, longest_row: int, wanted: int = 0, *, in_steps: bool = True) -> Attempt:
-    """With what the hyperparameters want, else the device's default; `longest_row` is padded.
-
-    What is not fitted in steps has no micro-batches to make smaller.
-    """
+def first_attempt(device: torch.device, longest_row: int, wanted: int = 0) -> Attempt:
+    """Of a fit in steps, with what the hyperparameters want, else the device's default; `longest_row` is padded."""
     budget = wanted or (_GPU_TOKENS if device.type == "cuda" else _CPU_TOKENS)
-    return Attempt(budget=budget, wanted=budget, smallest=max(_SMALLEST, longest_row) if in_steps else budget)
+    return Attempt(budget=budget, wanted=budget, smallest=max(_SMALLEST, longest_row))

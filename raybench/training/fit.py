@@ -84,11 +84,10 @@ def fit_in_turn(
     Heads on features of the same backbone are fitted together, and fine-tuned networks run their shared first steps
     once; the bits are those of each alone. What runs out of memory is tried again as `Attempt.after` says.
     """
-    longest_row = int(bucket(train.column("length").to_numpy()).max(initial=1))
     waiting: dict[tuple[str, Attempt], list[int]] = {}
     for place, trial in enumerate(trials):
         group = _group(trial, train.num_rows, device)
-        waiting.setdefault((group, _first_attempt(trial, longest_row, device)), []).append(place)
+        waiting.setdefault((group, _first_attempt(trial, train, device)), []).append(place)
     while waiting:
         group, attempt = key = next(iter(waiting))
         places = waiting.pop(key)
@@ -111,10 +110,11 @@ def _group(trial: Trial, num_rows: int, device: torch.device) -> str:
     return beginning(trial, num_rows)
 
 
-def _first_attempt(trial: Trial, longest_row: int, device: torch.device) -> Attempt:
-    in_steps = trial.model.baseline is None and not get_method(trial.method).on_features
-    wanted = int(trial.hyperparameters.get("micro_batch_tokens", 0))
-    return first_attempt(device, longest_row, wanted, in_steps=in_steps)
+def _first_attempt(trial: Trial, train: pa.Table, device: torch.device) -> Attempt:
+    if trial.model.baseline is not None or get_method(trial.method).on_features:
+        return Attempt()
+    longest_row = int(bucket(train.column("length").to_numpy()).max(initial=1))
+    return first_attempt(device, longest_row, int(trial.hyperparameters.get("micro_batch_tokens", 0)))
 
 
 def _fit_group(

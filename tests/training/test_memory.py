@@ -14,7 +14,7 @@ from raybench.core import ModelSpec, Trial
 from raybench.models.cache import BACKBONES
 from raybench.tasks.catalog import get_task
 from raybench.training import features, step
-from raybench.training.attempt import first_attempt
+from raybench.training.attempt import Attempt, first_attempt
 from raybench.training.feature_cache import FEATURES
 from raybench.training.memory import is_out_of_memory
 from raybench.training.opened import shared_network
@@ -181,7 +181,7 @@ def test_attempts_end_where_one_row_does_not_fit() -> None:
         attempt = attempt.after(MemoryError())
     assert tried == [(300, False), (300, True), (150, True), (75, True), (48, True)]
     assert first_attempt(CPU, longest_row=48).after(ValueError("a mistake")) is None
-    heads = first_attempt(CPU, longest_row=48, in_steps=False).after(MemoryError())
+    heads = Attempt().after(MemoryError())
     assert heads is not None
     assert heads.after(MemoryError()) is None
 
