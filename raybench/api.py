@@ -60,6 +60,7 @@ def rank(job: str | Path | Job) -> Ranking:
     """Rank what the store holds of a job; trials that have not ended are `stopped`."""
     plan = _plan(job, None)
     store = Store.open(plan.job.store)
+    store.files.check_writable()
     return publish(plan, look_up(plan, store, warn_skipped).rows, store, warn_skipped)
 
 

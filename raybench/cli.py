@@ -1,15 +1,18 @@
 """The command line: check, plan, run, rank, rescore, status, submit; heavy imports live inside the commands.
 
 Exit codes: 0 all well, 1 some trials did not end well, 2 something to mend before anything starts, 3 a bug of ours,
-130 stopped by Ctrl-C.
+130 stopped by Ctrl-C or SIGTERM, 141 nobody reads the output any more.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from raybench.ranking.ranking import Ranking
 
 __all__ = ["main"]
+
+_STOPPED = "stopped; what is done is in the store: the same command goes on from there"
 
 app = typer.Typer(
     add_completion=False,
@@ -138,8 +143,27 @@ def submit(
 
 def main() -> None:
     """The entry point of the `raybench` command."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's polite end is a Ctrl-C
-    app()
+    from raybench.report.output import degrade
+
+    for number in (signal.SIGINT, signal.SIGTERM):  # a scheduler's polite end is a Ctrl-C
+        signal.signal(number, _leave)
+    for stream in (sys.stdout, sys.stderr):
+        degrade(stream)
+    warnings.formatwarning = lambda message, *where: f"warning: {message}\n"
+    try:
+        app()
+    except OSError as error:  # of the help's text
+        try:
+            _tell_output_error(error)
+        except typer.Exit as ended:
+            sys.exit(ended.exit_code)
+        raise
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Before a command has begun there is nothing to clean, and no place where an exception would be caught."""
+    print(_STOPPED, file=sys.stderr, flush=True)
+    os._exit(130)
 
 
 def _show(ranking: Ranking, debug: bool) -> None:
@@ -158,19 +182,41 @@ def _exit_codes(debug: bool) -> Iterator[None]:
     from raybench.errors import RaybenchError
 
     try:
-        yield
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
     except RaybenchError as error:
         if debug:
             raise
         _fail(2, str(error))
     except KeyboardInterrupt:
-        _fail(130, "stopped; what is done is in the store: the same command goes on from there")
+        exec("")  # CPython ends by SIGINT once one has passed through an exec'd text; the next such text forgets it
+        _fail(130, _STOPPED)
+    except SystemExit as ended:
+        if ended.code != signal.SIGTERM:
+            raise
+        _fail(130, _STOPPED)  # while Ray starts, its own handler of SIGTERM exits so
     except typer.Exit:
         raise
     except Exception as error:
+        _tell_output_error(error)
         if debug:
             raise
         _fail(3, f"unexpected {type(error).__name__}: {error}; --debug shows where")
+
+
+def _tell_output_error(error: Exception) -> None:
+    """Leave with a line where standard output is what failed; silently where its reader has gone, as `head` does."""
+    from raybench.report.output import output_error
+
+    found = output_error(error)
+    if isinstance(found, BrokenPipeError):
+        raise typer.Exit(141)
+    if found is not None:
+        _fail(2, f"standard output cannot be written: {found.strerror}; what was computed is in the store")
 
 
 def _fail(code: int, message: str) -> None:

@@ -16,6 +16,7 @@ from raybench.core import DatasetKey, ModelSpec, Status, Trial, slice_column
 from raybench.errors import MetricError, StoreError
 from raybench.identity import content_hash
 from raybench.metrics import MetricSet
+from raybench.metrics.requirements import fitting, misfit
 from raybench.publish import traits_of, write_tables
 from raybench.ranking.entry import Entry
 from raybench.ranking.ranking import Ranking
@@ -49,23 +50,33 @@ def rescore(
         raise MetricError("rescore: name at least one metric")
     store = Store.open(url)
     run = _find_run(store, run_id)
-    rows = store.trials.read(skipped)
+    store.files.check_writable()
+    torn: dict[str, str] = {}
+    rows = store.trials.read(torn.__setitem__)
     entries: list[Entry] = []
     traits: dict[str, MetricTrait] = {}
     rank_by = rank_by or metrics[0]
     names = list(dict.fromkeys([*metrics, rank_by]))
     for candidate, trial_id in _trials_of(run):
         row = rows.get(trial_id)
-        records = read_records(store.files, trial_id, skipped) if row is not None else None
+        records = read_records(store.files, trial_id, torn.__setitem__) if row is not None else None
         if row is None or records is None or records.num_rows != row.num_examples:
+            why = "".join(f" ({path}: {reason})" for path, reason in list(torn.items())[-1:])
             raise StoreError(
-                f"store {url}: trial {trial_id} of run {run.run_id} has no whole records; run its job again"
+                f"store {url}: trial {trial_id} of run {run.run_id} has no whole records{why}; run its job again"
             )
         trial = _trial(candidate, row)
         task = get_task(trial.dataset.task)
-        metric_set = MetricSet(names, task.metric_config(trial.dataset.labels, trial.dataset.task_config))
+        config = task.metric_config(trial.dataset.labels, trial.dataset.task_config)
+        for name in names:
+            if (reason := misfit(name, records.schema, config)) is not None:
+                known = ", ".join(fitting(records.schema, config))
+                raise MetricError(f"rescore: {reason}; metrics that fit these records: {known}")
+        metric_set = MetricSet(names, config)
         traits |= traits_of(metric_set)
         entries.append(_entry(trial, row, records, metric_set, slices, rank_by))
+    for path, reason in torn.items():
+        skipped(path, reason)
     asked = [run.run_id, names, list(slices), rank_by, sorted(entry.trial.trial_id for entry in entries)]
     return write_tables(store.run(f"rescore-{content_hash(asked)[:12]}"), entries, names, rank_by, traits)
 

@@ -17,7 +17,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raybench.errors import StoreError
+from raybench.errors import StoreError, told
 
 __all__ = ["Files", "Skipped", "parquet_bytes"]
 
@@ -34,9 +34,20 @@ class Files:
         self.url = url
         try:
             self._fs, self._root = fsspec.core.url_to_fs(os.path.expanduser(url))
-        except (ImportError, ValueError) as error:
-            raise StoreError(f"store {url}: {error}") from error
+        except Exception as error:  # of whatever file system the URL names
+            raise StoreError(f"store {url}: cannot be opened: {told(error)}") from error
         self._local = "file" in (self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,))
+
+    def check_readable(self) -> None:
+        """Raise StoreError in one line unless this is a folder, or a bucket that answers; it need not be there yet."""
+        try:
+            entries = self._fs.ls(self._root, detail=True)
+        except FileNotFoundError:
+            return
+        except Exception as error:  # of whatever file system the URL names
+            raise StoreError(f"store {self.url}: cannot be read: {told(error)}") from error
+        if any(entry["name"] == self._root and entry["type"] != "directory" for entry in entries):
+            raise StoreError(f"store {self.url}: is a file; name a directory or a bucket")
 
     def path(self, relative: str) -> str:
         """The whole path of a file in the file system's own form."""

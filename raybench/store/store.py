@@ -22,8 +22,9 @@ class Store:
 
     @classmethod
     def open(cls, url: str) -> Store:
-        """Open a store; nothing is created until something is written."""
+        """Open a store; nothing is created until something is written. StoreError where none can be."""
         files = Files(url)
+        files.check_readable()
         return cls(files=files, shards=ShardLog(files), trials=TrialLog(files))
 
     def run(self, run_id: str) -> RunDirectory:

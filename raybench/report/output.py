@@ -1,0 +1,48 @@
+"""Standard output and error as they are: a terminal that lacks a character gets its plain form, a full disk is told.
+
+    degrade(sys.stdout)          # "1 – 3 × 2" is "1 - 3 x 2" where only ASCII can be shown
+    output_error(error)          # the error again where it is of what was printed, or None
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import io
+import os
+import sys
+from typing import TextIO
+
+__all__ = ["degrade", "output_error"]
+
+_PLAIN = str.maketrans({"–": "-", "—": "-", "×": "x", "…": "...", "→": "->", "≤": "<=", "≥": ">=", "’": "'"})
+_OF_OUTPUT = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE}
+_HANDLER = "raybench.plain"
+
+
+def degrade(stream: TextIO) -> None:
+    """Let a stream write what its encoding lacks in plain characters, all else as escapes."""
+    if isinstance(stream, io.TextIOWrapper):
+        codecs.register_error(_HANDLER, _plain)
+        stream.reconfigure(errors=_HANDLER)
+
+
+def output_error(error: BaseException) -> OSError | None:
+    """The error of standard output, where it is what failed: writing fails once more. It is silent from then on."""
+    if not isinstance(error, OSError) or error.errno not in _OF_OUTPUT:
+        return None
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # or the interpreter would say it again, at length, when it ends
+        return error
+    return None
+
+
+def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end]
+    shown = text.translate(_PLAIN)
+    return shown.encode("ascii", "backslashreplace").decode("ascii"), error.end

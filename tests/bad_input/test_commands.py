@@ -1,0 +1,125 @@
+"""What is wrong around a command (its arguments, the store, the terminal) is one line and an exit code."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from raybench.cluster.run import blank_row
+from raybench.core import Status
+from raybench.job import load_job
+from raybench.plan import make_plan
+from raybench.prepare import prepare_data
+from raybench.publish import publish
+from raybench.store import Store
+from raybench.store.records import write_records
+from raybench.tasks.catalog import get_task
+from raybench.trial import fit_trial, open_predictor, score_shard
+
+Write = Callable[..., None]
+Refused = Callable[..., str]
+CPU = torch.device("cpu")
+STOPPED = "stopped; what is done is in the store: the same command goes on from there"
+
+
+@pytest.fixture
+def finished(folder: Path, job: Write) -> Path:
+    """A store with a run that has ended, made in this process."""
+    job()
+    plan = make_plan(load_job("job.yaml"))
+    store = Store.open("store")
+    rows = {}
+    for planned in plan.trials:
+        trial, dataset = planned.trial, plan.datasets[planned.trial.dataset.name]
+        data = prepare_data(get_task(trial.dataset.task), dataset.loaded.splits, trial.model, 16)
+        assert data.train is not None
+        predictor = open_predictor(trial, fit_trial(trial, data.train, CPU), CPU)
+        last = data.plan.num_batches
+        result = score_shard(predictor, data.test, data.plan.batches(0, last), dataset.metric_set())
+        write_records(store.files, trial.trial_id, 0, last, result.records)
+        ended = {"status": Status.OK, "num_examples": data.test.num_rows, "states": result.states.to_bytes()}
+        rows[trial.trial_id] = dataclasses.replace(blank_row(trial), **ended)
+        store.trials.append(rows[trial.trial_id])
+    store.flush()
+    publish(plan, rows, store, pytest.fail)
+    return folder / "store"
+
+
+@pytest.mark.parametrize("arguments", [("status", "train.csv"), ("rescore", "train.csv", "--metrics", "mcc")])
+def test_a_store_that_is_a_file_is_said(folder: Path, refused: Refused, arguments: tuple[str, ...]) -> None:
+    assert refused(*arguments) == "store train.csv: is a file; name a directory or a bucket"
+
+
+@pytest.mark.parametrize("store", ["train.csv", "/dev/null", "/dev/null/x", "/proc/x", "foo://x", "zip://x"])
+def test_a_store_that_can_be_none_is_one_line(job: Write, refused: Refused, store: str) -> None:
+    job()
+    text = Path("job.yaml").read_text().replace("./store", store)
+    job(text=text)
+    assert refused("rank", "job.yaml").startswith(f"store {store}: ")
+
+
+def test_torn_records_are_one_line_that_names_the_file(finished: Path, refused: Refused) -> None:
+    for part in finished.glob("records/*/part-*"):
+        part.write_bytes(b"PAR1 torn")
+    line = refused("rescore", "store", "--metrics", "mcc")
+    assert "has no whole records (records/trial=" in line
+    assert "torn or not Parquet" in line
+    assert line.endswith("run its job again")
+
+
+def test_other_metrics_of_records_that_lack_their_columns_are_one_line(finished: Path, refused: Refused) -> None:
+    assert "needs the record column 'hypothesis'" in refused("rescore", "store", "--metrics", "bleu")
+    assert "measures distances between numbers" in refused("rescore", "store", "--metrics", "accuracy,mae")
+
+
+def run(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    python_path = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", "raybench", *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env=os.environ | python_path | environment, **pipes)
+
+
+def test_a_terminal_that_lacks_characters_gets_plain_ones(finished: Path) -> None:
+    process = run("rank", "job.yaml", PYTHONIOENCODING="ascii")
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")
+    assert "95 % interval" in out
+    assert "rank" in out
+    assert " - " in out
+    assert "–" not in out
+
+
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [("check", "job.yaml"), ("check", "--schema"), ("--help",)])
+def test_a_full_disk_under_the_output_is_one_line(
+    folder: Path, job: Write, arguments: tuple[str, ...], buffered: str
+) -> None:
+    job()
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": buffered}
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "raybench", *arguments]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, env=environment)
+    words = "standard output cannot be written: No space left on device; what was computed is in the store\n"
+    assert (ended.returncode, ended.stderr) == (2, words)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("seconds", [0.2, 0.5, 0.9, 1.4])
+def test_a_stop_while_the_job_is_planned_is_one_line(
+    folder: Path, job: Write, tiny_bert: Path, number: int, seconds: float
+) -> None:
+    job(f"  - {{model: '{tiny_bert}', name: m, method: frozen}}")
+    process = run("plan", "job.yaml")
+    time.sleep(seconds)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) in [(130, STOPPED + "\n"), (0, "")]  # or it had ended by then
