@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
 
 from raybench.errors import ModelError
@@ -18,6 +19,9 @@ class Compiled(nn.Module):
         super().__init__()
         self.module = module
         self._reference = reference
+        # torch counts the graphs of a class of networks over the whole process, and past eight runs the next ones
+        # uncompiled without a word: every network begins with none; those still open are compiled again when called
+        torch.compiler.reset()
         module.compile(dynamic=True)
 
     def forward(self, **inputs: Any) -> Any:

@@ -93,3 +93,31 @@ class _Greedy(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("too little")
+
+
+class _Scale(torch.nn.Module):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(size))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.weight
+
+
+def test_a_network_is_compiled_however_many_were_before_it(fresh_compiler: None) -> None:
+    compiled: list[int] = []
+
+    def count(graph: Any, inputs: Any) -> Any:
+        compiled.append(1)
+        return graph.forward
+
+    before = torch.compiler.get_default_backend()
+    torch.compiler.set_default_backend(count)
+    try:
+        for number in range(12):
+            network = Compiled(_Scale(number + 2), "scale")
+            for rows in (1, 3):
+                network(x=torch.ones(rows, number + 2))
+            assert len(compiled) == 2 * (number + 1)
+    finally:
+        torch.compiler.set_default_backend(before)

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from raybench.core import ModelSpec, Trial
-from raybench.errors import ModelError
+from raybench.errors import IncompatibleError, ModelError
 from raybench.metrics import MetricSet
 from raybench.prepare import PreparedData, prepare_data
 from raybench.tasks.catalog import get_task
+from raybench.training.opened import shared_network
 from raybench.trial import fit_trial, measure_latency, needs_fit, open_predictor, score_shard
 
 CPU = torch.device("cpu")
@@ -51,6 +52,37 @@ def test_a_variant_scores_nearly_the_same_and_not_exactly(
     exact, near = scores(plain, data), scores(variant, data)
     assert not np.array_equal(exact, near)
     np.testing.assert_allclose(np.exp(near), np.exp(exact), atol=0.1)
+
+
+def test_adapters_stay_in_float32_when_their_base_is_quantised(
+    tiny_bert: Path, make_texts: Callable[..., pa.Table], make_trial: Callable[..., Trial], no_caches: None
+) -> None:
+    plain = make_trial(tiny_bert, "lora", epochs=1)
+    int8 = ModelSpec(reference=str(tiny_bert), dtype="int8")
+    variant, dora = make_trial(int8, "lora", epochs=1), make_trial(int8, "lora", epochs=1, dora=True)
+    data = prepared(plain, make_texts)
+    np.testing.assert_allclose(np.exp(scores(variant, data)), np.exp(scores(plain, data)), atol=0.1)
+    with pytest.raises(IncompatibleError, match="dora"):
+        scores(dora, data)
+
+
+@pytest.mark.parametrize("method", ["lora", "prompt_tuning", "prefix"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "int8"])
+def test_scoring_a_variant_leaves_what_later_fits_share_as_it_is(
+    dtype: str,
+    method: str,
+    tiny_bert: Path,
+    make_texts: Callable[..., pa.Table],
+    make_trial: Callable[..., Trial],
+    no_caches: None,
+) -> None:
+    trial = make_trial(ModelSpec(reference=str(tiny_bert), dtype=dtype), method, epochs=1)
+    data = prepared(trial, make_texts)
+    base = shared_network(trial, get_task(trial.dataset.task), CPU, own_head=True, for_scoring=False)
+    before = {name: tensor.clone() for name, tensor in base.state_dict().items()}
+    scores(trial, data)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in base.state_dict().items())
+    assert {tensor.dtype for tensor in base.parameters()} == {torch.float32}
 
 
 def test_an_unknown_dtype_is_refused(
