@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial, slice_column
-from raybench.errors import MetricError, StoreError
+from raybench.errors import MetricError, StoreError, told
 from raybench.identity import content_hash
 from raybench.metrics import MetricSet
 from raybench.metrics.requirements import fitting, misfit
@@ -120,7 +120,11 @@ def _find_run(store: Store, run_id: str | None) -> RunDirectory:
 
 def _trials_of(run: RunDirectory) -> list[tuple[str, str]]:
     """(candidate, trial id) of every trial with scores, in the run's order."""
-    table = run.read_table("scores").select(["candidate", "trial_id"]).to_pylist()
+    try:
+        table = run.read_table("scores").select(["candidate", "trial_id"]).to_pylist()
+    except (pa.ArrowException, KeyError) as error:
+        path = run.location("scores.parquet")
+        raise StoreError(f"{path}: torn or no table of raybench ({told(error)}); rank its job again") from error
     return list(dict.fromkeys((row["candidate"], row["trial_id"]) for row in table))
 
 

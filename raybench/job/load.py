@@ -35,8 +35,10 @@ def load_job(path: str | FilePath) -> Job:
         text = FilePath(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise JobError(f"{path}: no such job file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise JobError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except UnicodeDecodeError as error:
+        raise JobError(f"{path}: cannot be read: {error}; save it as UTF-8") from None
+    except OSError as error:
+        raise JobError(f"{path}: cannot be read: {error.strerror}") from None
     directory = str(FilePath(path).absolute().parent)
     if directory not in sys.path:  # `module:attribute` may name a module beside the job file
         sys.path.append(directory)

@@ -25,8 +25,11 @@ def expand_variables(text: str) -> str:
         raise JobError(f"{text!r} holds a zero character, which no path can")
     expanded = os.path.expandvars(text)
     if unset := _VARIABLE.search(expanded):
-        raise JobError(f"environment variable {unset[1].strip('{}')} is not set")
-    return os.path.expanduser(expanded)
+        raise JobError(f"environment variable {unset[1].strip('{}') or '${}'} is not set")
+    whole = os.path.expanduser(expanded)
+    if whole.startswith("~"):
+        raise JobError(f"{whole.partition('/')[0]}: no such user's home; write ./{whole} for a folder of this name")
+    return whole
 
 
 def input_path(reference: str, directory: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -27,15 +28,24 @@ def print_status(url: str, console: Console | None = None) -> None:
     table = Table(box=None, pad_edge=False)
     for name in ("run", "state", "trials", "shards", "examples/s", "took", "left"):
         table.add_column(name, justify="left" if name in ("run", "state") else "right")
-    for run_id, state in sorted(progress, key=lambda item: -item[1]["began_at"]):
-        silent = time.time() - state["updated_at"]
-        name = state["state"]
-        if name == "running" and silent > _SILENT_SECONDS:
-            name = f"silent for {silent:.0f} s; run the job again to go on"
-        rate, left = state["examples_per_second"], state["seconds_left"]
-        bad = {status: count for status, count in state["statuses"].items() if status != "ok"}
-        trials = f"{state['trials_done']}/{state['trials']}" + "".join(f", {n} {status}" for status, n in bad.items())
-        cells = [run_id, name, trials, str(state["shards_scored"]), f"{rate:.0f}" if rate else ""]
-        cells += [f"{state['seconds']:.0f} s", f"{left:.0f} s" if left else ""]
+    rows = []
+    for run_id, state in progress:
+        try:
+            rows.append((float(state["began_at"]), _cells(run_id, state)))
+        except (KeyError, TypeError, ValueError):  # of another program, or of a raybench to come
+            rows.append((0.0, [run_id, "its progress.json cannot be read; run the job again to know", *[""] * 5]))
+    for _, cells in sorted(rows, key=lambda row: -row[0]):
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
+
+
+def _cells(run_id: str, state: dict[str, Any]) -> list[str]:
+    silent = time.time() - state["updated_at"]
+    name = str(state["state"])
+    if name == "running" and silent > _SILENT_SECONDS:
+        name = f"silent for {silent:.0f} s; run the job again to go on"
+    rate, left = state["examples_per_second"], state["seconds_left"]
+    bad = {status: count for status, count in state["statuses"].items() if status != "ok"}
+    trials = f"{state['trials_done']}/{state['trials']}" + "".join(f", {n} {status}" for status, n in bad.items())
+    took = [f"{state['seconds']:.0f} s", f"{left:.0f} s" if left else ""]
+    return [run_id, name, trials, str(state["shards_scored"]), f"{rate:.0f}" if rate else "", *took]

@@ -39,11 +39,12 @@ class RunDirectory:
         self.write_text(name, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """A JSON file's value, or None when it is not there or torn."""
+        """A JSON file's object, or None when it is not there, torn or something else."""
         try:
-            return json.loads(self.files.read(self.path(name)))
-        except (FileNotFoundError, ValueError):
+            value = json.loads(self.files.read(self.path(name)))
+        except (FileNotFoundError, IsADirectoryError, ValueError):
             return None
+        return value if isinstance(value, dict) else None
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Write `<name>.parquet`."""

@@ -81,6 +81,52 @@ def test_other_metrics_of_records_that_lack_their_columns_are_one_line(finished:
     assert "measures distances between numbers" in refused("rescore", "store", "--metrics", "accuracy,mae")
 
 
+@pytest.mark.parametrize("content", ["[]", "{}", '{"began_at": "x"}', '{"began_at": 1, "updated_at": null}'])
+def test_progress_that_says_nothing_hides_no_other_run(
+    finished: Path, command: Callable[..., tuple[int, str, str]], content: str
+) -> None:
+    for name, text in (("torn", content), ("whole", PROGRESS)):
+        (finished / "runs" / name).mkdir()
+        (finished / "runs" / name / "progress.json").write_text(text)
+    code, out, err = command("status", "store")
+    assert (code, err) == (0, "")
+    assert ("torn" in out) == content.startswith("{")
+    assert "whole  done" in out
+
+
+PROGRESS = (
+    '{"began_at": 1, "updated_at": 2, "state": "done", "examples_per_second": 3, "seconds_left": 0, "statuses": {},'
+    '"trials_done": 1, "trials": 1, "shards_scored": 1, "seconds": 1}'
+)
+
+
+@pytest.mark.parametrize("content", [b"PAR1", b""])
+def test_a_torn_table_of_scores_is_named(finished: Path, refused: Refused, content: bytes) -> None:
+    for scores in finished.glob("runs/*/scores.parquet"):
+        scores.write_bytes(content)
+    line = refused("rescore", "store", "--metrics", "mcc")
+    assert "scores.parquet: torn or no table of raybench" in line
+
+
+@pytest.mark.parametrize(
+    ("store", "words"),
+    [
+        ("${NO_SUCH_PLACE}/x", "environment variable NO_SUCH_PLACE is not set"),
+        ("${}/x", "environment variable ${} is not set"),
+        ("~nobody-here/x", "~nobody-here: no such user's home"),
+        ('"a\\0b"', "holds a zero character"),
+    ],
+)
+def test_a_store_that_names_no_place_is_told_with_its_line(
+    job: Write, refused: Refused, store: str, words: str
+) -> None:
+    job()
+    job(text=Path("job.yaml").read_text().replace("./store", store))
+    line = refused("plan", "job.yaml")
+    assert line.startswith("job.yaml:2: store: ")
+    assert words in line
+
+
 def run(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     python_path = {"PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-m", "raybench", *arguments]
