@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from raybench.core import ModelSpec
-from raybench.errors import IncompatibleError, ModelError
+from raybench.errors import IncompatibleError, ModelError, told
 from raybench.identity import seed_from
 from raybench.models.configuration import from_scratch, open_config
 from raybench.models.files import model_directory, require_safe_weights
@@ -106,10 +106,16 @@ def open_pretrained(auto: Any, model: ModelSpec, config: PretrainedConfig, seed:
                 trust_remote_code=False,
                 local_files_only=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # refused below, by name: transformers would only say that there are some
             )
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ModelError(f"model {model.reference!r}: its weights cannot be opened: {reason}") from error
+        except Exception as error:  # what is in the files decides what transformers stumbles over
+            raise ModelError(f"model {model.reference!r}: its weights cannot be opened: {told(error)}") from error
+    if loading["mismatched_keys"]:
+        name, saved, wanted = min(loading["mismatched_keys"])
+        raise ModelError(
+            f"model {model.reference!r}: its weights are not of config.json's sizes: {name} is {list(saved)}, "
+            f"not {list(wanted)}"
+        )
     missing = sorted(name for name in loading["missing_keys"] if "pooler" not in name)
     if missing:
         raise ModelError(

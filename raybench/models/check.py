@@ -10,6 +10,7 @@ from raybench.errors import IncompatibleError
 from raybench.models.configuration import from_scratch, open_config
 from raybench.models.files import model_directory
 from raybench.models.labels import has_head, match_labels, own_labels
+from raybench.models.pooling import pooling_of
 from raybench.models.weights import check_weights
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def check(model: ModelSpec, task: Task, labels: Sequence[str], method: str | Non
     if directory is not None and not from_scratch(model):
         check_weights(model, directory)
     task.check(model, config)
+    pooling_of(model)
     if method == "none":
         check_own_head(model, labels)
 

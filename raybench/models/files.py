@@ -5,16 +5,25 @@ Only configuration, tokenizer and safetensors files are ever fetched; pickle fil
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from raybench.core import ModelSpec
-from raybench.errors import ModelError
+from raybench.errors import ModelError, told
 from raybench.models.reference import Architecture, HubId, LocalPath, resolve
 
-__all__ = ["model_directory", "require_safe_weights", "small_files", "tokenizer_directory", "weight_files"]
+__all__ = [
+    "model_directory",
+    "read_object",
+    "require_safe_weights",
+    "small_files",
+    "tokenizer_directory",
+    "weight_files",
+]
 
 _SMALL = ("*.json", "*.txt", "*.model", "*.jinja", "1_Pooling/config.json")
 _NOT_CONTENT = {"data_config.json", "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"}
@@ -49,6 +58,17 @@ def weight_files(directory: Path, *, allow_pickle: bool) -> list[Path]:
     """The weight files that would be opened; empty when there are none that may be."""
     safe = sorted(directory.glob("*.safetensors"))
     return safe if safe or not allow_pickle else sorted(directory.glob("*.bin"))
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a checkpoint's file; ModelError, which names the file, for anything else."""
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} cannot be read: {told(error)}; copy it anew") from error
+    if not isinstance(saved, dict):
+        raise ModelError(f"{path}: want an object of keys and values, got {type(saved).__name__}")
+    return saved
 
 
 def require_safe_weights(model: ModelSpec, directory: Path) -> None:

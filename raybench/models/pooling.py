@@ -5,12 +5,11 @@ Shapes: B rows, T tokens, H features, C channels, Y × X positions.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from raybench.core import ModelSpec
 from raybench.errors import ModelError
-from raybench.models.files import model_directory
+from raybench.models.files import model_directory, read_object
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +31,7 @@ def pooling_of(model: ModelSpec) -> str:
         return model.pooling
     directory = model_directory(model, weights=False)
     saved = directory / "1_Pooling" / "config.json" if directory else None
-    if saved is not None and saved.is_file() and json.loads(saved.read_text()).get("pooling_mode_cls_token"):
+    if saved is not None and saved.is_file() and read_object(saved).get("pooling_mode_cls_token"):
         return "cls"
     return "mean"
 

@@ -37,9 +37,13 @@ def _open(directory: str) -> PreTrainedTokenizerBase:
         raise ModelError(f"tokenizer {directory}: no tokenizer files there; name the tokenizer with 'tokenizer:'")
     try:
         with quiet():
-            return AutoTokenizer.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # what is in the files decides what transformers stumbles over
         raise ModelError(f"tokenizer {directory}: cannot be opened: {told(error)}") from error
+    longest = tokenizer.model_max_length
+    if not isinstance(longest, int | float) or longest < 1:
+        raise ModelError(f"tokenizer {directory}: model_max_length {longest!r}: want a number from 1")
+    return tokenizer
 
 
 def tokenizer_hash(model: ModelSpec) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from raybench.core import ModelSpec
-from raybench.errors import ModelError, told
+from raybench.errors import ModelError
 from raybench.models.configuration import open_config
-from raybench.models.files import model_directory
+from raybench.models.files import model_directory, read_object
 from raybench.tasks.rows import input_keys, key_column, single_chunk
 from raybench.tasks.task import Batch
 
@@ -47,7 +45,7 @@ def image_format(model: ModelSpec) -> ImageFormat:
     saved: dict[str, Any] = {}
     if directory is not None and (directory / "preprocessor_config.json").is_file():
         place = str(directory / "preprocessor_config.json")
-        saved = _read_object(directory / "preprocessor_config.json")
+        saved = read_object(directory / "preprocessor_config.json")
     channels = getattr(config, "num_channels", 3)
     sizes = {"crop_size": saved.get("crop_size"), "size": saved.get("size")}
     key = next((name for name, value in sizes.items() if value), "image_size")
@@ -59,16 +57,6 @@ def image_format(model: ModelSpec) -> ImageFormat:
         std=_by_channel(saved.get("image_std"), channels, f"{place}: image_std", nonzero=True),
         patch=max(patch) if isinstance(patch, list | tuple) and patch else patch or 1,
     )
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read: {told(error)}; copy it anew") from error
-    if not isinstance(saved, dict):
-        raise ModelError(f"{path}: want an object of keys and values, got {type(saved).__name__}")
-    return saved
 
 
 def _size(value: Any, place: str) -> tuple[int, int] | None:

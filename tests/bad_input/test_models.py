@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -14,6 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
+from raybench.core import ModelSpec
+from raybench.errors import ModelError
+from raybench.models.backbone import open_backbone
 from raybench.models.configuration import _open
 from raybench.models.tokenizer import _open as _open_tokenizer
 
@@ -54,6 +58,10 @@ def in_shards(index: str) -> Change:
     return change
 
 
+def pooling(content: str) -> Change:
+    return lambda model: ((model / "1_Pooling").mkdir(), (model / "1_Pooling/config.json").write_text(content))
+
+
 def gone(name: str) -> Change:
     return lambda model: ((model / name).unlink(), (model / name).symlink_to("nowhere"))
 
@@ -73,7 +81,9 @@ def gone(name: str) -> Change:
         (config(model_type="berty"), "m/config.json cannot be used"),
         (config(dtype="float99"), "m/config.json cannot be used"),
         (config(max_position_embeddings=-1), "its configuration says max_position_embeddings -1"),
-        (holds("tokenizer_config.json", '{"model_max_length": "many"}'), "TypeError"),
+        (holds("tokenizer_config.json", '{"model_max_length": "many"}'), "model_max_length 'many': want a number"),
+        (pooling("{"), "m/1_Pooling/config.json cannot be read: JSONDecodeError"),
+        (pooling("[]"), "m/1_Pooling/config.json: want an object of keys and values, got list"),
         (holds("config.json", "[1]"), "m/config.json cannot be used"),
         (holds("config.json", '{"a": '), "m/config.json cannot be used"),
         (holds("config.json", b"\xff\xfe\x00"), "m/config.json cannot be used"),
@@ -103,6 +113,24 @@ def test_a_file_of_a_candidate_that_is_torn_or_nonsense_fails_its_trials_alone(
     line = spoiled()
     assert words in line
     assert str(folder / "m") in line
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (config(vocab_size=3), "embeddings.word_embeddings.weight is [32, 32], not [3, 32]"),
+        (config(hidden_size=33), "The hidden size (33) is not a multiple of the number of attention heads (4)"),
+        (config(hidden_act="nope"), "KeyError: 'nope'"),
+        (config(num_hidden_layers=4), "its weights lack 16 of the network's parameters"),
+    ],
+)
+def test_weights_that_do_not_fit_their_configuration_say_where(
+    folder: Path, tiny_bert: Path, change: Change, words: str
+) -> None:
+    shutil.copytree(tiny_bert, folder / "m")
+    change(folder / "m")
+    with pytest.raises(ModelError, match=re.escape(words)):
+        open_backbone(ModelSpec(reference=str(folder / "m")), seed=0)
 
 
 @pytest.mark.parametrize(
