@@ -53,7 +53,7 @@ class Session:
         self._absorbed: set[tuple[str, int]] = set()  # (group, start) of parts that are in this process
         self._metric_sets: dict[str, MetricSet] = {}
         self._predictor: tuple[str, Predictor] | None = None
-        self._latencies: dict[tuple[str, str, str], Latency] = {}
+        self._latencies: dict[tuple[str, str, str, int], Latency] = {}
 
     def prepare(self, data_key: str) -> tuple[PreparedData | None, tuple[int, int] | Failure]:
         """Tokenise and plan; the numbers of batches go to the driver, the rows stay by reference."""
@@ -175,9 +175,10 @@ class Session:
         return self._predictor[1]
 
     def _latency(self, trial_id: str, predictor: Predictor, rows: pa.Table) -> dict[str, float]:
-        """Of single examples, measured once a network and data in this process: fine-tuning changes no shapes."""
+        """Of single examples, measured once a size of network and data in this process: training changes no shapes."""
         trial = self._context.trials[trial_id]
-        key = (trial.weights_fingerprint, trial.method, self._context.data_keys[trial_id])
+        size = predictor.cost.get("params_total", 0)  # adapters and prompts differ in it
+        key = (trial.weights_fingerprint, trial.method, self._context.data_keys[trial_id], size)
         if key not in self._latencies:
             self._latencies[key] = measure_latency(predictor, rows)
         p50, p95 = self._latencies[key]

@@ -25,6 +25,7 @@ from raybench.tasks.catalog import get_task
 from raybench.training import features
 from raybench.training.feature_cache import FEATURES
 from raybench.training.opened import shared_network
+from raybench.trial import Latency, Predictor, fit_trial, open_predictor
 
 
 @pytest.fixture
@@ -117,3 +118,27 @@ def test_an_actor_without_a_gpu_uses_none(tmp_path: Path, monkeypatch: pytest.Mo
     context = RunContext(store_url=str(tmp_path), trials={}, data={}, data_keys={})
     assert Session(context)._device.type == "cpu"
     assert Session(replace(context, gpus_per_actor=0.5))._device.type == "cuda"
+
+
+def test_latency_is_of_a_trials_own_network(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = get_method("lora")
+    given = {"a": {"rank": 2}, "b": {"rank": 4}, "c": {"rank": 2, "learning_rate": 1e-3}}
+    trials = {
+        name: replace(session._context.trials["t1"], trial_id=name, method="lora", hyperparameters=method.resolve(h))
+        for name, h in given.items()
+    }
+    session._context = replace(session._context, trials=trials, data_keys=dict.fromkeys(trials, "rows"))
+    measured: list[int] = []
+
+    def measure(predictor: Predictor, rows: pa.Table) -> Latency:
+        measured.append(predictor.cost["params_total"])
+        return Latency(1.0 * len(measured), 2.0)
+
+    monkeypatch.setattr(session_module, "measure_latency", measure)
+    latencies = []
+    for trial in trials.values():
+        checkpoint = fit_trial(trial, session._prepared["rows"].train, session._device)
+        predictor = open_predictor(trial, checkpoint, session._device)
+        latencies.append(session._latency(trial.trial_id, predictor, session._prepared["rows"].test)["latency_p50_ms"])
+    assert latencies == [1.0, 2.0, 1.0]
+    assert measured[0] < measured[1]
