@@ -88,7 +88,23 @@ def map_columns(
                 f"split {split!r} has no column {source!r}{near}{listed}{how}",
                 key=("columns", name) if name in given else ("columns",),
             )
+    _refuse_shared(mapping, columns)
     return mapping, raw
+
+
+def _refuse_shared(mapping: Mapping[str, str], columns: tuple[Column, ...]) -> None:
+    """DataError where two of the task's columns are one of the source: a label among the inputs tells itself."""
+    read: dict[str, str] = {}
+    for column in columns:
+        source = mapping.get(column.name)
+        if source is None or column.kind == "slice":
+            continue
+        if source in read:
+            raise DataError(
+                f"{read[source]} and {column.name} are both read from column {source!r}; each needs its own",
+                key=("columns", column.name),
+            )
+        read[source] = column.name
 
 
 def canonical_rows(

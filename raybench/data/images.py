@@ -19,6 +19,7 @@ from raybench.errors import DataError, told
 __all__ = ["IMAGE", "canonical_images", "decode_images", "image_array", "image_paths"]
 
 IMAGE = pa.struct([("height", pa.int32()), ("width", pa.int32()), ("channels", pa.int32()), ("data", pa.binary())])
+_DEEP = {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}  # Pillow's modes; it would cut them off at 255
 _CHANNELS = pa.array([1, 3, 4], pa.int32())  # grey, colour, colour with an alpha that no model reads
 
 
@@ -101,8 +102,12 @@ def _decode(data: bytes, name: str) -> dict[str, Any]:
 
     try:
         with Image.open(io.BytesIO(data)) as picture:
+            if picture.mode in _DEEP:
+                raise DataError(f"{name}: more than 8 bits a channel ({picture.mode}); save it with 8")
             grey = picture.mode in ("1", "L")
             pixels = np.asarray(picture.convert("L" if grey else "RGB"))
+    except DataError:
+        raise
     except UnidentifiedImageError:
         what = "it is empty" if not data else f"it begins with {data[:12]!r}"
         raise DataError(f"{name}: not a picture that can be decoded: {what}") from None

@@ -190,6 +190,21 @@ def test_a_broken_picture_is_named_by_its_path(
     assert words in line
 
 
+def test_a_picture_of_sixteen_bits_is_refused_and_not_cut_off(pictures: Path, job: Write, refused: Refused) -> None:
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(pictures)
+    job(PIXELS, PICTURES)
+    assert f"{pictures}: more than 8 bits a channel (I;16); save it with 8" in refused("plan", "job.yaml")
+
+
+def test_a_column_that_is_both_text_and_label_is_refused(job: Write, refused: Refused) -> None:
+    files = "{train: train.csv, test: test.csv}"
+    columns = "columns: {text: label}"
+    job(dataset=f"{{name: rows, source: csv, data_files: {files}, task: text-classification, {columns}}}")
+    line = refused("plan", "job.yaml")
+    assert line.startswith("job.yaml:6: datasets[0].columns.")
+    assert "text and label are both read from column 'label'; each needs its own" in line
+
+
 def test_what_only_looks_like_a_picture_in_a_folder_is_passed_over(
     pictures: Path, job: Write, command: Callable[..., tuple[int, str, str]]
 ) -> None:
