@@ -192,10 +192,11 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
     if len(loaded.labels) == 1:
         told_apart = f"every row has the label {loaded.labels[0]!r}, so nothing is to be told apart"
         raise job.placed(DataError(f"dataset {spec.name}: {told_apart}"), spec)
-    for name, path in measured_places(job).items():
+    names = tuple(job.metrics) or tuple(task.metrics)
+    own = dict.fromkeys(names, (*spec._path, "task_config"))  # what the task measures fits it but for its options
+    for name, path in (own | measured_places(job)).items():
         if (reason := unfit(name, task, loaded.labels, spec.task_config)) is not None:
             raise JobError(f"{job.where(None, path)}: dataset {spec.name}: {reason}")
-    names = tuple(job.metrics) or tuple(task.metrics)
     rank_by = job.rank_by or (task.primary if task.primary in names else names[0])
     names = names if rank_by in names else (*names, rank_by)
     return PlannedDataset(

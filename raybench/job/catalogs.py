@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from raybench.errors import RaybenchError, told
 from raybench.job.places import Path
-from raybench.job.spec import CandidateSpec, Job
+from raybench.job.spec import CandidateSpec, DatasetSpec, Job
+from raybench.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from raybench.tasks.task import Task
@@ -33,6 +34,7 @@ def check_names(job: Job) -> list[Problem]:
         problems += _asked(path, find, name)
     for dataset in job.datasets:
         problems += _asked((*dataset._path, "task"), get_task, dataset.task)
+        problems += _unknown_options(dataset)
     if not problems:
         problems += _misfits(job, measured)
     places = set()
@@ -41,6 +43,18 @@ def check_names(job: Job) -> list[Problem]:
             problems += _methods(candidate)
         places.add(candidate._path)
     return problems
+
+
+def _unknown_options(dataset: DatasetSpec) -> Iterator[Problem]:
+    """Options that no metric reads; a task of the user's own may read others."""
+    from raybench.metrics.requirements import known_options
+    from raybench.tasks.catalog import TASKS
+
+    if dataset.task_config and dataset.task in TASKS:
+        known = known_options()
+        for key in dataset.task_config:
+            if key not in known:
+                yield (*dataset._path, "task_config", key), f"no metric reads this option{did_you_mean(key, known)}"
 
 
 def measured_places(job: Job) -> dict[str, Path]:

@@ -14,11 +14,11 @@ from typing import Any
 import pyarrow as pa
 
 from raybench.errors import MetricError
-from raybench.metrics.catalog import METRICS
+from raybench.metrics.catalog import METRICS, find
 from raybench.metrics.metric import Metric
 from raybench.metrics.metric_set import MetricSet
 
-__all__ = ["fitting", "misfit"]
+__all__ = ["fitting", "known_options", "misfit"]
 
 
 def misfit(name: str, schema: pa.Schema, config: Mapping[str, Any]) -> str | None:
@@ -36,6 +36,15 @@ def misfit(name: str, schema: pa.Schema, config: Mapping[str, Any]) -> str | Non
     if quantities and not pa.types.is_floating(schema.field("target").type):
         return f"{name} measures distances between numbers, and here targets are classes"
     return None
+
+
+def known_options() -> frozenset[str]:
+    """Every option that a metric of the catalogue reads and a user can set."""
+    found = {"group"}
+    for name in METRICS:
+        metric, _ = find(name)
+        found |= set(metric.options) | set(metric.measure.options if isinstance(metric, Metric) else ())
+    return frozenset(found - {"labels"})  # those are the data's
 
 
 def fitting(schema: pa.Schema, config: Mapping[str, Any]) -> tuple[str, ...]:

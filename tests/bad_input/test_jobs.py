@@ -141,3 +141,19 @@ def test_int8_with_a_method_that_fits_is_said_by_check_and_plan(
 def test_numbers_without_an_end_and_repeats_are_refused(job: Write, refused: Refused, more: str, words: str) -> None:
     job(more=more)
     assert words in refused("check", "job.yaml")
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("{positiv: b}", "task_config.positiv: no metric reads this option; did you mean positive?"),
+        ("{labels: [a, b]}", "task_config.labels: no metric reads this option"),
+        ("{group: nowhere}", "needs the record column 'nowhere'"),
+    ],
+)
+def test_options_that_nothing_reads_are_refused(job: Write, refused: Refused, config: str, words: str) -> None:
+    files = "{train: train.csv, test: test.csv}"
+    job(dataset=f"{{name: rows, source: csv, data_files: {files}, task: text-classification, task_config: {config}}}")
+    line = refused("plan", "job.yaml")
+    assert line.startswith("job.yaml:6: datasets[0].task_config")
+    assert words in line
