@@ -1,20 +1,20 @@
 """raybench: which of these checkpoints should I use?
 
-    import raybench
-    ranking = raybench.run("jobs/quickstart.yaml")
-    ranking.to_pandas()
+import raybench
+ranking = raybench.run("jobs/quickstart.yaml")
+ranking.to_pandas()
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from raybench.identity import VERSION as __version__  # noqa: N811
+
 if TYPE_CHECKING:
     from raybench.api import rank, run
 
 __all__ = ["__version__", "rank", "run"]
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:  # `import raybench.metrics` need not import the engine

@@ -44,7 +44,7 @@ def run(
     found = look_up(plan, store, warn_skipped)
     todo = found.todo(plan)
     tracebacks: dict[str, str] = {}
-    rows = dict(found.rows)
+    rows = {**found.failures, **found.rows}
     with Progress(plan, todo, store.run(plan.run_id), quiet=quiet) as progress:
         if todo:
             from raybench.cluster.run import run_trials
@@ -57,11 +57,12 @@ def run(
 
 
 def rank(job: str | Path | Job) -> Ranking:
-    """Rank what the store holds of a job; trials that have not ended are `stopped`."""
+    """Rank what the store holds of a job; trials that have not ended are `stopped`, failures keep their reason."""
     plan = _plan(job, None)
     store = Store.open(plan.job.store)
     store.files.check_writable()
-    return publish(plan, look_up(plan, store, warn_skipped).rows, store, warn_skipped)
+    found = look_up(plan, store, warn_skipped)
+    return publish(plan, {**found.failures, **found.rows}, store, warn_skipped)
 
 
 def _plan(job: str | Path | Job, actors: int | None) -> Plan:

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RESULT_VERSION", "canonical_json", "content_hash", "file_hash", "seed_from"]
+__all__ = ["RESULT_VERSION", "VERSION", "bytes_hash", "canonical_json", "content_hash", "file_hash", "seed_from"]
+
+VERSION = "0.1.0"  # of raybench
 
 # Raised whenever a change of raybench changes a trial's numbers: results of older code are then new work.
 RESULT_VERSION = 3
@@ -29,6 +32,15 @@ def canonical_json(value: Any) -> str:
 def content_hash(value: Any) -> str:
     """The hash of a JSON-like value, as 32 hex characters."""
     return hashlib.blake2b(canonical_json(value).encode(), digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def bytes_hash(pieces: Iterable[bytes]) -> str:
+    """The hash of byte strings one after the other, each with its length, as 32 hex characters."""
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    for piece in pieces:
+        digest.update(len(piece).to_bytes(8, "little"))
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def file_hash(path: str | Path) -> str:

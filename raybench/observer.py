@@ -14,6 +14,9 @@ class Observer:
     def batches_planned(self, data_key: str, num_batches: int) -> None:
         """The test split of the trials with this data key makes so many batches."""
 
+    def found_scored(self, trial_id: str, num_batches: int) -> None:
+        """So many batches of the trial were scored by earlier runs."""
+
     def shard_scored(self, commit: ShardCommit) -> None:
         """A shard was committed."""
 

@@ -26,6 +26,7 @@ from raybench.models.check import check
 from raybench.models.fingerprint import weights_fingerprint
 from raybench.models.forward_cost import forward_cost
 from raybench.shared_work import bundle_of, feature_groups
+from raybench.store.basis import measures_of
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Task
 
@@ -85,6 +86,11 @@ class PlannedDataset:
 
     def metric_set(self) -> MetricSet:
         return MetricSet(self.metrics, self.metric_config)
+
+    @property
+    def measures(self) -> str:
+        """The hash of what is measured."""
+        return measures_of(self.metrics, self.metric_config)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

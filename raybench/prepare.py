@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from raybench.batches import BatchPlan, plan_batches
 from raybench.core import ModelSpec
+from raybench.identity import bytes_hash
 from raybench.tasks.task import Task
 
 __all__ = ["PreparedData", "prepare_data"]
@@ -29,6 +30,7 @@ class PreparedData:
     validation: pa.Table | None
     test: pa.Table
     plan: BatchPlan
+    digest: str  # of the plan and of the inputs in it: equal, equal batches
 
     @property
     def num_train_batches(self) -> int:
@@ -49,11 +51,14 @@ def prepare_data(task: Task, rows: Mapping[str, pa.Table], model: ModelSpec, max
     splits = {name: task.prepare(table, model, max_length) for name, table in rows.items()}
     test = splits["test"]
     plan = _plan(test)
+    test = test.take(plan.order).combine_chunks()
+    arrays = [plan.order.tobytes(), plan.offsets.tobytes(), plan.padded.tobytes(), *test.column("key").to_pylist()]
     return PreparedData(
         train=splits.get("train"),
         validation=splits.get("validation"),
-        test=test.take(plan.order).combine_chunks(),
+        test=test,
         plan=plan,
+        digest=bytes_hash(arrays),
     )
 
 

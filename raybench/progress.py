@@ -50,8 +50,6 @@ class Progress(Observer):
         self._num_impossible = sum(planned.problem is not None for planned in plan.trials)
         self._batches: dict[str, int] = {}  # data key → batches of its test split
         self._scored: Counter[str] = Counter()  # trial → batches scored
-        for work in todo:
-            self._scored[work.trial_id] = sum(stop - start for start, stop in work.scored)
         self._ended: dict[str, Status] = {}
         self._num_shards = 0
         self._num_examples = 0
@@ -86,6 +84,9 @@ class Progress(Observer):
 
     def batches_planned(self, data_key: str, num_batches: int) -> None:
         self._batches[data_key] = num_batches
+
+    def found_scored(self, trial_id: str, num_batches: int) -> None:
+        self._scored[trial_id] = num_batches
 
     def shard_scored(self, commit: ShardCommit) -> None:
         self._num_shards += 1

@@ -7,20 +7,22 @@ The same rows and records give the same files to the bit, whoever made them and 
 
 from __future__ import annotations
 
+import json
 import platform
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raybench import __version__
 from raybench.core import Score, Status, slice_column
 from raybench.errors import StoreError
+from raybench.identity import canonical_json
 from raybench.metrics import MetricSet, StateSet
 from raybench.plan import Plan, PlannedDataset, PlannedTrial
 from raybench.ranking.entry import Entry
@@ -30,13 +32,14 @@ from raybench.ranking.slices import slice_scores
 from raybench.ranking.tables import MetricTrait, ranking_table, scores_table
 from raybench.store import Store
 from raybench.store.files import Skipped
+from raybench.store.provenance import library_versions
 from raybench.store.records import read_records
 from raybench.store.runs import RunDirectory
 from raybench.store.trials import TrialRow
 
 __all__ = ["publish", "traits_of", "write_tables"]
 
-_VERSIONS_OF = ("torch", "transformers", "datasets", "ray", "scikit-learn", "numpy", "pyarrow")
+_MADE_ON = {"device": "device", "device_name": "processor", "threads": "threads"}  # of a row → as a note says it
 
 
 class _Measured(NamedTuple):
@@ -70,8 +73,9 @@ def publish(
         plan.metrics,
         plan.rank_by,
         traits,
-        notes=(*plan.notes, *_mixed_devices(plan, rows), *fit_notes(fits)),
+        notes=(*plan.notes, *_mixed(plan, rows), *fit_notes(fits)),
         tracebacks=tracebacks,
+        made_on=[row.provenance for trial_id, row in rows.items() if trial_id in planned_ids],
     )
 
 
@@ -84,13 +88,14 @@ def write_tables(
     *,
     notes: tuple[str, ...] = (),
     tracebacks: dict[str, str] | None = None,
+    made_on: Sequence[Mapping[str, Any]] = (),
 ) -> Ranking:
     """Make a run's tables of its trials' entries and write them."""
     scores = scores_table(run.run_id, entries, traits)
     table = ranking_table(entries, metrics, rank_by, traits)
     run.write_table("scores", scores)
     run.write_table("ranking", table)
-    run.write_json("environment.json", _environment())
+    run.write_json("environment.json", {**_environment(), "trials": _distinct(made_on)})
     return Ranking(
         run_id=run.run_id,
         rank_by=rank_by,
@@ -108,7 +113,7 @@ def _measure(row: TrialRow, dataset: PlannedDataset, store: Store, skipped: Skip
 
     @cache
     def records() -> pa.Table:
-        table = read_records(store.files, row.trial_id, skipped)
+        table = read_records(store.files, row.trial_id, row.basis, skipped)
         if table is None or table.num_rows != row.num_examples:
             raise StoreError(f"store {store.files.url}: records of trial {row.trial_id} are missing; run the job again")
         return table
@@ -145,14 +150,18 @@ def _entry(planned: PlannedTrial, row: TrialRow | None, measured: _Measured | No
     )
 
 
-def _mixed_devices(plan: Plan, rows: Mapping[str, TrialRow]) -> list[str]:
-    """Numbers from other kinds of device, types or thread counts may differ in their last bits: say so."""
+def _mixed(plan: Plan, rows: Mapping[str, TrialRow]) -> list[str]:
+    """Numbers from other devices, thread counts or libraries may differ in their last bits: say so."""
     notes = []
     ids = {planned.trial.trial_id for planned in plan.trials}
-    for key in ("device", "threads"):
-        found = {str(value) for one, row in rows.items() if one in ids for value in row.provenance.get(key, [])}
-        if len(found) > 1:
-            notes.append(f"trials ran with {key} {' and '.join(sorted(found))}: last digits may differ between them")
+    made = [row.provenance for trial_id, row in rows.items() if trial_id in ids]
+    found = {name: {str(value) for one in made for value in one.get(key, [])} for key, name in _MADE_ON.items()}
+    for one in made:
+        for library, versions in one.get("versions", {}).items():
+            found.setdefault(library, set()).update(versions)
+    for name, values in found.items():
+        if len(values) > 1:
+            notes.append(f"trials ran with {name} {' and '.join(sorted(values))}: last digits may differ between them")
     return notes
 
 
@@ -162,9 +171,17 @@ def traits_of(metric_set: MetricSet) -> dict[str, MetricTrait]:
     return {info.name: MetricTrait(info.higher_is_better, info.range) for info in infos}
 
 
+def _distinct(made_on: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """On what the trials were scored, which need not be where their tables are written, and how many on each."""
+    names = (*_MADE_ON, "dtype", "versions")
+    counts = Counter(canonical_json({name: one[name] for name in names if name in one}) for one in made_on)
+    return [{**json.loads(key), "num_trials": count} for key, count in sorted(counts.items())]
+
+
 def _environment() -> dict[str, object]:
+    """Of the process that writes the tables."""
     return {
-        "versions": {"raybench": __version__, **{name: version(name) for name in _VERSIONS_OF}},
+        "versions": {**library_versions(), "ray": version("ray"), "pyarrow": version("pyarrow")},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),

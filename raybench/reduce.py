@@ -1,6 +1,6 @@
 """A trial's shards into one row: coverage proven, states merged exactly, cost added up.
 
-    row = reduce_trial(blank, commits, expected, fit_meta)
+    row = reduce_trial(blank, commits, expected, fit_meta)       # commits of one basis
 
 Raises CoverageError unless every example of the split was merged exactly once.
 """
@@ -21,6 +21,8 @@ from raybench.store.shards import ShardCommit, disjoint
 from raybench.store.trials import TrialRow
 
 __all__ = ["reduce_trial"]
+
+_MADE_ON = ("device", "device_name", "dtype", "threads")
 
 
 def reduce_trial(
@@ -53,8 +55,22 @@ def reduce_trial(
         states=states.to_bytes(),
         cost=cost,
         provenance={
-            **{name: sorted({getattr(commit, name) for commit in commits}) for name in ("device", "dtype", "threads")},
+            "basis": commits[0].basis,
+            "versions": _versions(commits),
+            **{
+                name: sorted({getattr(commit, name) for commit in commits})
+                for name in ("device", "device_name", "dtype", "threads")
+            },
             "fit": dict(fit_meta),
         },
         finished_at=time.time(),
     )
+
+
+def _versions(commits: Sequence[ShardCommit]) -> dict[str, list[str]]:
+    """Of each library the versions that scored, more than one where the run went on with another."""
+    found: dict[str, set[str]] = {}
+    for commit in commits:
+        for name, version in json.loads(commit.versions).items():
+            found.setdefault(name, set()).add(version)
+    return {name: sorted(versions) for name, versions in sorted(found.items())}

@@ -59,7 +59,7 @@ def rescore(
     names = list(dict.fromkeys([*metrics, rank_by]))
     for candidate, trial_id in _trials_of(run):
         row = rows.get(trial_id)
-        records = read_records(store.files, trial_id, torn.__setitem__) if row is not None else None
+        records = read_records(store.files, trial_id, row.basis, torn.__setitem__) if row is not None else None
         if row is None or records is None or records.num_rows != row.num_examples:
             why = "".join(f" ({path}: {reason})" for path, reason in list(torn.items())[-1:])
             raise StoreError(

@@ -11,27 +11,40 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from raybench.core import Status
-from raybench.plan import Plan
+from raybench.plan import Plan, PlannedTrial
 from raybench.schedule.work import TrialWork
 from raybench.store import Store
-from raybench.store.checkpoints import is_whole, list_checkpoints
+from raybench.store.basis import basis_of
+from raybench.store.checkpoints import is_whole, list_checkpoints, read_digest
 from raybench.store.files import Skipped
 from raybench.store.records import count_records
-from raybench.store.shards import ShardCommit
+from raybench.store.shards import ShardCommit, usable
 from raybench.store.trials import TrialRow
 
-__all__ = ["Found", "look_up"]
+__all__ = ["FINAL", "Found", "look_up"]
+
+# These ends stand: the same work would end the same way. The others are tried again by the next run.
+FINAL = frozenset({Status.OK, Status.NAN, Status.INCOMPATIBLE})
 
 _THREADS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Trials that have ended, shards of those that have not, and trials whose fit need not be done again."""
+    """Trials that have ended, shards of those that have not, and checkpoints of fits that need not be done again."""
 
     rows: Mapping[str, TrialRow]
     commits: Mapping[str, list[ShardCommit]]
-    fitted: frozenset[str]
+    fitted: Mapping[str, str]  # trial id → the digest of its checkpoint
+    failures: Mapping[str, TrialRow]  # trials that ended badly and are tried again: why, for who only looks
+
+    def usable(self, planned: PlannedTrial, plan: str, measures: str) -> list[ShardCommit]:
+        """What need not be scored again: shards of this batch plan, of the checkpoint that is there, so measured."""
+        trial_id = planned.trial.trial_id
+        if planned.needs_fit and trial_id not in self.fitted:
+            return []  # of a checkpoint that is gone
+        basis = basis_of(plan=plan, checkpoint=self.fitted.get(trial_id, ""), measures=measures)
+        return usable(self.commits.get(trial_id, []), basis)
 
     def todo(self, plan: Plan) -> list[TrialWork]:
         """The work that is left, each trial once however many candidates' names it has."""
@@ -47,7 +60,6 @@ class Found:
                     cost=planned.cost,
                     train_features=planned.train_features,
                     test_features=planned.test_features,
-                    scored=tuple((commit.start, commit.stop) for commit in self.commits.get(trial_id, [])),
                 )
         return list(work.values())
 
@@ -57,9 +69,11 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
     wanted = {planned.trial.trial_id for planned in plan.trials if planned.problem is None}
     ended = {trial_id: row for trial_id, row in store.trials.read(skipped).items() if trial_id in wanted}
     with ThreadPoolExecutor(_THREADS) as pool:
-        counts = pool.map(lambda trial_id: count_records(store.files, trial_id, skipped), ended)
+        failures = {trial_id: row for trial_id, row in ended.items() if row.status not in FINAL}
+        final = {trial_id: row for trial_id, row in ended.items() if row.status in FINAL}
+        counts = pool.map(lambda row: count_records(store.files, row.trial_id, row.basis, skipped), final.values())
         rows = {}
-        for (trial_id, row), count in zip(ended.items(), counts, strict=True):
+        for (trial_id, row), count in zip(final.items(), counts, strict=True):
             if row.status is Status.OK and count != row.num_examples:
                 skipped(f"trials: {trial_id}", f"{count} of its {row.num_examples} records are there; scored again")
             else:
@@ -68,7 +82,8 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
         commits = dict(zip(begun, pool.map(lambda one: store.shards.read(one, skipped), begun), strict=True))
         stored = sorted(list_checkpoints(store.files) & wanted - rows.keys())
         whole = pool.map(lambda trial_id: is_whole(store.files, trial_id), stored)
-        fitted = frozenset(trial_id for trial_id, good in zip(stored, whole, strict=True) if good)
-        for trial_id in set(stored) - fitted:
+        good = [trial_id for trial_id, is_good in zip(stored, whole, strict=True) if is_good]
+        fitted = dict(zip(good, pool.map(lambda one: read_digest(store.files, one), good), strict=True))
+        for trial_id in set(stored) - fitted.keys():
             skipped(f"checkpoints: {trial_id}", "torn; fitted again")
-    return Found(rows=rows, commits=commits, fitted=fitted)
+    return Found(rows=rows, commits=commits, fitted=fitted, failures=failures)

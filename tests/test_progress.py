@@ -34,7 +34,7 @@ def work(name, cost=1.0):
 def commit(name, start, stop):
     return ShardCommit(
         trial_id=name, start=start, stop=stop, num_examples=10, states=b"", score_seconds=1.0, wall_seconds=1.0,
-        peak_memory_bytes=0, device="cpu", dtype="float32", threads=1, cost="{}",
+        peak_memory_bytes=0, device="cpu", dtype="float32", threads=1, cost="{}", basis="b",
     )  # fmt: skip
 
 

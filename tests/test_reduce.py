@@ -34,7 +34,7 @@ def commit(start, stop, ids=None):
         device="cpu",
         dtype="float32",
         threads=1,
-        cost='{"params_total": 7}' if start == 0 else "{}",
+        cost='{"params_total": 7}' if start == 0 else "{}", basis="b",
     )
 
 

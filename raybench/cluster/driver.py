@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -52,8 +52,6 @@ _FLUSH_SECONDS = 1.0
 _WAIT_SECONDS = 1.0
 _AHEAD_SECONDS = 0.1
 _MAX_AHEAD = 64
-# These ends are written down: the same work would end the same way. The others are tried again by the next run.
-_FINAL = {Status.OK, Status.NAN, Status.INCOMPATIBLE}
 
 
 def shards_ahead(shard_seconds: float) -> int:
@@ -75,7 +73,7 @@ class Driver:
         data_keys: Mapping[str, str],
         train_features: Mapping[str, str],  # trial id → the group of features that its fit reads
         test_features: Mapping[str, str],  # and its scoring
-        resumed: Mapping[str, list[ShardCommit]],
+        usable: Callable[[str, str], list[ShardCommit]],  # of a trial under a batch plan, from earlier runs
         observer: Observer,
         skipped: Skipped,
     ) -> None:
@@ -89,7 +87,8 @@ class Driver:
         self._data_key_of_group = {
             group: data_keys[name] for reads in (train_features, test_features) for name, group in reads.items()
         }
-        self._commits: dict[str, list[ShardCommit]] = defaultdict(list, {k: list(v) for k, v in resumed.items()})
+        self._commits: dict[str, list[ShardCommit]] = defaultdict(list)
+        self._usable = usable
         self._readers = Readers(
             {
                 name: [key, *(group for reads in (train_features, test_features) if (group := reads.get(name)))]
@@ -116,8 +115,9 @@ class Driver:
                     unplaced = self._pool.unplaced()
                     actions: list[Action] = self._queue.give_up(unplaced) if unplaced else []
                     for event in self._pool.wait(_WAIT_SECONDS):
-                        self._observe(event)
-                        actions += self._queue.step(event)
+                        known = self._with_earlier_shards(event) if isinstance(event, Prepared) else event
+                        self._observe(known)
+                        actions += self._queue.step(known)
                     self._act(actions)
                     if time.monotonic() - self._last_flush >= _FLUSH_SECONDS:
                         self._flush(cleaner)
@@ -127,6 +127,17 @@ class Driver:
                 self._flush(cleaner)
                 for future in self._cleaning:
                     future.result()
+
+    def _with_earlier_shards(self, event: Prepared) -> Prepared:
+        """Now that its batch plan is known: what earlier runs have scored of it."""
+        found = {
+            trial_id: self._usable(trial_id, event.plan)
+            for trial_id, key in self._data_keys.items()
+            if key == event.data_key and trial_id not in self.rows
+        }
+        self._commits |= {trial_id: commits for trial_id, commits in found.items() if commits}
+        ranges = {trial_id: tuple((one.start, one.stop) for one in commits) for trial_id, commits in found.items()}
+        return replace(event, scored=ranges)
 
     def _observe(self, event: Event) -> None:
         match event:
@@ -138,8 +149,10 @@ class Driver:
                 trial_ids = work.trial_ids if isinstance(work, Fit) else [getattr(work, "trial_id", None)]
                 for trial_id in trial_ids:
                     self._remember(trial_id, failure.traceback)
-            case Prepared(data_key=data_key, num_batches=num_batches):
+            case Prepared(data_key=data_key, num_batches=num_batches, scored=scored):
                 self._observer.batches_planned(data_key, num_batches)
+                for trial_id, ranges in scored.items():
+                    self._observer.found_scored(trial_id, sum(stop - start for start, stop in ranges))
             case Fitted(failures=failures):
                 for trial_id, failure in failures.items():
                     self._remember(trial_id, failure.traceback)
@@ -204,8 +217,7 @@ class Driver:
                 row = replace(row, status=Status.FAILED, reason=str(error))
             self._ended.append(trial_id)  # of shards that do not add up too, or the next run would find them again
         self.rows[trial_id] = row
-        if row.status in _FINAL:
-            self._store.trials.append(row)
+        self._store.trials.append(row)
         self._observer.trial_ended(row)
         unread = self._readers.end(trial_id)
         if unread:
@@ -226,6 +238,6 @@ class Driver:
 
     def _clean(self, trial_ids: list[str]) -> None:
         for trial_id in trial_ids:
-            compact_records(self._store.files, trial_id, self._skipped)
+            compact_records(self._store.files, trial_id, self.rows[trial_id].basis, self._skipped)
             remove_checkpoint(self._store.files, trial_id)
             self._store.shards.remove(trial_id)

@@ -214,9 +214,13 @@ class Pool:
             case Prepare(data_key=data_key):
                 assert left is not None
                 self._prepared[data_key] = left
-                num_batches, num_train_batches = value
+                num_batches, num_train_batches, plan = value
                 return Prepared(
-                    actor=actor, data_key=data_key, num_batches=num_batches, num_train_batches=num_train_batches
+                    actor=actor,
+                    data_key=data_key,
+                    num_batches=num_batches,
+                    num_train_batches=num_train_batches,
+                    plan=plan,
                 )
             case Features(group=group, start=start, stop=stop):
                 assert left is not None

@@ -85,7 +85,9 @@ def run_trials(
             data_keys=context.data_keys,
             train_features={work.trial_id: work.train_features for work in todo if work.train_features},
             test_features={work.trial_id: work.test_features for work in todo if work.test_features},
-            resumed={trial_id: commits for trial_id, commits in found.commits.items() if trial_id in wanted},
+            usable=lambda trial_id, digest: found.usable(
+                planned[trial_id], digest, plan.datasets[planned[trial_id].trial.dataset.name].measures
+            ),
             observer=observer,
             skipped=skipped,
         )
@@ -117,10 +119,12 @@ def _start(worker: Any, cluster: ActorPlan, context: Any, avoided: Collection[st
     """An actor on any node, but on those to avoid only where no other will do."""
     from ray.util.scheduling_strategies import NodeLabelSchedulingStrategy, NotIn
 
-    soft = {"ray.io/node-id": NotIn(*sorted(avoided))} if avoided else None
+    strategy: Any = "DEFAULT"
+    if avoided:
+        strategy = NodeLabelSchedulingStrategy(hard={}, soft={"ray.io/node-id": NotIn(*sorted(avoided))})
     return worker.options(
         num_cpus=cluster.cpus_per_actor,
         num_gpus=cluster.gpus_per_actor,
         enable_task_events=False,
-        scheduling_strategy=NodeLabelSchedulingStrategy(hard={}, soft=soft) if avoided else "DEFAULT",
+        scheduling_strategy=strategy,
     ).remote(context)

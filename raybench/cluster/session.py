@@ -13,13 +13,16 @@ import ray
 import torch
 
 from raybench.cluster.context import FeaturePart, FeatureParts, RunContext
+from raybench.core import Trial
 from raybench.metrics import MetricSet
 from raybench.prepare import PreparedData, prepare_data
 from raybench.schedule.classify import classify
 from raybench.schedule.retry import Failure
 from raybench.scoring.latency import Latency, measure_latency
+from raybench.store.basis import basis_of, measures_of
 from raybench.store.checkpoints import is_whole, read_checkpoint, write_checkpoint
 from raybench.store.files import Files
+from raybench.store.provenance import library_versions, processor_name
 from raybench.store.records import write_records
 from raybench.store.shards import ShardCommit
 from raybench.tasks.catalog import get_task
@@ -52,16 +55,16 @@ class Session:
         self._parts: dict[str, list[FeaturePart]] = {}  # group → where its features are
         self._absorbed: set[tuple[str, int]] = set()  # (group, start) of parts that are in this process
         self._metric_sets: dict[str, MetricSet] = {}
-        self._predictor: tuple[str, Predictor] | None = None
+        self._predictor: tuple[str, Predictor, str] | None = None  # trial, what scores it, the digest of its checkpoint
         self._latencies: dict[tuple[str, str, str, int], Latency] = {}
 
-    def prepare(self, data_key: str) -> tuple[PreparedData | None, tuple[int, int] | Failure]:
-        """Tokenise and plan; the numbers of batches go to the driver, the rows stay by reference."""
+    def prepare(self, data_key: str) -> tuple[PreparedData | None, tuple[int, int, str] | Failure]:
+        """Tokenise and plan; the numbers of batches and their digest go to the driver, the rows stay by reference."""
         try:
             prepared = self._prepare(data_key)
         except Exception as error:
             return None, classify(error)
-        return prepared, (prepared.plan.num_batches, prepared.num_train_batches)
+        return prepared, (prepared.plan.num_batches, prepared.num_train_batches, prepared.digest)
 
     def features(
         self, group: str, start: int, stop: int, data: ray.ObjectRef
@@ -145,7 +148,8 @@ class Session:
         result = score_shard(
             predictor, prepared.test, prepared.plan.batches(start, stop), self._metric_set(trial.dataset.name)
         )
-        write_records(self._files, trial_id, start, stop, result.records)
+        basis = self._basis(trial, prepared)
+        write_records(self._files, trial_id, basis, start, stop, result.records)
         return ShardCommit(
             trial_id=trial_id,
             start=start,
@@ -159,7 +163,16 @@ class Session:
             dtype=predictor.dtype if result.deterministic else f"{predictor.dtype}, not deterministic",
             threads=torch.get_num_threads(),
             cost=json.dumps(cost),
+            basis=basis,
+            device_name=_device_name(self._device),
+            versions=json.dumps(library_versions()),
         )
+
+    def _basis(self, trial: Trial, prepared: PreparedData) -> str:
+        """What the shards of the trial in hand are scored on."""
+        assert self._predictor is not None
+        measures = measures_of(*self._context.metrics[trial.dataset.name])
+        return basis_of(plan=prepared.digest, checkpoint=self._predictor[2], measures=measures)
 
     def _let_go(self) -> None:
         """Free what is kept on the device for trials to come."""
@@ -171,7 +184,8 @@ class Session:
             self._predictor = None
             trial = self._context.trials[trial_id]
             checkpoint = Checkpoint.from_bytes(read_checkpoint(self._files, trial_id)) if needs_fit(trial) else None
-            self._predictor = (trial_id, open_predictor(trial, checkpoint, self._device))
+            digest = checkpoint.digest() if checkpoint is not None else ""
+            self._predictor = (trial_id, open_predictor(trial, checkpoint, self._device), digest)
         return self._predictor[1]
 
     def _latency(self, trial_id: str, predictor: Predictor, rows: pa.Table) -> dict[str, float]:
@@ -204,3 +218,7 @@ class Session:
             names, config = self._context.metrics[dataset]
             self._metric_sets[dataset] = MetricSet(names, config)
         return self._metric_sets[dataset]
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()

@@ -34,8 +34,8 @@ class Worker:
         return ray.get_runtime_context().get_node_id()
 
     @ray.method(num_returns=2)
-    def prepare(self, data_key: str) -> tuple[Any, tuple[int, int] | Failure]:
-        """Prepared rows, to be kept by reference, and how many batches test and train make."""
+    def prepare(self, data_key: str) -> tuple[Any, tuple[int, int, str] | Failure]:
+        """Prepared rows, to be kept by reference, how many batches test and train make, and their digest."""
         return self._session.prepare(data_key)
 
     @ray.method(num_returns=2)

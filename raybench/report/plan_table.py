@@ -12,7 +12,7 @@ from raybench.api import warn_skipped
 from raybench.core import Status
 from raybench.errors import RaybenchError, told
 from raybench.job import load_job
-from raybench.plan import Plan, make_plan
+from raybench.plan import Plan, PlannedTrial, make_plan
 from raybench.prepare import prepare_data
 from raybench.resume import Found, look_up
 from raybench.schedule.shards import remaining_shards
@@ -27,11 +27,11 @@ def print_plan(path: str, console: Console | None = None) -> None:
     console = console or Console(highlight=False)
     plan = make_plan(load_job(path))
     found = look_up(plan, Store.open(plan.job.store), warn_skipped)
-    batches: dict[str, int] = {}
+    batches: dict[str, tuple[int, str]] = {}
     unreadable: dict[str, str] = {}
     for key in plan.data:
         try:
-            batches[key] = _num_batches(plan, key)
+            batches[key] = _batches(plan, key)
         except Exception as error:  # a tokenizer or processor of a candidate's: the others are planned all the same
             of_model = f"model {plan.data[key].model.reference!r}: {told(error)}"
             unreadable[key] = str(error) if isinstance(error, RaybenchError) else of_model
@@ -54,7 +54,7 @@ def print_plan(path: str, console: Console | None = None) -> None:
         elif trial.trial_id in found.rows:
             state = f"done ({found.rows[trial.trial_id].status})"
         else:
-            state, left = _left(plan, found, trial.trial_id, batches[planned.data_key])
+            state, left = _left(plan, found, planned, *batches[planned.data_key])
         states[state] += 1
         shards_left += left
         cells = [
@@ -82,14 +82,18 @@ def print_plan(path: str, console: Console | None = None) -> None:
     console.print(total + features, soft_wrap=True)
 
 
-def _num_batches(plan: Plan, data_key: str) -> int:
+def _batches(plan: Plan, data_key: str) -> tuple[int, str]:
+    """How many batches the test split makes, and the digest of their plan."""
     needs = plan.data[data_key]
     rows = {"test": plan.datasets[needs.dataset].loaded.splits["test"]}
-    return prepare_data(get_task(needs.task), rows, needs.model, needs.max_length).plan.num_batches
+    prepared = prepare_data(get_task(needs.task), rows, needs.model, needs.max_length)
+    return prepared.plan.num_batches, prepared.digest
 
 
-def _left(plan: Plan, found: Found, trial_id: str, num_batches: int) -> tuple[str, int]:
-    scored = [(commit.start, commit.stop) for commit in found.commits.get(trial_id, [])]
+def _left(plan: Plan, found: Found, planned: PlannedTrial, num_batches: int, digest: str) -> tuple[str, int]:
+    trial_id = planned.trial.trial_id
+    measures = plan.datasets[planned.trial.dataset.name].measures
+    scored = [(commit.start, commit.stop) for commit in found.usable(planned, digest, measures)]
     left = len(remaining_shards(trial_id, num_batches, scored, plan.job.resources.shard_batches))
     if scored:
         return "partly scored", left

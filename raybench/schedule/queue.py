@@ -65,6 +65,7 @@ class _Actor:
 class _Trial:
     work: TrialWork
     fitted: bool
+    scored: tuple[tuple[int, int], ...] = ()  # batch ranges that an earlier run has scored
     pending: deque[Shard] = field(default_factory=deque)
     num_unscored: int = 0  # shards pending or in flight
 
@@ -173,6 +174,7 @@ class Queue:
         together: dict[str, list[str]] = {}
         for trial_id, trial in self._trials.items():
             if trial.work.data_key == event.data_key:
+                trial.scored = event.scored.get(trial_id, ())
                 together.setdefault(trial_id if trial.fitted else trial.work.bundle, []).append(trial_id)
                 if not trial.fitted and trial.work.train_features:
                     self._features.add(trial.work.train_features, event.num_train_batches)
@@ -210,7 +212,7 @@ class Queue:
     def _open_scoring(self, trial: _Trial, actions: list[Action]) -> None:
         work = trial.work
         num_batches = self._num_batches[work.data_key]
-        trial.pending.extend(remaining_shards(work.trial_id, num_batches, work.scored, self._shard_batches))
+        trial.pending.extend(remaining_shards(work.trial_id, num_batches, trial.scored, self._shard_batches))
         trial.num_unscored = len(trial.pending)
         if trial.pending:
             self._scoring[work.trial_id] = trial

@@ -1,7 +1,7 @@
 """Who still reads what was made for a run: prepared rows and features are let go with their last reader.
 
-    readers = Readers({"trial-a": ["rows", "features"], "trial-b": ["rows"]})
-    readers.end("trial-a")             # ["features"]: nobody reads them any more
+readers = Readers({"trial-a": ["rows", "features"], "trial-b": ["rows"]})
+readers.end("trial-a")             # ["features"]: nobody reads them any more
 """
 
 from __future__ import annotations

@@ -14,11 +14,13 @@ def remaining_shards(
 ) -> tuple[Shard, ...]:
     """Shards of at most `shard_batches` batches that cover [0, num_batches) less the ranges already scored.
 
-    Cuts fall on multiples of `shard_batches`, so a resumed trial with the same size gets the same shards.
+    A range that reaches beyond the plan is of another plan and counts for nothing. Cuts fall on multiples of
+    `shard_batches`, so a resumed trial with the same size gets the same shards.
     """
     shards = []
     position = 0
-    for start, stop in [*sorted(scored), (num_batches, num_batches)]:
+    within = [(start, stop) for start, stop in scored if stop <= num_batches]
+    for start, stop in [*sorted(within), (num_batches, num_batches)]:
         while position < start:
             end = min(start, (position // shard_batches + 1) * shard_batches)
             shards.append(Shard(trial_id=trial_id, start=position, stop=end))

@@ -1,7 +1,7 @@
 """What a trial has used of its time, over all its calls on all actors.
 
-    clock = TrialClock(limit_seconds=3600)
-    clock.begin(actor, ("trial-a",), now); clock.end(actor, now); clock.over(now)
+clock = TrialClock(limit_seconds=3600)
+clock.begin(actor, ("trial-a",), now); clock.end(actor, now); clock.over(now)
 """
 
 from __future__ import annotations

@@ -62,14 +62,13 @@ Work = Prepare | Features | Fit | Shard  # a Shard is the work of scoring it
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialWork:
-    """What the schedule must know of a trial; `scored` are the batch ranges the store already holds."""
+    """What the schedule must know of a trial."""
 
     trial_id: str
     data_key: str
     needs_fit: bool
     bundle: str  # trials of one bundle are fitted together
     cost: float = 0.0  # predicted, in any unit: the dearest fit goes first
-    scored: tuple[tuple[int, int], ...] = ()
     train_features: str | None = None  # the group of features that fitting it reads
     test_features: str | None = None  # and scoring it
 
@@ -97,6 +96,8 @@ class Prepared:
     data_key: str
     num_batches: int  # of the test split
     num_train_batches: int = 0
+    plan: str = ""  # the digest of the batch plan
+    scored: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)  # trial → ranges found in the store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ __all__ = [
     "is_whole",
     "list_checkpoints",
     "read_checkpoint",
+    "read_digest",
     "read_metadata",
     "remove_checkpoint",
     "write_checkpoint",
@@ -42,6 +43,14 @@ def is_whole(files: Files, trial_id: str) -> bool:
     except (OSError, ValueError, KeyError, TypeError, struct.error):
         return False
     return files.size(_path(trial_id)) == header_end + max(ends, default=0)
+
+
+def read_digest(files: Files, trial_id: str) -> str:
+    """The hash of a checkpoint's arrays, as its fit wrote it beside them; "" when there is no checkpoint."""
+    try:
+        return read_metadata(files, trial_id).get("digest", "")
+    except FileNotFoundError:
+        return ""
 
 
 def read_metadata(files: Files, trial_id: str) -> dict[str, str]:

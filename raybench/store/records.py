@@ -1,7 +1,9 @@
 """Per-example records: one row an example of a trial's test split, written by the actor that scored it.
 
-write_records(files, trial_id, start, stop, table)
-read_records(files, trial_id, skipped)          # in the order of ids, every example once
+write_records(files, trial_id, basis, start, stop, table)
+read_records(files, trial_id, basis, skipped)          # in the order of ids, every example once
+
+A file's name begins with the basis it was scored on; what lies beside it on another basis is not read.
 """
 
 from __future__ import annotations
@@ -17,35 +19,41 @@ _KIND, _VERSION = "records", 1
 _COMPACT_ABOVE = 4  # files a trial
 
 
-def write_records(files: Files, trial_id: str, start: int, stop: int, table: pa.Table) -> None:
+def write_records(files: Files, trial_id: str, basis: str, start: int, stop: int, table: pa.Table) -> None:
     """Write the records of batches [start, stop); the same shard scored again writes the same file."""
-    files.write(f"{_folder(trial_id)}/part-{start:08d}-{stop:08d}.parquet", parquet_bytes(table, _KIND, _VERSION))
+    path = f"{_folder(trial_id)}/{_prefix(basis)}{start:08d}-{stop:08d}.parquet"
+    files.write(path, parquet_bytes(table, _KIND, _VERSION))
 
 
-def read_records(files: Files, trial_id: str, skipped: Skipped, columns: list[str] | None = None) -> pa.Table | None:
-    """All records of a trial sorted by id, repeats of an id dropped; None when there are none."""
-    paths = files.find(_folder(trial_id), ".parquet")
+def read_records(
+    files: Files, trial_id: str, basis: str, skipped: Skipped, columns: list[str] | None = None
+) -> pa.Table | None:
+    """All records of a trial on this basis, sorted by id, repeats of an id dropped; None when there are none."""
+    paths = _paths(files, trial_id, basis)
     tables = [table for _, table in files.read_tables(paths, _KIND, skipped, columns)]
     return _unique(tables) if tables else None
 
 
-def count_records(files: Files, trial_id: str, skipped: Skipped) -> int:
+def count_records(files: Files, trial_id: str, basis: str, skipped: Skipped) -> int:
     """How many examples of a trial have a record."""
-    ids = read_records(files, trial_id, skipped, columns=["id"])
+    ids = read_records(files, trial_id, basis, skipped, columns=["id"])
     return ids.num_rows if ids is not None else 0
 
 
-def compact_records(files: Files, trial_id: str, skipped: Skipped) -> None:
-    """Join a trial's record files into one, when all of them can be read."""
-    paths = files.find(_folder(trial_id), ".parquet")
+def compact_records(files: Files, trial_id: str, basis: str, skipped: Skipped) -> None:
+    """Join a trial's record files into one, when all of them can be read; those on another basis are removed."""
+    paths = _paths(files, trial_id, basis)
+    for path in set(files.find(_folder(trial_id), ".parquet")) - set(paths):
+        files.remove(path)
     if len(paths) <= _COMPACT_ABOVE:
         return
     tables = [table for _, table in files.read_tables(paths, _KIND, skipped)]
     if len(tables) < len(paths):
         return
-    files.write(f"{_folder(trial_id)}/part-all.parquet", parquet_bytes(_unique(tables), _KIND, _VERSION))
+    whole = f"{_folder(trial_id)}/{_prefix(basis)}all.parquet"
+    files.write(whole, parquet_bytes(_unique(tables), _KIND, _VERSION))
     for path in paths:
-        if not path.endswith("/part-all.parquet"):
+        if path != whole:
             files.remove(path)
 
 
@@ -56,6 +64,16 @@ def _unique(tables: list[pa.Table]) -> pa.Table:
     ids = table.column("id").combine_chunks()
     first = pc.not_equal(ids.slice(1), ids.slice(0, len(ids) - 1))
     return table.filter(pa.concat_arrays([pa.array([True]), first]))
+
+
+def _paths(files: Files, trial_id: str, basis: str) -> list[str]:
+    found = files.find(_folder(trial_id), ".parquet")
+    return [path for path in found if path.rpartition("/")[2].startswith(_prefix(basis))]
+
+
+def _prefix(basis: str) -> str:
+    """What the names of a trial's files begin with; older rows name no basis, nor do their files."""
+    return f"part-{basis}-" if basis else "part-"
 
 
 def _folder(trial_id: str) -> str:

@@ -2,7 +2,7 @@
 
 log = ShardLog(files)
 log.append(commit); log.flush()
-log.read(trial_id, skipped)       # disjoint commits in canonical order
+usable(log.read(trial_id, skipped), basis)       # disjoint commits in canonical order
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from raybench.store.files import Files, Skipped, parquet_bytes
 
-__all__ = ["ShardCommit", "ShardLog", "disjoint"]
+__all__ = ["ShardCommit", "ShardLog", "disjoint", "usable"]
 
-_KIND, _VERSION = "shards", 1
+_KIND, _VERSION = "shards", 2
 _SCHEMA = pa.schema(
     {
         "trial_id": pa.string(),
@@ -32,6 +32,9 @@ _SCHEMA = pa.schema(
         "dtype": pa.string(),
         "threads": pa.int32(),
         "cost": pa.string(),
+        "basis": pa.string(),
+        "device_name": pa.string(),
+        "versions": pa.string(),
     }
 )
 
@@ -52,6 +55,9 @@ class ShardCommit:
     dtype: str
     threads: int
     cost: str  # what the model says of itself (parameters, FLOPs), as JSON
+    basis: str  # the plan, the checkpoint and the measures it was scored with, see `basis_of`
+    device_name: str = ""
+    versions: str = "{}"  # of the libraries that made it, as JSON
 
 
 class ShardLog:
@@ -76,11 +82,11 @@ class ShardLog:
         self._pending.clear()
 
     def read(self, trial_id: str, skipped: Skipped) -> list[ShardCommit]:
-        """A trial's commits, disjoint and ordered by batch."""
+        """A trial's commits by batch, on whatever basis; those of a version that named none are on basis ""."""
         paths = self._files.find(_folder(trial_id), ".parquet")
         tables = [table for _, table in self._files.read_tables(paths, _KIND, skipped)]
-        rows = [ShardCommit(**row) for table in tables for row in table.to_pylist()]
-        return disjoint([row for row in rows if row.trial_id == trial_id])
+        rows = [ShardCommit(**{"basis": "", **row}) for table in tables for row in table.to_pylist()]
+        return sorted((row for row in rows if row.trial_id == trial_id), key=_canonical)
 
     def trials(self) -> frozenset[str]:
         """Ids of the trials that have commits."""
@@ -91,6 +97,11 @@ class ShardLog:
         self._files.remove(_folder(trial_id))
 
 
+def usable(commits: list[ShardCommit], basis: str) -> list[ShardCommit]:
+    """The commits on this basis, disjoint and ordered by batch: the others are put aside, never merged."""
+    return disjoint([commit for commit in commits if commit.basis == basis])
+
+
 def disjoint(commits: list[ShardCommit]) -> list[ShardCommit]:
     """Commits in canonical order with every batch once.
 
@@ -98,10 +109,14 @@ def disjoint(commits: list[ShardCommit]) -> list[ShardCommit]:
     one that starts first stays, then the longer.
     """
     kept: list[ShardCommit] = []
-    for commit in sorted(commits, key=lambda commit: (commit.start, -commit.stop)):
+    for commit in sorted(commits, key=_canonical):
         if not kept or commit.start >= kept[-1].stop:
             kept.append(commit)
     return kept
+
+
+def _canonical(commit: ShardCommit) -> tuple[int, int]:
+    return commit.start, -commit.stop
 
 
 def _folder(trial_id: str) -> str:

@@ -57,6 +57,11 @@ class TrialRow:
         names = _SCHEMA.names
         return {name: json.dumps(getattr(self, name)) if name in _JSON else getattr(self, name) for name in names}
 
+    @property
+    def basis(self) -> str:
+        """What it was scored on, see `basis_of`; "" in rows of a version that did not say it."""
+        return str(self.provenance.get("basis", ""))
+
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> TrialRow:
         """The row back from Parquet."""

@@ -16,6 +16,8 @@ import numpy as np
 from safetensors import numpy as safetensors_numpy
 from safetensors import safe_open
 
+from raybench.identity import bytes_hash
+
 __all__ = ["Checkpoint"]
 
 _META = "raybench"
@@ -29,7 +31,16 @@ class Checkpoint:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        return safetensors_numpy.save(dict(self.arrays), metadata={_META: json.dumps(dict(self.meta), sort_keys=True)})
+        meta = json.dumps(dict(self.meta), sort_keys=True)
+        return safetensors_numpy.save(dict(self.arrays), metadata={_META: meta, "digest": self.digest()})
+
+    def digest(self) -> str:
+        """The hash of the arrays: the same fit, the same digest, however long it took."""
+        pieces = []
+        for name in sorted(self.arrays):
+            array = np.ascontiguousarray(self.arrays[name])
+            pieces += [name.encode(), f"{array.dtype} {array.shape}".encode(), array.tobytes()]
+        return bytes_hash(pieces)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Checkpoint:

@@ -50,8 +50,8 @@ class IdleWorker:
         pass
 
     @ray.method(num_returns=2)
-    def prepare(self, data_key: str) -> tuple[None, tuple[int, int]]:
-        return None, (int(data_key), 0)
+    def prepare(self, data_key: str) -> tuple[None, tuple[int, int, str]]:
+        return None, (int(data_key), 0, "plan")
 
     def score(self, trial_id: str, ranges: list[tuple[int, int]], data: object, features: object) -> list[ShardCommit]:
         return [self._score(trial_id, start, stop) for start, stop in ranges]
@@ -62,7 +62,7 @@ class IdleWorker:
         return ShardCommit(
             trial_id=trial_id, start=start, stop=stop, num_examples=ROWS,
             states=self._metrics.states(records).to_bytes(), score_seconds=0.0, wall_seconds=0.0,
-            peak_memory_bytes=0, device="cpu", dtype="float32", threads=1, cost="{}",
+            peak_memory_bytes=0, device="cpu", dtype="float32", threads=1, cost="{}", basis="b",
         )  # fmt: skip
 
     @ray.method(concurrency_group="control")
@@ -87,7 +87,7 @@ def main() -> None:
             data_keys={"t": str(num_shards)},
             train_features={},
             test_features={},
-            resumed={},
+            usable=lambda trial_id, plan: [],
             observer=Observer(),
             skipped=print,
         )

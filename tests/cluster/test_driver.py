@@ -13,7 +13,7 @@ from raybench.schedule.queue import Queue
 from raybench.schedule.retry import Failure, FailureKind
 from raybench.schedule.work import ActorReady, Lost, Prepare, Prepared, Scored, TrialWork
 from raybench.store import Store
-from raybench.store.shards import ShardCommit
+from raybench.store.shards import ShardCommit, usable
 from raybench.store.trials import TrialRow
 
 METRICS = MetricSet(["accuracy"], {"labels": ["a", "b"]})
@@ -26,7 +26,7 @@ def commit(shard):
     return ShardCommit(
         trial_id=shard.trial_id, start=shard.start, stop=shard.stop, num_examples=1,
         states=METRICS.states(records).to_bytes(), score_seconds=1.0, wall_seconds=1.0, peak_memory_bytes=0,
-        device="cpu", dtype="float32", threads=1, cost="{}",
+        device="cpu", dtype="float32", threads=1, cost="{}", basis="b",
     )  # fmt: skip
 
 
@@ -36,7 +36,7 @@ class FakePool:
     def __init__(self, interrupt_after=None):
         self.alive, self.calls, self.commits, self.num_deaths = set(), [], [], 0
         self.interrupt_after = interrupt_after
-        self.released = []
+        self.released, self.scored = [], []
 
     def start(self, actor, delay_seconds):
         self.alive.add(actor)
@@ -76,6 +76,7 @@ class FakePool:
                     if self.interrupt_after == piece.start:
                         raise KeyboardInterrupt
                     self.commits.append(commit(piece))
+                    self.scored.append(piece.start)
                     events.append(Scored(actor=actor, shard=piece))
                     if self.num_deaths == 0:
                         self.num_deaths = 1
@@ -85,7 +86,7 @@ class FakePool:
         return events
 
 
-def driver(store, pool, num_expected=NUM_SHARDS):
+def driver(store, pool, num_expected=NUM_SHARDS, found=lambda trial_id, plan: []):
     work = TrialWork(trial_id="t", data_key="d", needs_fit=False, bundle="t")
     return Driver(
         queue=Queue([work], num_actors=1, shard_batches=1),
@@ -96,7 +97,7 @@ def driver(store, pool, num_expected=NUM_SHARDS):
         data_keys={"t": "d"},
         train_features={},
         test_features={},
-        resumed={},
+        usable=found,
         observer=Observer(),
         skipped=pytest.fail,
     )
@@ -128,4 +129,19 @@ def test_shards_that_do_not_add_up_are_a_reason_and_not_found_again(tmp_path):
     run.run()
     assert (run.rows["t"].status, run.rows["t"].reason) == (Status.FAILED, "1 of 7 examples are missing")
     assert store.shards.read("t", pytest.fail) == []
-    assert store.trials.read(pytest.fail) == {}
+    row = store.trials.read(pytest.fail)["t"]  # for whoever asks why; the next run tries it again
+    assert (row.status, row.reason) == (Status.FAILED, "1 of 7 examples are missing")
+
+
+@pytest.mark.parametrize(("basis", "sent"), [("b", [3, 4, 5]), ("of another plan or fit", [*range(6)])])
+def test_only_shards_on_the_same_basis_are_taken_over(tmp_path, basis, sent):
+    store = Store.open(str(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        driver(store, FakePool(interrupt_after=3)).run()
+    found = lambda trial_id, plan: usable(store.shards.read(trial_id, pytest.fail), basis)  # noqa: E731
+    pool = FakePool()
+    again = driver(store, pool, found=found)
+    again.run()
+    assert sorted(set(pool.scored)) == sent
+    assert again.rows["t"].status is Status.OK
+    assert again.rows["t"].num_examples == NUM_SHARDS

@@ -41,7 +41,8 @@ NUM_TRAIN_BATCHES = 7
 class FakeCluster:
     """Executes actions in memory; `fate(work)` says what becomes of each piece of work: None, or a failure."""
 
-    def __init__(self, queue, num_batches, fate, rng):
+    def __init__(self, queue, num_batches, fate, rng, scored=None):
+        self.scored_before = scored or {}
         self.queue, self.num_batches, self.fate, self.rng = queue, num_batches, fate, rng
         self.starting, self.work = set(), {}
         self.featured, self.waited_for = [], []
@@ -91,7 +92,11 @@ class FakeCluster:
         match work:
             case Prepare(data_key=data_key):
                 return Prepared(
-                    actor=actor, data_key=data_key, num_batches=self.num_batches, num_train_batches=NUM_TRAIN_BATCHES
+                    actor=actor,
+                    data_key=data_key,
+                    num_batches=self.num_batches,
+                    num_train_batches=NUM_TRAIN_BATCHES,
+                    scored=self.scored_before,
                 )
             case Features():
                 self.featured.append(work)
@@ -103,14 +108,13 @@ class FakeCluster:
                 return Scored(actor=actor, shard=work)
 
 
-def trial(number, *, bundle=None, needs_fit=True, scored=(), features=None):
+def trial(number, *, bundle=None, needs_fit=True, features=None):
     return TrialWork(
         trial_id=f"t{number}",
         data_key=f"d{number % 2}",
         needs_fit=needs_fit,
         bundle=bundle or f"t{number}",
         cost=float(number),
-        scored=scored,
         train_features=features and f"{features}:train",
         test_features=features and f"{features}:test",
     )
@@ -147,18 +151,17 @@ def test_every_batch_is_scored_once_whatever_dies(
             number,
             bundle="b" if bundled else None,
             needs_fit=number % 3 > 0,
-            scored=((0, 1),) if number == 1 else (),
             features=f"net of d{number % 2}" if shared else None,
         )
         for number in range(num_trials)
     ]
-    cluster = FakeCluster(
-        Queue(trials, num_actors=num_actors, shard_batches=shard_batches), num_batches, fate, rng
-    ).run()
+    scored = {"t1": ((0, 1),)}
+    queue = Queue(trials, num_actors=num_actors, shard_batches=shard_batches)
+    cluster = FakeCluster(queue, num_batches, fate, rng, scored).run()
     assert cluster.ended == {work.trial_id: Status.OK for work in trials}
     assert cluster.max_in_flight <= 2
     for work in trials:
-        before = {batch for start, stop in work.scored for batch in range(start, stop)}
+        before = {batch for start, stop in scored.get(work.trial_id, ()) for batch in range(start, stop)}
         assert batches(cluster.scored, work.trial_id) == Counter(set(range(num_batches)) - before)
     for group in {part.group for part in cluster.featured}:
         done = Counter(
@@ -321,7 +324,7 @@ def test_idle_actors_help_with_the_last_trial():
 
 @pytest.mark.parametrize("needs_fit", [True, False])
 def test_a_trial_all_scored_before_only_ends(needs_fit):
-    queue = Queue([trial(0, needs_fit=needs_fit, scored=((0, 4),))], num_actors=1, shard_batches=2)
-    cluster = FakeCluster(queue, 4, lambda work: None, random.Random(0)).run()
+    queue = Queue([trial(0, needs_fit=needs_fit)], num_actors=1, shard_batches=2)
+    cluster = FakeCluster(queue, 4, lambda work: None, random.Random(0), {"t0": ((0, 4),)}).run()
     assert cluster.ended == {"t0": Status.OK}
     assert cluster.scored == []

@@ -10,11 +10,19 @@ from raybench.schedule.shards import remaining_shards
 
 @given(num_batches=st.integers(0, 60), size=st.integers(1, 9), done=st.sets(st.integers(0, 59)))
 def test_shards_cover_exactly_what_remains(num_batches, size, done):
-    scored = [(batch, batch + 1) for batch in sorted(done) if batch < num_batches]
+    scored = [(batch, batch + 1) for batch in sorted(done)]  # also of a plan that was longer
     shards = remaining_shards("t", num_batches, scored, size)
     covered = [batch for shard in shards for batch in range(shard.start, shard.stop)]
     assert covered == [batch for batch in range(num_batches) if batch not in done]
     assert all(0 < shard.num_batches <= size for shard in shards)
+
+
+@given(num_batches=st.integers(0, 30), start=st.integers(0, 40), length=st.integers(1, 20), size=st.integers(1, 9))
+def test_a_range_that_reaches_beyond_the_plan_counts_for_nothing(num_batches, start, length, size):
+    shards = remaining_shards("t", num_batches, [(start, start + length)], size)
+    if start + length > num_batches:
+        assert shards == remaining_shards("t", num_batches, [], size)
+    assert all(shard.stop <= num_batches for shard in shards)
 
 
 @given(num_batches=st.integers(1, 60), size=st.integers(1, 9), keep=st.integers(0, 60))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -9,10 +11,11 @@ import pytest
 from raybench.core import Status
 from raybench.errors import StoreError
 from raybench.store import Store
+from raybench.store.basis import basis_of, measures_of
 from raybench.store.checkpoints import is_whole, list_checkpoints, read_metadata, write_checkpoint
 from raybench.store.files import Files
 from raybench.store.records import compact_records, count_records, read_records, write_records
-from raybench.store.shards import ShardCommit, disjoint
+from raybench.store.shards import ShardCommit, disjoint, usable
 from raybench.store.trials import TrialRow
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -39,7 +42,7 @@ def skipped(notes):
 def commit(start, stop, trial_id="t", states=b"x"):
     return ShardCommit(
         trial_id=trial_id, start=start, stop=stop, num_examples=stop - start, states=states, score_seconds=0.5,
-        wall_seconds=0.5,        peak_memory_bytes=1, device="cpu", dtype="float32", threads=1, cost="{}",
+        wall_seconds=0.5,        peak_memory_bytes=1, device="cpu", dtype="float32", threads=1, cost="{}", basis="b",
     )  # fmt: skip
 
 
@@ -112,21 +115,47 @@ def test_compacting_trials_keeps_every_latest_row_and_foreign_files(store, skipp
 
 
 def test_records_come_back_by_id_each_once(store, skipped):
-    write_records(store.files, "t", 2, 4, pa.table({"id": ["c", "a"], "prediction": [1, 2]}))
-    write_records(store.files, "t", 0, 2, pa.table({"id": ["b", "a"], "prediction": [3, 2]}))
-    table = read_records(store.files, "t", skipped)
+    write_records(store.files, "t", "b", 2, 4, pa.table({"id": ["c", "a"], "prediction": [1, 2]}))
+    write_records(store.files, "t", "b", 0, 2, pa.table({"id": ["b", "a"], "prediction": [3, 2]}))
+    table = read_records(store.files, "t", "b", skipped)
     assert table.to_pydict() == {"id": ["a", "b", "c"], "prediction": [2, 3, 1]}
-    assert count_records(store.files, "t", skipped) == 3
-    assert count_records(store.files, "other", skipped) == 0
+    assert count_records(store.files, "t", "b", skipped) == 3
+    assert count_records(store.files, "other", "b", skipped) == 0
 
 
 def test_compacting_records_changes_nothing_read(store, skipped):
     for part in range(8):
-        write_records(store.files, "t", part, part + 1, pa.table({"id": [f"{part}"], "prediction": [part]}))
-    before = read_records(store.files, "t", skipped)
-    compact_records(store.files, "t", skipped)
+        write_records(store.files, "t", "b", part, part + 1, pa.table({"id": [f"{part}"], "prediction": [part]}))
+    before = read_records(store.files, "t", "b", skipped)
+    compact_records(store.files, "t", "b", skipped)
     assert len(store.files.find("records", ".parquet")) == 1
-    assert read_records(store.files, "t", skipped) == before
+    assert read_records(store.files, "t", "b", skipped) == before
+
+
+def test_records_on_another_basis_are_not_read_and_go_with_the_others(store, skipped):
+    write_records(store.files, "t", "old", 0, 2, pa.table({"id": ["a", "b"], "prediction": [0, 0]}))
+    write_records(store.files, "t", "b", 0, 1, pa.table({"id": ["a"], "prediction": [1]}))
+    write_records(store.files, "t", "b", 1, 2, pa.table({"id": ["b"], "prediction": [1]}))
+    assert read_records(store.files, "t", "b", skipped).column("prediction").to_pylist() == [1, 1]
+    compact_records(store.files, "t", "b", skipped)
+    assert count_records(store.files, "t", "old", skipped) == 0
+    assert count_records(store.files, "t", "b", skipped) == 2
+
+
+def test_commits_on_another_basis_are_put_aside_even_where_they_overlap():
+    old = [replace(commit(0, 4), basis="old"), replace(commit(4, 8), basis="old")]
+    new = [commit(0, 2), commit(2, 4)]
+    assert usable([*old, *new], "b") == new
+    assert usable(old, "b") == []
+
+
+def test_a_basis_names_plan_checkpoint_and_measures():
+    measures = measures_of(["accuracy"], {"labels": ["a", "b"]})
+    known = {"plan": "p", "checkpoint": "c", "measures": measures}
+    other = measures_of(["accuracy", "mcc"], {"labels": ["a", "b"]})
+    changed = [{"plan": "q"}, {"checkpoint": ""}, {"measures": other}]
+    assert len({basis_of(**known), *(basis_of(**known | change) for change in changed)}) == 4
+    assert measures_of(["mcc", "accuracy"], {"labels": ["a", "b"]}) == other, "in whatever order they are named"
 
 
 def test_a_torn_checkpoint_is_told_from_a_whole_one(store):
