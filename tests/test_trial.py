@@ -153,8 +153,8 @@ def test_none_scores_the_checkpoints_own_head_in_the_datasets_order(
     model = AutoModelForSequenceClassification.from_pretrained(tiny_classifier).eval()
     for row in range(9):
         ids = torch.tensor([data.test.column("input_ids")[row].as_py()])
-        log_probabilities = torch.log_softmax(model(input_ids=ids).logits[0], -1)[[1, 2, 0]]  # money, sport, weather
-        np.testing.assert_allclose(table.column("scores")[row].as_py(), log_probabilities.detach().numpy(), atol=1e-5)
+        log_odds = torch.softmax(model(input_ids=ids).logits[0], -1).logit()[[1, 2, 0]]  # money, sport, weather
+        np.testing.assert_allclose(table.column("scores")[row].as_py(), log_odds.detach().numpy(), atol=1e-5)
 
 
 def test_full_starts_from_the_checkpoints_own_head(

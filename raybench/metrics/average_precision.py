@@ -23,7 +23,8 @@ _SOURCE = "https://scikit-learn.org/stable/modules/model_evaluation.html#precisi
 def _thresholds(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """By falling threshold: positives at it, positives from it up, rows from it up."""
     order = np.argsort(-scores, kind="stable")
-    ends = np.flatnonzero(np.r_[np.diff(scores[order]) != 0, True])
+    ordered = scores[order]
+    ends = np.flatnonzero(np.r_[ordered[1:] != ordered[:-1], True])  # no difference: that of equal infinities is NaN
     hits = np.cumsum(positive[order])[ends]
     return np.diff(hits, prepend=0), hits, ends + 1
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from raybench.metrics.columns import integers_of, numbers_of
+from raybench.metrics.columns import class_targets, integers_of, numbers_of
 from raybench.metrics.confusion import IGNORE_INDEX
 from raybench.metrics.metric import Contribution, Measure, Metric, Options, ratio, to_float
 from raybench.metrics.state import Sums
@@ -22,9 +22,8 @@ _SOURCE = "Naeini, Cooper and Hauskrecht 2015; Guo et al. 2017, arXiv:1706.04599
 
 def _contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
     num_bins = options["bins"]
-    target = integers_of(records, "target")
-    confidence = numbers_of(records, "confidence")
-    kept = target != options["ignore_index"]
+    target, kept = class_targets(records, options["labels"], options["ignore_index"])
+    confidence = numbers_of(records, "confidence", low=0.0, high=1.0)
     known = kept & ~np.isnan(confidence)
     edges = np.arange(1, num_bins) / num_bins
     inside_NB = (np.searchsorted(edges, confidence, side="left")[:, None] == np.arange(num_bins)) & known[:, None]
@@ -49,7 +48,9 @@ def _ece(sums: Sums, options: Options) -> np.ndarray:
 
 
 def _mce(sums: Sums, options: Options) -> np.ndarray:
-    return np.max(np.where(to_float(sums["count"]) > 0, ratio(_gaps(sums), to_float(sums["count"])), 0.0), axis=1)
+    count = to_float(sums["count"])
+    largest = np.max(np.where(count > 0, ratio(_gaps(sums), count), 0.0), axis=1)
+    return largest + to_float(sums["unknown"])  # NaN where a confidence was, also if all were
 
 
 def _bins(options: Options) -> list[str]:
@@ -59,8 +60,9 @@ def _bins(options: Options) -> list[str]:
 _BINS = Measure(
     name="reliability",
     columns=("target", "prediction", "confidence"),
-    options={"bins": 15, "ignore_index": IGNORE_INDEX},
+    options={"bins": 15, "labels": None, "ignore_index": IGNORE_INDEX},
     contributions=_contributions,
+    reads={"unknown": "confidence"},
 )
 ECE = Metric(
     measure=_BINS,

@@ -139,7 +139,9 @@ def _mcc(sums: Sums, options: Options) -> np.ndarray:
     invalid = total - m.predicted_RC.sum(axis=1)
     spread_predicted = total * total - (m.predicted_RC * m.predicted_RC).sum(axis=1) - invalid * invalid
     spread_true = total * total - (m.true_RC * m.true_RC).sum(axis=1)
-    return ratio(to_float(covariance), np.sqrt(to_float(spread_predicted)) * np.sqrt(to_float(spread_true)))
+    # squared, the fraction is exact until one division and one root; a perfect matrix is 1 and not its neighbour
+    square = ratio(covariance * covariance, spread_predicted * spread_true)
+    return np.copysign(np.sqrt(square), to_float(covariance))
 
 
 def _kappa(sums: Sums, options: Options) -> np.ndarray:

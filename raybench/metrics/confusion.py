@@ -12,12 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from raybench.errors import MetricError
-from raybench.metrics.columns import integers_of
+from raybench.metrics.columns import class_targets, column_of, integers_of
 from raybench.metrics.metric import REQUIRED, Contribution, Measure, OneHot, Options, totals_of
 from raybench.metrics.state import Cells, State, Sums
 
-__all__ = ["CONFUSION", "IGNORE_INDEX", "ConfusionCounter", "Marginals", "count_cells", "kept_targets", "marginals"]
+__all__ = ["CONFUSION", "IGNORE_INDEX", "ConfusionCounter", "Marginals", "count_cells", "marginals"]
 
 IGNORE_INDEX = -100
 _CHUNK = 1 << 15  # rows a pass: the fused index stays in the cache
@@ -55,18 +54,6 @@ def _scatter(values_RK: np.ndarray, places_K: np.ndarray, size: int) -> np.ndarr
         starts = np.flatnonzero(np.r_[True, sorted_places[1:] != sorted_places[:-1]])
         out[:, sorted_places[starts]] = np.add.reduceat(values_RK[:, order], starts, axis=1)
     return out
-
-
-def kept_targets(records: pa.Table, num_classes: int, ignore_index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Targets [N] and which of them count; a target that is neither a class nor the ignore index is an error."""
-    target = integers_of(records, "target")
-    kept = target != ignore_index
-    wrong = kept & ((target < 0) | (target >= num_classes))
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        expected = f"0 to {num_classes - 1}, or {ignore_index} for a row to ignore"
-        raise MetricError(f"target {target[row]} (row {row}) is no class: expected {expected}")
-    return target, kept
 
 
 def count_cells(target: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
@@ -114,7 +101,7 @@ class ConfusionCounter:
 
 def _contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
     num_classes = len(options["labels"])
-    target, kept = kept_targets(records, num_classes, options["ignore_index"])
+    target, kept = class_targets(records, options["labels"], options["ignore_index"])
     prediction = integers_of(records, "prediction")
     invalid = (prediction < 0) | (prediction >= num_classes)
     codes = target * (num_classes + 1) + np.where(invalid, num_classes, prediction)
@@ -129,8 +116,9 @@ def _contributions(records: pa.Table, options: Options) -> dict[str, Contributio
 def _totals(records: pa.Table, options: Options) -> dict[str, Cells]:
     """The same sums; where every target and prediction is a class, counted without a temporary of their length."""
     num_classes, num_rows = len(options["labels"]), records.num_rows
-    target, prediction = records.column("target"), records.column("prediction")
-    plain = num_rows and not target.null_count and not prediction.null_count and 8 * num_rows > num_classes**2
+    target, prediction = column_of(records, "target"), column_of(records, "prediction")
+    plain = num_rows and all(pa.types.is_integer(column.type) for column in (target, prediction))
+    plain = plain and 8 * num_rows > num_classes**2
     if plain and not 0 <= options["ignore_index"] < num_classes:
         pair = target.to_numpy(), prediction.to_numpy()
         if all(int(labels.min()) >= 0 and int(labels.max()) < num_classes for labels in pair):

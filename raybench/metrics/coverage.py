@@ -1,6 +1,6 @@
 """Which examples a state has seen: their number and an order-free fingerprint of their ids.
 
-    merged = a.merge(b)                     # refuses the same rows twice
+    merged = a.merge(b)                     # refuses a row of one that is a row of the other
     merged.check(expected)                  # CoverageError: 7 of 600 examples are missing
 
 The fingerprint is the sum modulo 2¹²⁸ of a 128-bit hash an id: any order and any split of the ids gives the same.
@@ -26,11 +26,15 @@ _MASK = (1 << 128) - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """`parts` are the fingerprints of the shards merged, so a shard merged twice is refused at once."""
+    """`hashes` has 64 bits of each id, ascending, so shards that share an example are refused, whole or in part.
+
+    States written before hashes were kept have none; of those the fingerprints in `parts` refuse equal shards.
+    """
 
     n: int = 0
     fingerprint: int = 0
     parts: frozenset[int] = field(default=frozenset(), compare=False)
+    hashes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64), compare=False)
 
     @classmethod
     def of(cls, ids: pa.ChunkedArray | pa.Array | Sequence[str]) -> Coverage:
@@ -45,7 +49,7 @@ class Coverage:
             raise MetricError(f"example id {str(first)!r} occurs twice in one table of records; an example counts once")
         low, high = (sum(int(part) for part in _wide_sum(hashes_N2[:, lane])) for lane in (0, 1))
         fingerprint = (low + (high << 64)) & _MASK
-        return cls(n=n, fingerprint=fingerprint, parts=frozenset([fingerprint]))
+        return cls(n=n, fingerprint=fingerprint, parts=frozenset([fingerprint]), hashes=np.sort(hashes_N2[:, 0]))
 
     def merge(self, *others: Coverage) -> Coverage:
         n, fingerprint, parts = self.n, self.fingerprint, set(self.parts)
@@ -55,7 +59,15 @@ class Coverage:
             parts |= other.parts
             n += other.n
             fingerprint = (fingerprint + other.fingerprint) & _MASK
-        return Coverage(n=n, fingerprint=fingerprint, parts=frozenset(parts))
+        hashes = self.hashes
+        if any(other.hashes.size for other in others):
+            hashes = np.sort(np.concatenate([self.hashes, *(other.hashes for other in others)]), kind="stable")
+            twice = int((hashes[1:] == hashes[:-1]).sum())
+            if twice:
+                raise MergeError(
+                    f"{twice} examples were to be merged twice: the shards overlap; an example counts once"
+                )
+        return Coverage(n=n, fingerprint=fingerprint, parts=frozenset(parts), hashes=hashes)
 
     def check(self, expected: Coverage) -> None:
         """Every expected example exactly once, or a CoverageError that says how many are missing or too many."""

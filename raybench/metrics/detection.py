@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.errors import MetricError
-from raybench.metrics.columns import lists_of
+from raybench.metrics.columns import Ragged, integer_lists_of, lists_of, place_of, same_lengths
 from raybench.metrics.metric import REQUIRED, Options, TableMetric
 
 __all__ = [
@@ -38,21 +38,34 @@ FIGURES = (  # in the order of COCO's summary
     "ap", "ap_50", "ap_75", "ap_small", "ap_medium", "ap_large",
     "ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large",
 )  # fmt: skip
+_Box = tuple[int, np.ndarray, int]
 _COLUMNS = ("truth_boxes", "truth_labels", "boxes", "labels", "box_scores")
 
 
-def _boxes(records: pa.Table, column: str, labels: str, num_classes: int) -> list[tuple[int, np.ndarray, int]]:
-    """(image from 1, box, category from 1) in the order of the table."""
-    boxes, classes = lists_of(records, column), lists_of(records, labels)
+def _boxes(records: pa.Table, column: str, labels: str, num_classes: int) -> tuple[Ragged, list[_Box]]:
+    """(image from 1, box, category from 1) in the order of the table, and the labels."""
+    boxes = lists_of(records, column, nan=False)
+    classes = integer_lists_of(records, labels, low=0, high=num_classes - 1)
     found = []
     for image in range(records.num_rows):
-        row, of_row = boxes.row(image).astype(np.float64).reshape(-1, 4), classes.row(image)
-        if len(row) != len(of_row):
-            raise MetricError(f"image in row {image} has {len(row)} {column} and {len(of_row)} {labels}")
-        if ((of_row < 0) | (of_row >= num_classes)).any():
-            raise MetricError(f"image in row {image} has a label outside 0 to {num_classes - 1} in {labels!r}")
+        numbers, of_row = boxes.row(image).astype(np.float64), classes.row(image)
+        if numbers.size != 4 * of_row.size:
+            given = f"{numbers.size} numbers in {column!r} for {of_row.size} {labels!r}"
+            raise MetricError(f"{place_of(records, image)} has {given}; expected x, y, width, height of each box")
+        row = numbers.reshape(-1, 4)
+        if (row[:, 2:] < 0).any() or not np.isfinite(row).all():
+            raise MetricError(f"{place_of(records, image)} has a box of negative or infinite size in {column!r}")
         found += [(image + 1, box, int(label) + 1) for box, label in zip(row, of_row, strict=True)]
-    return found
+    return classes, found
+
+
+def _of_truths(records: pa.Table, column: str, truth_labels: Ragged, low: float) -> np.ndarray | None:
+    """An optional column with a number for each truth."""
+    if column not in records.column_names:
+        return None
+    found = lists_of(records, column, low=low, nan=False)
+    same_lengths(records, ("truth_labels", column), truth_labels, found)
+    return found.values
 
 
 def summary(records: pa.Table, options: Options) -> Mapping[str, float]:
@@ -60,14 +73,14 @@ def summary(records: pa.Table, options: Options) -> Mapping[str, float]:
     from faster_coco_eval.core import COCO, COCOeval_faster
 
     num_classes = len(options["labels"])
-    truths = _boxes(records, "truth_boxes", "truth_labels", num_classes)
-    detections = _boxes(records, "boxes", "labels", num_classes)
-    scores = lists_of(records, "box_scores").values.astype(np.float64)
-    if len(scores) != len(detections):
-        raise MetricError(f"{len(scores)} box_scores for {len(detections)} boxes")
-    names = records.column_names
-    areas = lists_of(records, "truth_areas").values if "truth_areas" in names else None
-    crowd = lists_of(records, "truth_crowd").values if "truth_crowd" in names else np.zeros(len(truths), dtype=bool)
+    truth_labels, truths = _boxes(records, "truth_boxes", "truth_labels", num_classes)
+    labels, detections = _boxes(records, "boxes", "labels", num_classes)
+    box_scores = lists_of(records, "box_scores", nan=False)
+    same_lengths(records, ("boxes", "box_scores"), labels, box_scores)
+    scores = box_scores.values.astype(np.float64)
+    areas = _of_truths(records, "truth_areas", truth_labels, 0.0)
+    crowds = _of_truths(records, "truth_crowd", truth_labels, 0.0)
+    crowd = np.zeros(len(truths), dtype=bool) if crowds is None else crowds
     annotations: list[dict[str, Any]] = [
         {
             "id": place + 1,

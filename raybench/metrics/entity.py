@@ -2,31 +2,35 @@
 
 `scheme` decides what an entity is. `lenient`: the convention of CoNLL-2000's scorer: an I- that follows nothing of
 its type opens an entity. `IOB2`: strictly B- then I- of one type; an I- without a B- is no entity. `IOBES`: strictly
-B- … E- or a lone S-. A file without any entity on either side has no F1.
+B- … E- or a lone S-; `BILOU` the same with L- and U-, which `lenient` reads too. A file without any entity on either
+side has no F1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from raybench.errors import MetricError
 from raybench.metrics.classification import mean_over
+from raybench.metrics.columns import place_of, text_lists_of
 from raybench.metrics.metric import REQUIRED, Contribution, Measure, Metric, Options, ratio
 from raybench.metrics.state import Sums
 
 __all__ = ["ENTITY_F1", "ENTITY_MACRO_F1", "ENTITY_PRECISION", "ENTITY_RECALL", "SCHEMES", "entity_types", "spans"]
 
 Span = tuple[str, int, int]  # type, first, one past the last
+_LAST, _ALONE = ("E", "L"), ("S", "U")  # IOBES and BILOU write the same with other letters
+_PREFIXES = ("B", "I", *_LAST, *_ALONE)
 
 
 def _lenient(tags: Sequence[str]) -> set[Span]:
     found, kind, start, previous = set(), "", 0, "O"
     for place, tag in enumerate([*tags, "O"]):
         prefix, _, name = tag.partition("-")
-        goes_on = kind and name == kind and prefix in ("I", "E") and previous not in ("E", "S")
+        goes_on = kind and name == kind and prefix in ("I", *_LAST) and previous not in (*_LAST, *_ALONE)
         if kind and not goes_on:
             found.add((kind, start, place))
             kind = ""
@@ -52,9 +56,9 @@ def _iobes(tags: Sequence[str]) -> set[Span]:
     found, kind, start = set(), "", 0
     for place, tag in enumerate(tags):
         prefix, _, name = tag.partition("-")
-        if prefix == "S":
+        if prefix in _ALONE:
             found.add((name, place, place + 1))
-        if prefix == "E" and kind == name:
+        if prefix in _LAST and kind == name:
             found.add((name, start, place + 1))
         if prefix == "B":
             kind, start = name, place
@@ -63,7 +67,12 @@ def _iobes(tags: Sequence[str]) -> set[Span]:
     return found
 
 
-SCHEMES: dict[str, Callable[[Sequence[str]], set[Span]]] = {"lenient": _lenient, "IOB2": _iob2, "IOBES": _iobes}
+SCHEMES: dict[str, Callable[[Sequence[str]], set[Span]]] = {
+    "lenient": _lenient,
+    "IOB2": _iob2,
+    "IOBES": _iobes,
+    "BILOU": _iobes,
+}
 
 
 def spans(tags: Sequence[str], scheme: str) -> set[Span]:
@@ -81,18 +90,25 @@ def entity_types(options: Options) -> list[str]:
 def _contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
     types = {name: place for place, name in enumerate(entity_types(options))}
     counts = {field: np.zeros((records.num_rows, len(types)), dtype=np.int64) for field in ("tp", "predicted", "true")}
-    columns = (records.column(column).to_pylist() for column in ("target_tags", "tags"))
+    columns = (text_lists_of(records, column) for column in ("target_tags", "tags"))
     for row, (target_tags, tags) in enumerate(zip(*columns, strict=True)):
         if len(target_tags) != len(tags):
-            raise MetricError(f"row {row} has {len(tags)} tags for {len(target_tags)} words")
-        unknown = {tag for tag in (*target_tags, *tags) if tag != "O" and tag.partition("-")[2] not in types}
+            place = place_of(records, row)
+            raise MetricError(f"{place} has {len(tags)} tags for {len(target_tags)} words of 'target_tags'")
+        unknown = {tag for tag in (*target_tags, *tags) if not _is_known(tag, types)}
         if unknown:
-            raise MetricError(f"tag {min(unknown)!r} in row {row} is of no type in 'labels': {', '.join(types)}")
+            known = f"O, or one of {', '.join(_PREFIXES)} with a type: {', '.join(types)}"
+            raise MetricError(f"tag {min(unknown)!r} in {place_of(records, row)} is none of 'labels': {known}")
         true, predicted = spans(target_tags, options["scheme"]), spans(tags, options["scheme"])
         for field, found in (("tp", true & predicted), ("predicted", predicted), ("true", true)):
             for name, _, _ in found:
                 counts[field][row, types[name]] += 1
     return {"n": np.ones(records.num_rows, dtype=np.int64), **counts}
+
+
+def _is_known(tag: str, types: Container[str]) -> bool:
+    prefix, _, name = tag.partition("-")
+    return tag == "O" or (prefix in _PREFIXES and name in types)
 
 
 ENTITIES = Measure(

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from raybench.errors import CoverageError
 from raybench.identity import content_hash
 from raybench.metrics.bootstrap import Units
+from raybench.metrics.columns import keys_of
 from raybench.metrics.coverage import Coverage, id_hashes
 from raybench.metrics.influence import jackknife_groups, jackknife_influence
 from raybench.metrics.metric import Metric, Options, TableMetric
@@ -30,7 +31,7 @@ class Evidence:
 
     def __init__(self, read: Callable[[], pa.Table], scored: Coverage, *, seed: int, group: str | None) -> None:
         table = read()
-        seen = Coverage.of(table.column("id"))
+        seen = Coverage.of(keys_of(table, "id"))
         if seen != scored:
             raise CoverageError(f"the {seen.n} records are not the {scored.n} examples that the states have seen")
         self.table = canonical(table)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.errors import MetricError
-from raybench.metrics.columns import lists_of, numbers_of
+from raybench.metrics.columns import lists_of, matrix_of, numbers_of, refuse
 from raybench.metrics.exact_sum import as_fraction, exact_sum
 from raybench.metrics.metric import Contribution, Measure, Metric, Options, TableMetric, ratio
 from raybench.metrics.state import Cells, Sums
@@ -23,6 +23,7 @@ from raybench.metrics.state import Cells, Sums
 __all__ = ["FID", "INCEPTION_SCORE", "KID", "frechet_distance"]
 
 GRID_BITS = 16
+_ROUNDING = 1e-3  # of probabilities from a half-precision softmax
 _EXACT = 1 << 53
 _SIDES = ("real", "generated")
 
@@ -30,14 +31,27 @@ _SIDES = ("real", "generated")
 def _features(records: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     """Features on the grid, as integers in float64 [N, D], and which rows are real."""
     values, offsets = lists_of(records, "features")
-    real = numbers_of(records, "real") == 1
+    real = _real(records)
     lengths = np.diff(offsets)
     if (lengths != lengths[:1]).any():
-        raise MetricError(f"features have {lengths.min()} to {lengths.max()} numbers; expected one length")
-    features_ND = np.rint(values.astype(np.float64) * (1 << GRID_BITS))
+        row = int(np.argmax(lengths != lengths[0]))
+        refuse(records, "features", row, f"{lengths[row]} numbers", f"{lengths[0]}, as in the first row")
+    with np.errstate(over="ignore"):
+        features_ND = np.rint(values.astype(np.float64) * (1 << GRID_BITS))
     if not np.isfinite(features_ND).all():
-        raise MetricError("features hold NaN or infinity")
+        row = int(np.argmin(np.isfinite(features_ND))) // max(1, int(lengths[0]))
+        refuse(records, "features", row, "NaN or a number without end", "finite numbers")
     return features_ND.reshape(len(real), lengths[0] if len(real) else 0), real
+
+
+def _real(records: pa.Table) -> np.ndarray:
+    """Which rows are real, [N]; `real` is true or false, or 1 or 0."""
+    real = numbers_of(records, "real", low=0.0, high=1.0, nan=False)
+    between = real != np.rint(real)
+    if between.any():
+        row = int(np.argmax(between))
+        refuse(records, "real", row, real[row], "true or false")
+    return np.asarray(real == 1)
 
 
 def _gram(features_ND: np.ndarray) -> np.ndarray:
@@ -179,7 +193,7 @@ def _kid_influence(records: pa.Table, options: Options) -> np.ndarray:
 
 
 def _kid_problem(records: pa.Table, options: Options) -> str | None:
-    num_real = int((numbers_of(records, "real") == 1).sum())
+    num_real = int(_real(records).sum())
     return None if min(num_real, records.num_rows - num_real) >= 2 else "fewer than two real or two generated examples"
 
 
@@ -196,13 +210,16 @@ KID = TableMetric(
 
 
 def _inception(records: pa.Table, options: Options) -> dict[str, Contribution]:
-    values, offsets = lists_of(records, "probabilities")
     n = records.num_rows
-    p_NC = values.astype(np.float64).reshape(n, len(values) // n if n else 0)
-    if (np.diff(offsets) != p_NC.shape[1]).any():
-        raise MetricError("probabilities have rows of different length")
     if not n:
         return {"n": np.ones(0, dtype=np.int64)}
+    offsets = lists_of(records, "probabilities").offsets
+    p_NC = matrix_of(records, "probabilities", int(offsets[1]), low=0.0, high=1.0 + _ROUNDING, nan=False)
+    p_NC = p_NC.astype(np.float64)
+    off = np.abs(p_NC.sum(axis=1) - 1.0) > _ROUNDING * max(1, p_NC.shape[1])
+    if off.any():
+        row = int(np.argmax(off))
+        refuse(records, "probabilities", row, f"a sum of {p_NC[row].sum():g}", "probabilities that sum to 1")
     negative_entropy = (p_NC * np.log(np.where(p_NC > 0, p_NC, 1.0))).sum(axis=1)
     return {"n": np.ones(n, dtype=np.int64), "p": p_NC, "p_log_p": negative_entropy}
 

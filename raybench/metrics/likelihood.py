@@ -12,30 +12,35 @@ from math import inf, log
 import numpy as np
 import pyarrow as pa
 
-from raybench.errors import MetricError
-from raybench.metrics.columns import integers_of, numbers_of
+from raybench.metrics.columns import class_targets, numbers_of
 from raybench.metrics.confusion import IGNORE_INDEX
 from raybench.metrics.mean import mean, mean_measure
 from raybench.metrics.metric import Metric, Options
 
 __all__ = ["BRIER", "LOG_LOSS"]
 
+_ROUNDING = 1e-5  # of a Brier score from float32 probabilities
+
 
 def _nll(records: pa.Table, options: Options) -> tuple[np.ndarray, np.ndarray]:
-    nll, eps = numbers_of(records, "nll"), options["eps"]
+    nll, eps = numbers_of(records, "nll", low=0.0), options["eps"]
     if eps is not None:
-        if not 0 < eps < 1:
-            raise MetricError(f"'eps' is {eps!r}; expected a probability between 0 and 1")
         nll = np.where(np.isnan(nll), nll, np.minimum(nll, -log(eps)))
-    return nll, integers_of(records, "target") != options["ignore_index"]
+    return nll, _kept(records, options)
 
 
 def _brier(records: pa.Table, options: Options) -> tuple[np.ndarray, np.ndarray]:
-    return numbers_of(records, "brier"), integers_of(records, "target") != options["ignore_index"]
+    brier = numbers_of(records, "brier", low=-_ROUNDING, high=2.0 + _ROUNDING)
+    return np.clip(brier, 0.0, 2.0), _kept(records, options)
 
 
+def _kept(records: pa.Table, options: Options) -> np.ndarray:
+    return class_targets(records, options["labels"], options["ignore_index"])[1]
+
+
+_TARGETS: Options = {"labels": None, "ignore_index": IGNORE_INDEX}
 LOG_LOSS = Metric(
-    measure=mean_measure("nll", ("target", "nll"), _nll, {"eps": None, "ignore_index": IGNORE_INDEX}),
+    measure=mean_measure("nll", ("target", "nll"), _nll, {"eps": None, **_TARGETS}),
     value=mean,
     interval="mean",
     higher_is_better=False,
@@ -44,7 +49,7 @@ LOG_LOSS = Metric(
     source="https://scikit-learn.org/stable/modules/model_evaluation.html#log-loss",
 )
 BRIER = Metric(
-    measure=mean_measure("brier", ("target", "brier"), _brier, {"ignore_index": IGNORE_INDEX}),
+    measure=mean_measure("brier", ("target", "brier"), _brier, _TARGETS),
     value=mean,
     interval="mean",
     higher_is_better=False,

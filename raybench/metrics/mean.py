@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,13 @@ Rows = Callable[[pa.Table, Options], np.ndarray | tuple[np.ndarray, np.ndarray]]
 
 
 def mean_measure(
-    name: str, columns: tuple[str, ...], rows: Rows, options: Options | None = None, *, quantities: bool = False
+    name: str,
+    columns: tuple[str, ...],
+    rows: Rows,
+    options: Options | None = None,
+    *,
+    quantities: bool = False,
+    reads: Mapping[str, str] | None = None,
 ) -> Measure:
     """A measure of `rows(records, options)`: a number a record, or the numbers and which records count."""
 
@@ -24,15 +30,17 @@ def mean_measure(
         found = rows(records, options)
         values, kept = found if isinstance(found, tuple) else (found, np.ones(records.num_rows, dtype=bool))
         values = np.where(kept, values, 0.0).astype(np.float64)
-        return {
-            "n": kept.astype(np.int64),
-            "ignored": (~kept).astype(np.int64),
-            "x": values,
-            "xx": values * values,
-        }
+        with np.errstate(over="ignore"):
+            squares = values * values  # infinite beyond 1e154: the mean stays, its interval goes
+        return {"n": kept.astype(np.int64), "ignored": (~kept).astype(np.int64), "x": values, "xx": squares}
 
     return Measure(
-        name=name, columns=columns, options=options or {}, contributions=contributions, quantities=quantities
+        name=name,
+        columns=columns,
+        options=options or {},
+        contributions=contributions,
+        quantities=quantities,
+        reads=reads or {"x": name},
     )
 
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 from raybench.errors import MetricError
 from raybench.identity import content_hash
 from raybench.metrics.exact_sum import exact_column_sums, split_nonfinite
+from raybench.metrics.options import check_option
 from raybench.metrics.state import Cells, State, Sums
 
 __all__ = [
@@ -78,6 +79,7 @@ class Measure:
     centre: Callable[[pa.Table], pa.Table] | None = None  # shifts that change no formula, for the bootstrap
     totals: Callable[[pa.Table, Options], dict[str, Cells]] | None = None  # where a faster exact sum is known
     quantities: bool = False  # `target` and `prediction` are numbers that have a distance, not numbers of classes
+    reads: Mapping[str, str] = field(default_factory=dict)  # a contribution's column, where the two differ in name
 
     def state(self, records: pa.Table, options: Options) -> State:
         """The exact sums over `records`."""
@@ -149,8 +151,17 @@ def resolve_options(name: str, declared: Options, config: Mapping[str, Any]) -> 
     """The declared options with the values of `config`, else their defaults."""
     missing = [option for option, default in declared.items() if default is REQUIRED and option not in config]
     if missing:
-        raise MetricError(f"metric {name!r} needs {missing[0]!r} in its configuration; given are {sorted(config)}")
-    return {option: config.get(option, default) for option, default in declared.items()}
+        given = ", ".join(sorted(map(str, config))) or "none"
+        raise MetricError(f"metric {name!r} needs {missing[0]!r} in its configuration; given are {given}")
+    options = {option: config.get(option, default) for option, default in declared.items()}
+    for option, value in options.items():
+        if declared[option] is REQUIRED and value is None:
+            raise MetricError(f"metric {name!r} needs {option!r} in its configuration; given is None")
+        try:
+            check_option(option, value)
+        except MetricError as error:
+            raise MetricError(f"metric {name!r}: {error}") from error
+    return options
 
 
 def ratio(numerator: Any, denominator: Any) -> np.ndarray:
@@ -182,12 +193,19 @@ def _total(name: str, contribution: Contribution) -> dict[str, Cells]:
     size = None if contribution.ndim == 1 else contribution.shape[1]
     matrix_NK = contribution.reshape(len(contribution), -1 if len(contribution) else (size or 1))
     if contribution.dtype.kind != "f":
-        return {name: Cells.from_dense(matrix_NK.sum(axis=0, dtype=np.int64), size=size)}
+        return {name: Cells.from_dense(_integer_sums(matrix_NK), size=size)}
     finite, others = split_nonfinite(matrix_NK)
     fields = {name: Cells.from_dense(exact_column_sums(finite), size=size, is_float=True)}
     for kind, where in others.items():
         fields[f"{name}.{kind}"] = Cells.from_dense(where.sum(axis=0, dtype=np.int64), size=size)
     return fields
+
+
+def _integer_sums(matrix_NK: np.ndarray) -> np.ndarray:
+    """The sum of each column; as Python integers where int64 could overflow."""
+    largest = max(abs(int(matrix_NK.max())), abs(int(matrix_NK.min()))) if matrix_NK.size else 0
+    fits = largest * max(1, len(matrix_NK)) < 1 << 63
+    return matrix_NK.sum(axis=0, dtype=np.int64) if fits else matrix_NK.astype(object).sum(axis=0)
 
 
 def one_hot_total(contribution: OneHot) -> Cells:

@@ -18,8 +18,10 @@ import pyarrow as pa
 from raybench.core import Score
 from raybench.errors import MetricError
 from raybench.metrics.catalog import find
+from raybench.metrics.columns import keys_of
 from raybench.metrics.coverage import Coverage
 from raybench.metrics.metric import Info, Measure, Metric, Options, TableMetric, resolve_options
+from raybench.metrics.options import GENERAL, check_option, labels_of
 from raybench.metrics.scoring import Scorer
 from raybench.metrics.state_set import StateSet
 
@@ -35,7 +37,7 @@ class MetricSet:
         if isinstance(names, str):
             raise MetricError(f"metrics are a list of names, not the string {names!r}")
         self.names = tuple(dict.fromkeys(names))
-        self.config = dict(config)
+        self.config = _checked(config)
         self._metrics: dict[str, Metric | TableMetric] = {}
         self._options: dict[str, Options] = {}
         for name in self.names:
@@ -78,6 +80,8 @@ class MetricSet:
 
     def states(self, records: pa.Table) -> StateSet:
         """The states of these records; refuses a missing column and an id that occurs twice."""
+        if not isinstance(records, pa.Table):
+            raise MetricError(f"records are a {type(records).__name__}; expected a pyarrow Table")
         missing = self.columns - set(records.column_names)
         if missing:
             wanting = [name for name in self.names if missing & set(self._columns(name))]
@@ -86,7 +90,9 @@ class MetricSet:
                 + (f", needed by {wanting[0]!r}" if wanting else "")
                 + f"; they have {', '.join(records.column_names)}"
             )
-        coverage = Coverage.of(records.column("id"))
+        if self.group is not None:
+            keys_of(records, self.group)
+        coverage = Coverage.of(keys_of(records, "id"))
         states = {key: measure.state(records, options) for key, (measure, options) in self._measures().items()}
         return StateSet(states=states, coverage=coverage)
 
@@ -135,6 +141,17 @@ def evaluate(names: Sequence[str], records: pa.Table, config: Mapping[str, Any],
         config = {"group": "group", **config}
     metrics = MetricSet(names, config)
     return metrics.compute(metrics.states(records), lambda: records, seed=seed)
+
+
+def _checked(config: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(config, Mapping):
+        raise MetricError(f"the configuration is {config!r}; expected a dict of options, such as {{'labels': [...]}}")
+    found = dict(config)
+    if "labels" in found:
+        found["labels"] = labels_of(found["labels"])
+    for name in GENERAL:
+        check_option(name, found.get(name))
+    return found
 
 
 def _key(measure: Measure, options: Options) -> str:

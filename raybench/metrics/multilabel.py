@@ -11,9 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from raybench.errors import MetricError
 from raybench.metrics.classification import mean_over
-from raybench.metrics.columns import matrix_of
+from raybench.metrics.columns import matrix_of, refuse
 from raybench.metrics.mean import mean, mean_measure
 from raybench.metrics.metric import REQUIRED, Contribution, Measure, Metric, Options, ratio
 from raybench.metrics.state import Sums
@@ -29,6 +28,7 @@ __all__ = [
     "MICRO_RECALL",
     "SAMPLES_F1",
     "WEIGHTED_F1",
+    "truths_of",
 ]
 
 _SOURCE = "https://scikit-learn.org/stable/modules/model_evaluation.html#multiclass-and-multilabel-classification"
@@ -37,11 +37,18 @@ _COLUMNS = ("targets", "predictions")
 
 def _sets(records: pa.Table, options: Options) -> tuple[np.ndarray, np.ndarray]:
     """Targets and predictions as truth values, [N, L]."""
-    found = [matrix_of(records, column, len(options["labels"])).astype(np.int64) for column in _COLUMNS]
-    for column, matrix_NL in zip(_COLUMNS, found, strict=True):
-        if ((matrix_NL != 0) & (matrix_NL != 1)).any():
-            raise MetricError(f"column {column!r} holds something else than 0 and 1")
-    return found[0] == 1, found[1] == 1
+    targets_NL, predictions_NL = (truths_of(records, column, len(options["labels"])) for column in _COLUMNS)
+    return targets_NL, predictions_NL
+
+
+def truths_of(records: pa.Table, column: str, num_labels: int) -> np.ndarray:
+    """A list column of 0 and 1 as truth values, [N, L]."""
+    matrix_NL = matrix_of(records, column, num_labels)
+    wrong_NL = (matrix_NL != 0) & (matrix_NL != 1)
+    if wrong_NL.any():
+        row, label = (int(places[0]) for places in np.nonzero(wrong_NL))
+        refuse(records, column, row, matrix_NL[row, label], "0 or 1 for each label")
+    return np.asarray(matrix_NL == 1)
 
 
 def _contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:

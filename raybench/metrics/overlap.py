@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.errors import MetricError
+from raybench.metrics.columns import place_of
 from raybench.metrics.metric import Contribution, Measure, Metric, Options, ratio, to_float
 from raybench.metrics.state import Sums
 from raybench.metrics.text import pairs_of
@@ -49,7 +50,7 @@ def _measure(kind: str, width: int, options: Options) -> Measure:
         pairs = pairs_of(records)
         for row, (_, references) in enumerate(pairs):
             if not references:
-                raise MetricError(f"row {row} has no reference; {kind} needs one at least")
+                raise MetricError(f"{place_of(records, row)} has no reference; {kind} needs one at least")
         statistics_NW = np.zeros((len(pairs), width))
         if pairs:
             most = max(len(references) for _, references in pairs)

@@ -23,8 +23,8 @@ def _measure(unit: str) -> Measure:
     """Only what the metric reads is asked for, so a record without words may still be scored by the token."""
 
     def contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
-        count = integers_of(records, unit)
-        return {"n": (count > 0).astype(np.int64), "nll": numbers_of(records, "nll"), "count": count}
+        count = integers_of(records, unit, low=0)
+        return {"n": (count > 0).astype(np.int64), "nll": numbers_of(records, "nll", low=0.0), "count": count}
 
     return Measure(name=f"nll by {unit}", columns=("nll", unit), contributions=contributions)
 

@@ -8,10 +8,12 @@ largest logits the lowest index is predicted. Targets that are negative (to be i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
+
+from raybench.errors import MetricError
 
 if TYPE_CHECKING:
     import torch
@@ -25,35 +27,45 @@ __all__ = [
     "token_nll",
 ]
 
-MAX_SCORES = 64  # log-probabilities of all classes are kept up to so many
+MAX_SCORES = 64  # log-odds of all classes are kept up to so many
 _CHUNK_ELEMENTS = 1 << 18  # 1 MiB of float32 a chunk: what is made of it stays in the cache
 _TOKEN_ELEMENTS = 1 << 19  # 16 rows of a vocabulary of 32,000: the fastest of 8, 16, 32 and 64 measured
 
+_ROUNDING = 1e-2  # of a probability in bfloat16
+_HALF = 0.5 + 2.0**-10  # what a class that is not the largest can have, with its rounding
+_NO_CLASS, _NO_PROBABILITY = 1.0, 2.0  # what is wrong with a row
 Kind = Literal["logits", "probabilities"]
 
 
 def classification_records(
     logits_BC: torch.Tensor, targets_B: torch.Tensor, *, kind: Kind = "logits"
 ) -> dict[str, np.ndarray]:
-    """`prediction`, `confidence`, `nll`, `rank`, `brier`, for C = 2 `score` (logit 1 − logit 0), for C ≤ 64 `scores`.
+    """`prediction`, `confidence`, `nll`, `rank`, `brier`, for C = 2 `score` (logit 1 − logit 0), for C ≤ 64 `scores`
+    (the log-odds of each class, z_c − ln Σ exp of the others).
 
     `kind` says what is given; probabilities are taken to their logarithm, never recognised by their values.
     """
     import torch
 
+    _require_kind(kind)
+    _require_shapes(logits_BC, targets_B)
     num_rows, num_classes = logits_BC.shape
     keep_scores = num_classes <= MAX_SCORES
-    width = 6 + (num_classes if keep_scores else 0)
+    width = 7 + (num_classes if keep_scores else 0)
     out_WB = torch.empty((width, num_rows), dtype=torch.float64, device=logits_BC.device)
     places_C = torch.arange(num_classes, device=logits_BC.device)
     step = max(1, _CHUNK_ELEMENTS // max(1, num_classes))
     for start in range(0, num_rows, step):
         rows = slice(start, start + step)
         logits = logits_BC[rows].float()
-        if kind == "probabilities":
-            logits = logits.log()
         target = targets_B[rows].to(logits.device, torch.int64)
         known = target >= 0
+        out_WB[6, rows] = torch.where(target < num_classes, 0.0, _NO_CLASS).double()
+        target = target.clamp(max=num_classes - 1)
+        if kind == "probabilities":
+            outside = ((logits < 0) | (logits > 1 + _ROUNDING)).any(dim=1)
+            out_WB[6, rows] += torch.where(outside, _NO_PROBABILITY, 0.0).double()
+            logits = logits.log()
         lse = torch.logsumexp(logits, dim=1)
         valid = torch.isfinite(lse)
         prediction = logits.argmax(dim=1)
@@ -73,8 +85,9 @@ def classification_records(
         if num_classes == 2:
             out_WB[5, rows] = torch.where(valid, logits[:, 1] - logits[:, 0], nan).double()
         if keep_scores:
-            out_WB[6:, rows] = log_probability_C.T.double()
+            out_WB[7:, rows] = _margins(logits, lse, prediction).T.double()
     host_WB = out_WB.cpu().numpy()
+    _require_classes(host_WB[6], targets_B, num_classes)
     columns = {
         "prediction": host_WB[0].astype(np.int32),
         "confidence": host_WB[1].astype(np.float32),
@@ -85,8 +98,48 @@ def classification_records(
     if num_classes == 2:
         columns["score"] = host_WB[5].astype(np.float32)
     if keep_scores:
-        columns["scores"] = np.ascontiguousarray(host_WB[6:].T, dtype=np.float32)
+        columns["scores"] = np.ascontiguousarray(host_WB[7:].T, dtype=np.float32)
     return columns
+
+
+def _margins(logits_BC: torch.Tensor, lse_B: torch.Tensor, prediction_B: torch.Tensor) -> torch.Tensor:
+    """z_c − ln Σ exp z of the other classes, [B, C]: the log-odds of each class.
+
+    ln p of a sure prediction rounds to 0 and loses its order; its margin goes on growing. Where p is small the others
+    are all: z_c − lse − ln(1 − p). The predicted class is summed without itself.
+    """
+    import torch
+
+    log_probability_BC = logits_BC - lse_B[:, None]
+    margins_BC = log_probability_BC - torch.log1p(-log_probability_BC.exp().clamp(max=_HALF))
+    if logits_BC.shape[1] > 1:
+        place_B1 = prediction_B[:, None]
+        others_B = torch.logsumexp(logits_BC.scatter(1, place_B1, float("-inf")), dim=1)
+        largest_B = logits_BC.gather(1, place_B1)[:, 0]
+        margins_BC = margins_BC.scatter(1, place_B1, (largest_B - others_B)[:, None])
+    return torch.where(torch.isfinite(lse_B)[:, None], margins_BC, float("nan"))
+
+
+def _require_kind(kind: str) -> None:
+    if kind not in get_args(Kind):
+        raise MetricError(f"'kind' is {kind!r}; expected one of {', '.join(get_args(Kind))}")
+
+
+def _require_shapes(logits_BC: torch.Tensor, targets_B: torch.Tensor) -> None:
+    if logits_BC.ndim != 2 or targets_B.shape != logits_BC.shape[:1]:
+        shapes = f"{list(logits_BC.shape)} and {list(targets_B.shape)}"
+        raise MetricError(f"scores and targets have shapes {shapes}; expected [rows, classes] and [rows]")
+    if targets_B.is_floating_point() or targets_B.is_complex():
+        raise MetricError(f"targets are {targets_B.dtype}; expected integers: numbers of classes")
+
+
+def _require_classes(found_B: np.ndarray, targets_B: torch.Tensor, num_classes: int) -> None:
+    if not found_B.any():
+        return
+    row = int(np.argmax(found_B > 0))
+    if found_B[row] >= _NO_PROBABILITY:
+        raise MetricError(f"row {row} has a probability outside 0 to 1; give logits as kind='logits'")
+    raise MetricError(f"target {int(targets_B[row])} (row {row}) is no class: expected 0 to {num_classes - 1}")
 
 
 def classification_schema(num_classes: int) -> pa.Schema:
@@ -125,7 +178,21 @@ def multilabel_records(
     scores_BL: torch.Tensor, targets_BL: torch.Tensor, *, kind: Kind = "logits", threshold: float = 0.5
 ) -> dict[str, np.ndarray]:
     """`targets`, `predictions` (1 where the probability is `>=` the threshold) and `scores` as given, each [B, L]."""
+    _require_kind(kind)
+    if not 0 <= threshold <= 1:
+        raise MetricError(f"'threshold' is {threshold!r}; expected a probability from 0 to 1")
+    if scores_BL.ndim != 2 or scores_BL.shape != targets_BL.shape:
+        shapes = f"{list(scores_BL.shape)} and {list(targets_BL.shape)}"
+        raise MetricError(f"scores and targets have shapes {shapes}; expected the same [rows, labels]")
+    wrong = ((targets_BL != 0) & (targets_BL != 1)).any(dim=1).cpu().numpy()
+    if wrong.any():
+        raise MetricError(f"targets of row {int(np.argmax(wrong))} hold something else than 0 and 1")
     scores_BL = scores_BL.float()
+    if kind == "probabilities":
+        outside = ((scores_BL < 0) | (scores_BL > 1 + _ROUNDING)).any(dim=1).cpu().numpy()
+        if outside.any():
+            row = int(np.argmax(outside))
+            raise MetricError(f"row {row} has a probability outside 0 to 1; give logits as kind='logits'")
     probability_BL = scores_BL.sigmoid() if kind == "logits" else scores_BL
     return {
         "targets": targets_BL.cpu().numpy().astype(np.int8),
@@ -137,11 +204,25 @@ def multilabel_records(
 def segmentation_records(
     prediction_BHW: torch.Tensor, target_BHW: torch.Tensor, num_classes: int, *, ignore_index: int = 255
 ) -> dict[str, np.ndarray]:
-    """`intersection`, `predicted_pixels` and `target_pixels` of each image, int64 [B, C], without ignored pixels."""
+    """`intersection`, `predicted_pixels` and `target_pixels` of each image, int64 [B, C], without ignored pixels.
+
+    A predicted class outside [0, C) is wrong and counts for no class; such a target that is not ignored is an error.
+    """
     import torch
 
+    if prediction_BHW.shape != target_BHW.shape or prediction_BHW.ndim < 2:
+        shapes = f"{list(prediction_BHW.shape)} and {list(target_BHW.shape)}"
+        raise MetricError(f"predictions and targets have shapes {shapes}; expected the same [images, height, width]")
+    for name, classes in (("predictions", prediction_BHW), ("targets", target_BHW)):
+        if classes.is_floating_point() or classes.is_complex():
+            raise MetricError(f"{name} are {classes.dtype}; expected integers: numbers of classes")
     prediction_BP, target_BP = prediction_BHW.flatten(1).long(), target_BHW.flatten(1).long()
     kept_BP = target_BP != ignore_index
+    wrong_B = (kept_BP & ((target_BP < 0) | (target_BP >= num_classes))).any(dim=1).cpu().numpy()
+    if wrong_B.any():
+        image = f"image {int(np.argmax(wrong_B))}"
+        raise MetricError(f"a target pixel of {image} is no class: expected 0 to {num_classes - 1}, or {ignore_index}")
+    known_BP = kept_BP & (prediction_BP >= 0) & (prediction_BP < num_classes)
     images_BP = torch.arange(len(target_BP), device=target_BP.device)[:, None].expand_as(target_BP)
 
     def count(classes_BP: torch.Tensor, where_BP: torch.Tensor) -> np.ndarray:
@@ -150,6 +231,6 @@ def segmentation_records(
 
     return {
         "intersection": count(target_BP, kept_BP & (prediction_BP == target_BP)),
-        "predicted_pixels": count(prediction_BP, kept_BP),
+        "predicted_pixels": count(prediction_BP, known_BP),
         "target_pixels": count(target_BP, kept_BP),
     }

@@ -11,7 +11,8 @@ from math import inf
 import numpy as np
 import pyarrow as pa
 
-from raybench.metrics.columns import numbers_of
+from raybench.errors import MetricError
+from raybench.metrics.columns import numbers_of, place_of
 from raybench.metrics.exact_sum import two_product
 from raybench.metrics.mean import mean, mean_measure
 from raybench.metrics.metric import Contribution, Measure, Metric, Options, ratio, to_float
@@ -20,15 +21,34 @@ from raybench.metrics.state import Sums
 __all__ = ["MAE", "MOMENTS", "MSE", "PEARSON", "R2", "RMSE"]
 
 _COLUMNS = ("target", "prediction")
+_LARGEST = 1e150
 _SOURCE = "https://scikit-learn.org/stable/modules/model_evaluation.html#regression-metrics"
 
 
 def _errors(records: pa.Table) -> np.ndarray:
-    return numbers_of(records, "prediction") - numbers_of(records, "target")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(numbers_of(records, "prediction") - numbers_of(records, "target"))
+
+
+def _squared_errors(records: pa.Table, options: Options) -> np.ndarray:
+    errors = _errors(records)
+    _require_squares(records, errors, "the difference of target and prediction")
+    return errors**2
+
+
+def _require_squares(records: pa.Table, values: np.ndarray, what: str) -> None:
+    """MetricError for a finite number whose square is beyond float64."""
+    large = np.isfinite(values) & (np.abs(values) > _LARGEST)
+    if large.any():
+        row = int(np.argmax(large))
+        given = f"{what} is {values[row]:g} in {place_of(records, row)}"
+        raise MetricError(f"{given}, whose square is no float64; expected at most {_LARGEST:g}: scale both columns")
 
 
 def _contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
-    t, p = numbers_of(records, "target"), numbers_of(records, "prediction")
+    t, p = (numbers_of(records, column) for column in _COLUMNS)
+    for column, values in zip(_COLUMNS, (t, p), strict=True):
+        _require_squares(records, values, f"column {column!r}")
     return {
         "n": np.ones(records.num_rows, dtype=np.int64),
         "t": t,
@@ -61,15 +81,24 @@ def _r2(sums: Sums, options: Options) -> np.ndarray:
 
 def _pearson(sums: Sums, options: Options) -> np.ndarray:
     spread_t, spread_p = _spread(sums, "t", "t"), _spread(sums, "p", "p")
-    defined = (spread_t > 0) & (spread_p > 0)
+    with np.errstate(invalid="ignore"):  # NaN is not above 0
+        defined = (spread_t > 0) & (spread_p > 0)
     product = np.where(defined, spread_t, 1) * np.where(defined, spread_p, 1)
     square = to_float(_spread(sums, "t", "p") ** 2 / product)  # exact until here
     value = np.copysign(np.sqrt(np.minimum(square, 1.0)), to_float(_spread(sums, "t", "p")))
     return np.where(defined, value, np.nan)
 
 
-MOMENTS = Measure(name="moments", columns=_COLUMNS, contributions=_contributions, centre=_centred, quantities=True)
-_SQUARED = mean_measure("squared error", _COLUMNS, lambda records, options: _errors(records) ** 2, quantities=True)
+_X = {"x": "target' or 'prediction"}
+MOMENTS = Measure(
+    name="moments",
+    columns=_COLUMNS,
+    contributions=_contributions,
+    centre=_centred,
+    quantities=True,
+    reads={"t": "target", "p": "prediction", "tt": "target", "pp": "prediction", "tp": "target' or 'prediction"},
+)
+_SQUARED = mean_measure("squared error", _COLUMNS, _squared_errors, quantities=True, reads=_X)
 MSE = Metric(
     measure=_SQUARED,
     value=mean,
@@ -90,7 +119,7 @@ RMSE = Metric(
 )
 MAE = Metric(
     measure=mean_measure(
-        "absolute error", _COLUMNS, lambda records, options: np.abs(_errors(records)), quantities=True
+        "absolute error", _COLUMNS, lambda records, options: np.abs(_errors(records)), quantities=True, reads=_X
     ),
     value=mean,
     interval="mean",

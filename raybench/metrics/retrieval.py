@@ -3,6 +3,7 @@
 Documents with equal scores have no order, so each figure is its expectation over the orders of the ties (McSherry and
 Najork 2008), never that of the input. A query without a relevant document is skipped, or counts as 0 or as 1, as
 `empty_queries` says ("skip", "zero", "one"). `cutoff` None ranks all documents. NDCG's gain is the relevance itself.
+Average precision at k divides by all R relevant documents, as trec_eval's map_cut does, and not by min(R, k).
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from raybench.errors import MetricError
-from raybench.metrics.columns import lists_of
+from raybench.metrics.columns import lists_of, same_lengths
 from raybench.metrics.mean import mean, mean_measure
 from raybench.metrics.metric import Metric, Options
 
@@ -37,7 +37,8 @@ Query = Callable[[np.ndarray, np.ndarray, int], float]
 def _ties(scores_D: np.ndarray) -> list[np.ndarray]:
     """The documents of each score, best first."""
     order = np.argsort(-scores_D, kind="stable")
-    starts = np.flatnonzero(np.diff(scores_D[order])) + 1
+    ordered = scores_D[order]
+    starts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1  # no difference: that of equal infinities is NaN
     return np.split(order, starts)
 
 
@@ -75,7 +76,7 @@ def average_precision_of_query(relevance_D: np.ndarray, scores_D: np.ndarray, cu
             others = i * (relevant - 1) / (size - 1) if size > 1 else 0.0
             total += relevant / size * (found + 1 + others) / (place + i + 1)
         found, place = found + relevant, place + size
-    return total / min(found, cutoff)
+    return total / found  # all relevant documents, as trec_eval's map_cut divides; not min(R, k)
 
 
 def _expected_relevant(relevance_D: np.ndarray, scores_D: np.ndarray, cutoff: int) -> float:
@@ -107,15 +108,12 @@ def hit_of_query(relevance_D: np.ndarray, scores_D: np.ndarray, cutoff: int) -> 
 
 def _rows(query: Query) -> Callable[[pa.Table, Options], tuple[np.ndarray, np.ndarray]]:
     def rows(records: pa.Table, options: Options) -> tuple[np.ndarray, np.ndarray]:
-        if options["empty_queries"] not in _EMPTY:
-            raise MetricError(f"'empty_queries' is {options['empty_queries']!r}; expected one of {', '.join(_EMPTY)}")
-        relevance, scores = lists_of(records, "relevance"), lists_of(records, "scores")
+        relevance, scores = lists_of(records, "relevance", low=0.0, nan=False), lists_of(records, "scores")
+        same_lengths(records, ("documents", "scores"), relevance, scores)
         values = np.full(records.num_rows, _EMPTY[options["empty_queries"]])
         kept = np.full(records.num_rows, options["empty_queries"] != "skip")
         for n in range(records.num_rows):
             relevance_D, scores_D = relevance.row(n).astype(np.float64), scores.row(n).astype(np.float64)
-            if relevance_D.size != scores_D.size:
-                raise MetricError(f"query in row {n} has {scores_D.size} scores for {relevance_D.size} documents")
             if (relevance_D > 0).any():
                 kept[n] = True
                 cutoff = options["cutoff"] or scores_D.size
@@ -128,7 +126,9 @@ def _rows(query: Query) -> Callable[[pa.Table, Options], tuple[np.ndarray, np.nd
 def _of_queries(name: str, query: Query, source: str, cutoff: int | None = None) -> Metric:
     columns = ("relevance", "scores")
     return Metric(
-        measure=mean_measure(name, columns, _rows(query), {"cutoff": cutoff, "empty_queries": "skip"}),
+        measure=mean_measure(
+            name, columns, _rows(query), {"cutoff": cutoff, "empty_queries": "skip"}, reads={"x": "scores"}
+        ),
         value=mean,
         interval="mean",
         parameter="cutoff",
@@ -140,7 +140,7 @@ def _of_queries(name: str, query: Query, source: str, cutoff: int | None = None)
 _TIES = "ties: McSherry and Najork 2008, doi:10.1007/978-3-540-78646-7_38"
 NDCG = _of_queries("ndcg", ndcg_of_query, f"Järvelin and Kekäläinen 2002, doi:10.1145/582415.582418; {_TIES}")
 MRR = _of_queries("mrr", reciprocal_rank_of_query, f"Voorhees 1999; {_TIES}")
-MEAN_AVERAGE_PRECISION = _of_queries("map", average_precision_of_query, f"TREC; {_TIES}")
+MEAN_AVERAGE_PRECISION = _of_queries("map", average_precision_of_query, f"trec_eval map, map_cut; {_TIES}")
 HIT_RATE = _of_queries("hit rate", hit_of_query, f"expectation over ties; {_TIES}", cutoff=10)
 RECALL_AT = _of_queries("recall at", _recall_of_query, f"expectation over ties; {_TIES}", cutoff=10)
 PRECISION_AT = _of_queries("precision at", _precision_of_query, f"expectation over ties; {_TIES}", cutoff=10)

@@ -18,9 +18,10 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.metrics.classification import positive_class
-from raybench.metrics.columns import integers_of, matrix_of, numbers_of
+from raybench.metrics.columns import class_targets, matrix_of, numbers_of
 from raybench.metrics.confusion import IGNORE_INDEX
 from raybench.metrics.metric import REQUIRED, Options, TableMetric
+from raybench.metrics.multilabel import truths_of
 
 __all__ = ["MULTILABEL_ROC_AUC", "ROC_AUC", "ROC_AUC_OVO", "WEIGHTED_ROC_AUC", "Split", "auc_pairs", "splits_of"]
 
@@ -56,9 +57,8 @@ def auc_pairs(positive: np.ndarray, negative: np.ndarray) -> int:
 
 def splits_of(records: pa.Table, options: Options, average: str) -> Iterator[Split]:
     """The yes-no questions that an average takes."""
-    kept = integers_of(records, "target") != options["ignore_index"]
-    rows = np.flatnonzero(kept)
-    target = integers_of(records, "target")[kept]
+    target, kept = class_targets(records, options["labels"], options["ignore_index"])
+    rows, target = np.flatnonzero(kept), target[kept]
     num_classes = len(options["labels"])
     if num_classes == 2:
         sign = 1.0 if positive_class(options) == 1 else -1.0
@@ -136,7 +136,7 @@ def _smaller_side(records: pa.Table, options: Options) -> int:
 
 
 def count_of(records: pa.Table, options: Options) -> int:
-    return int((integers_of(records, "target") != options["ignore_index"]).sum())
+    return int(class_targets(records, options["labels"], options["ignore_index"])[1].sum())
 
 
 def _roc_auc(average: str, source: str) -> TableMetric:
@@ -163,7 +163,7 @@ ROC_AUC_OVO = _roc_auc("ovo", "Hand and Till 2001, doi:10.1023/A:1010920819831")
 def label_splits(records: pa.Table, options: Options) -> Iterator[Split]:
     """One split a label of a multilabel task."""
     num_labels = len(options["labels"])
-    targets_NL, scores_NL = (matrix_of(records, column, num_labels) for column in ("targets", "scores"))
+    targets_NL, scores_NL = truths_of(records, "targets", num_labels), matrix_of(records, "scores", num_labels)
     for label in range(num_labels):
         yield Split(np.arange(records.num_rows), scores_NL[:, label], targets_NL[:, label] == 1, 1.0)
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.errors import MetricError
+from raybench.metrics.columns import place_of
 from raybench.metrics.mean import mean, mean_measure
 from raybench.metrics.metric import Metric, Options
 from raybench.metrics.text import pairs_of
@@ -49,7 +50,7 @@ def _rouge(name: str, f1: Callable[[list[str], list[str]], float]) -> Metric:
         values = np.zeros(records.num_rows)
         for row, (hypothesis, references) in enumerate(pairs_of(records)):
             if not references:
-                raise MetricError(f"row {row} has no reference; {name} needs one at least")
+                raise MetricError(f"{place_of(records, row)} has no reference; {name} needs one at least")
             words = _WORD.findall(hypothesis.lower())
             values[row] = max(f1(words, _WORD.findall(reference.lower())) for reference in references)
         return values

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import Score
+from raybench.errors import MetricError
 from raybench.identity import seed_from
 from raybench.metrics.bootstrap import corrected_percentiles
 from raybench.metrics.evidence import Evidence, has_value
@@ -23,6 +24,7 @@ __all__ = ["Scorer"]
 
 NO_EXAMPLES = "no examples"
 
+_ROUNDING = 1e-9
 Ends = tuple[float, float] | None
 
 
@@ -50,16 +52,21 @@ class Scorer:
 
     def score(self, metric: Metric, options: Options, key: str) -> Score:
         state = self._states.states.get(key)
+        if state is None and (self._states.states or self._states.coverage.n):
+            raise MetricError(
+                f"these states hold no {metric.measure.name!r} with the options at hand: they were measured "
+                "for other metrics or with another configuration; measure the records anew"
+            )
         n = state.n if state is not None else 0
         if state is None or n == 0:
             return Score(value=None, n=n, reason=_nothing(state))
         if key not in self._sums:
             self._sums[key] = state.sums()
         sums = self._sums[key]
-        value = float(metric.value(sums, options)[0])
+        value = _unrounded(float(metric.value(sums, options)[0]), metric.range)
         if np.isnan(value):
             classes = self._classes(metric, options, sums, None)
-            return Score(value=None, n=n, reason=_nan_reason(state, metric.undefined), per_class=classes)
+            return Score(value=None, n=n, reason=_nan_reason(state, metric), per_class=classes)
         draws = self._draws(metric, options, state, key)
         ends: Ends = None
         if draws is not None:
@@ -72,7 +79,7 @@ class Scorer:
             ends = wilson(successes, trials)
         elif self._group is None and metric.interval == "mean":
             ends = self._mean_interval(metric, options, sums)
-        low, high = ends or (None, None)
+        low, high = _within(ends, metric.range)
         return Score(value=value, low=low, high=high, n=n, per_class=self._classes(metric, options, sums, draws))
 
     def table_score(self, metric: TableMetric, options: Options) -> Score:
@@ -85,11 +92,11 @@ class Scorer:
         n = metric.count(evidence.table, options)
         if not has_value(metric, evidence.table, options):
             return Score(value=None, n=n, reason=metric.problem(evidence.table, options) if n else NO_EXAMPLES)
-        value = float(metric.value(evidence.measured(metric, options), options))
+        value = _unrounded(float(metric.value(evidence.measured(metric, options), options)), metric.range)
         if np.isnan(value):
             return Score(value=None, n=n, reason=metric.undefined)
         trials = n if metric.trials is None else metric.trials(evidence.table, options)
-        low, high = self._influence_interval(metric, options, value, trials) or (None, None)
+        low, high = _within(self._influence_interval(metric, options, value, trials), metric.range)
         return Score(value=value, low=low, high=high, n=n)
 
     def replicates(self, metric: Metric | TableMetric, options: Options) -> np.ndarray | None:
@@ -163,9 +170,25 @@ class Scorer:
             value, interval = float(values_C[place]), None
             if draws is not None and drawn_RC is not None:
                 interval = corrected_percentiles(value, drawn_RC[:, place], draws.num_units)
-            low, high = interval or (None, None)
+            low, high = _within(interval, metric.range)
             scores[str(name)] = Score(value=value, low=low, high=high, n=n)
         return scores
+
+
+def _unrounded(value: float, bounds: tuple[float, float]) -> float:
+    """The value, where rounding alone put it outside its range at the end of it; a formula's fault stays to be seen."""
+    low, high = bounds
+    if low - _ROUNDING <= value < low:
+        return low
+    return high if high < value <= high + _ROUNDING else value
+
+
+def _within(ends: Ends, bounds: tuple[float, float]) -> tuple[float, float] | tuple[None, None]:
+    """An interval cut to the range of its metric."""
+    if ends is None:
+        return None, None
+    low, high = (min(max(end, bounds[0]), bounds[1]) for end in ends)
+    return low, high
 
 
 def _nothing(state: State | None) -> str:
@@ -175,10 +198,12 @@ def _nothing(state: State | None) -> str:
     return NO_EXAMPLES
 
 
-def _nan_reason(state: State, undefined: str) -> str:
+def _nan_reason(state: State, metric: Metric) -> str:
     for name, cells in state.fields.items():
         if name.endswith(".nan") and cells.keys.size:
-            column = name.removesuffix(".nan")
-            column = state.measure if column in ("x", "xx") else column
-            return f"{int(cells.values.max())} of {state.n} records have NaN for {column!r}"
-    return undefined
+            contribution = name.removesuffix(".nan")
+            column = metric.measure.reads.get(contribution, contribution)
+            return f"{int(cells.values.max())} of {state.n} records have NaN for '{column}'"
+    if any(name.endswith(("inf", "-inf")) and cells.keys.size for name, cells in state.fields.items()):
+        return "the records hold numbers without end, whose difference is not defined"
+    return metric.undefined

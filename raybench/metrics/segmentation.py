@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.metrics.classification import mean_over
-from raybench.metrics.columns import matrix_of
+from raybench.metrics.columns import integer_lists_of, matrix_of, refuse
 from raybench.metrics.metric import REQUIRED, Contribution, Measure, Metric, Options, ratio
 from raybench.metrics.state import Sums
 
@@ -23,7 +23,15 @@ _COLUMNS = ("intersection", "predicted_pixels", "target_pixels")
 
 def _contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
     num_classes = len(options["labels"])
+    for column in _COLUMNS:
+        integer_lists_of(records, column, low=0)
     counts = {column: matrix_of(records, column, num_classes).astype(np.int64) for column in _COLUMNS}
+    for column in _COLUMNS[1:]:
+        fewer_NC = counts[column] < counts["intersection"]
+        if fewer_NC.any():
+            row, label = (int(places[0]) for places in np.nonzero(fewer_NC))
+            most = f"at most the {counts[column][row, label]} of {column!r}"
+            refuse(records, "intersection", row, counts["intersection"][row, label], most)
     return {"n": np.ones(records.num_rows, dtype=np.int64), **counts}
 
 

@@ -88,7 +88,10 @@ class StateSet:
         for place, row in enumerate(batch.select(names).to_pylist()):
             if row["measure"] == _COVERAGE:
                 fingerprint, *parts = map(decode, long_values[place].as_py())
-                coverage = Coverage(n=keys[place].values[0].as_py(), fingerprint=fingerprint, parts=frozenset(parts))
+                seen = values[place]  # null in states written before hashes were kept
+                hashes = seen.values.to_numpy().view(np.uint64) if seen.is_valid else np.empty(0, dtype=np.uint64)
+                n = keys[place].values[0].as_py()
+                coverage = Coverage(n=n, fingerprint=fingerprint, parts=frozenset(parts), hashes=hashes)
                 continue
             key = f"{row['measure']}:{row['config']}"
             fields = dict(states[key].fields) if key in states else {}
@@ -119,7 +122,8 @@ def _row(state: State, name: str, cells: Cells) -> dict[str, object]:
 
 def _coverage_row(coverage: Coverage) -> dict[str, object]:
     numbers = [encode(number) for number in (coverage.fingerprint, *sorted(coverage.parts))]
-    return {"measure": _COVERAGE, "config": "", "field": "", "keys": [coverage.n], "long_values": numbers}
+    row = {"measure": _COVERAGE, "config": "", "field": "", "keys": [coverage.n], "long_values": numbers}
+    return {**row, "values": coverage.hashes.view(np.int64)}
 
 
 def _exact_values(values: pa.ListScalar, long_values: pa.ListScalar) -> np.ndarray:

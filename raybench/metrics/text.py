@@ -12,7 +12,7 @@ import unicodedata
 import pyarrow as pa
 
 from raybench.errors import MetricError
-from raybench.metrics.columns import strings_of
+from raybench.metrics.columns import strings_of, text_lists_of
 
 __all__ = ["TRANSFORMS", "pairs_of", "transform"]
 
@@ -40,12 +40,8 @@ def transform(text: str, name: str) -> str:
 
 
 def pairs_of(records: pa.Table) -> list[tuple[str, list[str]]]:
-    """Hypothesis and references of each record; a missing (None) hypothesis or reference is an error, "" is not."""
-    references = records.column("references")
-    if references.null_count:
-        raise MetricError(f"column 'references' has {references.null_count} nulls; no references is an empty list")
-    rows = references.to_pylist()
-    for row, texts in enumerate(rows):
-        if any(text is None for text in texts):
-            raise MetricError(f"column 'references' has a null in the list of row {row}")
-    return list(zip(strings_of(records, "hypothesis"), rows, strict=True))
+    """Hypothesis and references of each record; a missing (None) hypothesis or reference is an error, "" is not.
+
+    References given as one string are one reference.
+    """
+    return list(zip(strings_of(records, "hypothesis"), text_lists_of(records, "references"), strict=True))

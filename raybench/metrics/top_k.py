@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from raybench.metrics.columns import integers_of
+from raybench.metrics.columns import class_targets, integers_of
 from raybench.metrics.confusion import IGNORE_INDEX
 from raybench.metrics.metric import Contribution, Measure, Metric, Options, ratio
 
@@ -16,8 +16,8 @@ __all__ = ["TOP_K_ACCURACY"]
 
 
 def _contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
-    kept = integers_of(records, "target") != options["ignore_index"]
-    hit = (integers_of(records, "rank") < options["top_k"]) & kept
+    _, kept = class_targets(records, options["labels"], options["ignore_index"])
+    hit = (integers_of(records, "rank", low=0) < options["top_k"]) & kept
     return {"n": kept.astype(np.int64), "ignored": (~kept).astype(np.int64), "hits": hit.astype(np.int64)}
 
 
@@ -25,7 +25,7 @@ TOP_K_ACCURACY = Metric(
     measure=Measure(
         name="top_k",
         columns=("target", "rank"),
-        options={"top_k": 5, "ignore_index": IGNORE_INDEX},
+        options={"top_k": 5, "labels": None, "ignore_index": IGNORE_INDEX},
         contributions=_contributions,
     ),
     value=lambda sums, options: ratio(sums["hits"], sums["n"]),

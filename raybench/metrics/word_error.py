@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.errors import MetricError
+from raybench.metrics.columns import place_of
 from raybench.metrics.metric import Contribution, Measure, Metric, Options, ratio
 from raybench.metrics.text import pairs_of, transform
 
@@ -35,7 +36,7 @@ def _error_rate(name: str, units: Callable[[str], Sequence[str]], unit: str) -> 
         counts_N4 = np.zeros((records.num_rows, 4), dtype=np.int64)
         for row, (hypothesis, references) in enumerate(pairs_of(records)):
             if not references:
-                raise MetricError(f"row {row} has no reference; {name} needs one, which may be empty")
+                raise MetricError(f"{place_of(records, row)} has no reference; {name} needs one, which may be empty")
             truth, heard = (units(transform(text, options["transform"])) for text in (references[0], hypothesis))
             counts_N4[row] = alignment_counts(truth, heard)
         return {"n": np.ones(records.num_rows, dtype=np.int64), "counts": counts_N4}

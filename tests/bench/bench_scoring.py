@@ -200,7 +200,8 @@ def compare(predictions: np.ndarray, scores: np.ndarray, logits: np.ndarray) -> 
     top = np.sort(logits, axis=1)
     differ = predictions != logits.argmax(1)
     ties = differ & (top[:, -1] - top[:, -2] < 1e-4)
-    gap = np.abs(scores - torch.log_softmax(torch.from_numpy(logits), -1).numpy()).max()
+    log_probabilities = torch.nn.functional.logsigmoid(torch.from_numpy(scores))  # scores are log-odds
+    gap = (log_probabilities - torch.log_softmax(torch.from_numpy(logits), -1)).abs().max().item()
     return f"({differ.sum()} predictions differ, {ties.sum()} of them ties; log-probabilities within {gap:.1e})"
 
 

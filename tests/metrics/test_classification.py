@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.special import expit
 from sklearn import metrics as reference
 
 from raybench.errors import MergeError, MetricError
@@ -90,7 +91,7 @@ def test_positive_that_is_no_label_is_named():
 def test_likelihood_and_top_k_equal_scikit_learn(classified):
     table = classified(300, 4)
     target = table["target"].to_numpy()
-    probability = np.exp(np.stack(table["scores"].to_pylist()).astype(np.float64))
+    probability = expit(np.stack(table["scores"].to_pylist()).astype(np.float64))
     probability /= probability.sum(axis=1, keepdims=True)
     scores = evaluate(["log_loss", "brier", "top_2_accuracy"], table, {"labels": LABELS})
     assert scores["log_loss"].value == pytest.approx(reference.log_loss(target, probability), rel=1e-6)

@@ -136,7 +136,9 @@ def test_coverage_names_holes_repeats_and_strangers():
     with pytest.raises(CoverageError, match="1 of 3 examples are missing"):
         Coverage.of(["a", "b"]).check(expected)
     with pytest.raises(CoverageError, match="1 examples too many"):
-        Coverage.of(["a", "b"]).merge(Coverage.of(["c", "b"])).check(expected)
+        Coverage.of(["a", "b"]).merge(Coverage.of(["c", "d"])).check(expected)
+    with pytest.raises(MergeError, match="1 examples were to be merged twice"):
+        Coverage.of(["a", "b"]).merge(Coverage.of(["c", "b"]))
     with pytest.raises(CoverageError, match="not the 3 of the split"):
         Coverage.of(["a", "b", "x"]).check(expected)
     Coverage.of(["c", "a"]).merge(Coverage.of(["b"])).check(expected)
