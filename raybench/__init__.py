@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from raybench.identity import VERSION as __version__  # noqa: N811
+from raybench.core.identity import VERSION as __version__  # noqa: N811
 
 if TYPE_CHECKING:
     from raybench.api import rank, run

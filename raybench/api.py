@@ -8,13 +8,13 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from raybench.errors import RaybenchError
+from raybench.core.errors import RaybenchError
 from raybench.job import Job, load_job
-from raybench.plan import Plan, make_plan
-from raybench.progress import Progress
-from raybench.publish import publish
-from raybench.ranking.ranking import Ranking
-from raybench.resume import look_up
+from raybench.planning.plan import Plan, make_plan
+from raybench.planning.resume import look_up
+from raybench.report.progress import Progress
+from raybench.results.publish import publish
+from raybench.results.ranking import Ranking
 from raybench.store import Store
 
 __all__ = ["StoreWarning", "rank", "run", "warn_skipped"]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from raybench.ranking.ranking import Ranking
+    from raybench.results.ranking import Ranking
 
 __all__ = ["main"]
 
@@ -78,7 +78,7 @@ def check(
     with _exit_codes(debug):
         import json
 
-        from raybench.errors import JobError
+        from raybench.core.errors import JobError
         from raybench.job import job_schema, load_job
         from raybench.job.catalogs import remarks
 
@@ -108,7 +108,7 @@ def rescore(
     """Compute other metrics and slices from stored records, without model or GPU, as a run of its own."""
     with _exit_codes(debug):
         from raybench.api import warn_skipped
-        from raybench.rescore import rescore as rescore_store
+        from raybench.results.rescore import rescore as rescore_store
 
         names, columns = ([part.strip() for part in text.split(",") if part.strip()] for text in (metrics, slices))
         ranking = rescore_store(store, names, slices=columns, run_id=run_id, rank_by=rank_by, skipped=warn_skipped)
@@ -179,7 +179,7 @@ def _show(ranking: Ranking, debug: bool) -> None:
 
 @contextmanager
 def _exit_codes(debug: bool) -> Iterator[None]:
-    from raybench.errors import RaybenchError
+    from raybench.core.errors import RaybenchError
 
     try:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from raybench.core import DatasetKey, ModelSpec, Trial
-from raybench.methods.catalog import get_method
 from raybench.models.cache import BACKBONES
 from raybench.models.fingerprint import weights_fingerprint
-from raybench.training.feature_cache import FEATURES
+from raybench.recipes.methods.catalog import get_method
+from raybench.runtime.training.feature_cache import FEATURES
 
 LABELS = ("money", "sport", "weather")
 WORDS = {

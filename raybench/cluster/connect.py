@@ -18,7 +18,7 @@ from pathlib import Path
 
 from raybench.cluster.nodes import read_growth, read_nodes
 from raybench.cluster.placement import ActorPlan, check_machine, plan_actors
-from raybench.errors import RaybenchError
+from raybench.core.errors import RaybenchError
 from raybench.job import Resources
 
 __all__ = ["connect", "reachable"]

@@ -9,7 +9,7 @@ from typing import Any
 import ray
 
 from raybench.core import Trial
-from raybench.plan import DataNeeds, FeatureNeeds
+from raybench.planning.plan import DataNeeds, FeatureNeeds
 
 __all__ = ["FeaturePart", "FeatureParts", "RunContext"]
 

@@ -15,12 +15,12 @@ from dataclasses import replace
 from typing import Any
 
 from raybench.cluster.interrupt import noting_interrupts
+from raybench.cluster.observer import Observer
 from raybench.cluster.pool import Pool
 from raybench.core import Shard, Status
-from raybench.errors import RaybenchError
+from raybench.core.errors import RaybenchError
 from raybench.metrics.coverage import Coverage
-from raybench.observer import Observer
-from raybench.reduce import reduce_trial
+from raybench.results.reduce import reduce_trial
 from raybench.schedule.queue import Queue
 from raybench.schedule.readers import Readers
 from raybench.schedule.work import (

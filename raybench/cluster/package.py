@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raybench.errors import JobError
-from raybench.identity import content_hash, file_hash
+from raybench.core.errors import JobError
+from raybench.core.identity import content_hash, file_hash
 from raybench.job import load_job
 from raybench.job.paths import file_path, input_path, is_glob
 from raybench.job.places import read_yaml

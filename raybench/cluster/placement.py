@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raybench.errors import RaybenchError
+from raybench.core.errors import RaybenchError
 from raybench.job import Resources
 
 __all__ = ["ActorPlan", "Node", "check_machine", "plan_actors"]

@@ -7,12 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from raybench.cluster.connect import connect
+from raybench.cluster.observer import Observer
 from raybench.cluster.placement import ActorPlan
 from raybench.core import Status
 from raybench.metrics.coverage import Coverage
-from raybench.observer import Observer
-from raybench.plan import Plan
-from raybench.resume import Found
+from raybench.planning.plan import Plan
+from raybench.planning.resume import Found
 from raybench.schedule.queue import Queue
 from raybench.schedule.work import TrialWork
 from raybench.store import Store

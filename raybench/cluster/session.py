@@ -15,21 +15,12 @@ import torch
 from raybench.cluster.context import FeaturePart, FeatureParts, RunContext
 from raybench.core import Trial
 from raybench.metrics import MetricSet
-from raybench.prepare import PreparedData, prepare_data
-from raybench.schedule.classify import classify
-from raybench.schedule.retry import Failure
-from raybench.scoring.latency import Latency, measure_latency
-from raybench.store.basis import basis_of, measures_of
-from raybench.store.checkpoints import is_whole, read_checkpoint, write_checkpoint
-from raybench.store.files import Files
-from raybench.store.provenance import library_versions, processor_name
-from raybench.store.records import write_records
-from raybench.store.shards import ShardCommit
-from raybench.tasks.catalog import get_task
-from raybench.training.device import device_of
-from raybench.training.memory import with_room
-from raybench.training.opened import feature_cache, let_go
-from raybench.trial import (
+from raybench.runtime.prepare import PreparedData, prepare_data
+from raybench.runtime.scoring.latency import Latency, measure_latency
+from raybench.runtime.training.device import device_of
+from raybench.runtime.training.memory import with_room
+from raybench.runtime.training.opened import feature_cache, let_go
+from raybench.runtime.trial import (
     Checkpoint,
     Predictor,
     features_part,
@@ -38,6 +29,15 @@ from raybench.trial import (
     open_predictor,
     score_shard,
 )
+from raybench.schedule.classify import classify
+from raybench.schedule.retry import Failure
+from raybench.store.basis import basis_of, measures_of
+from raybench.store.checkpoints import is_whole, read_checkpoint, write_checkpoint
+from raybench.store.files import Files
+from raybench.store.provenance import library_versions, processor_name
+from raybench.store.records import write_records
+from raybench.store.shards import ShardCommit
+from raybench.tasks.catalog import get_task
 
 __all__ = ["Session"]
 

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import raybench
 from raybench.cluster.package import Package, packed
-from raybench.errors import RaybenchError
-from raybench.suggestion import did_you_mean
+from raybench.core.errors import RaybenchError
+from raybench.core.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient

@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raybench.core import Column
+from raybench.core.errors import DataError, told
+from raybench.core.suggestion import did_you_mean
 from raybench.data.files import RawSplit, SplitReader
 from raybench.data.fingerprint import RowHashes
 from raybench.data.images import canonical_images, image_paths
 from raybench.data.labels import class_names, label_names
-from raybench.errors import DataError, told
-from raybench.suggestion import did_you_mean
 
 __all__ = ["Rows", "canonical_rows", "map_columns"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raybench.errors import DataError
+from raybench.core.errors import DataError
 
 __all__ = ["HEAD_BYTES", "refuse_other_kind"]
 

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from raybench.core.errors import DataError, told
 from raybench.data.file_kind import HEAD_BYTES, refuse_other_kind
-from raybench.errors import DataError, told
 
 __all__ = [
     "FORMATS",

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raybench.errors import DataError, told
+from raybench.core.errors import DataError, told
 
 __all__ = ["IMAGE", "canonical_images", "decode_images", "image_array", "image_paths"]
 

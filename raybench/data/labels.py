@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raybench.errors import DataError
+from raybench.core.errors import DataError
 
 __all__ = ["class_names", "encode", "label_dictionary", "label_names", "refuse_unseen"]
 

@@ -18,13 +18,13 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import Column, slice_column
+from raybench.core.errors import DataError, told
 from raybench.data.columns import Rows, canonical_rows, map_columns
 from raybench.data.fingerprint import RowHashes, fingerprint
 from raybench.data.images import decode_images
 from raybench.data.labels import encode, label_dictionary, refuse_unseen
 from raybench.data.sources import open_source
 from raybench.data.splits import TEST_FRACTION, choose_splits, cut_test
-from raybench.errors import DataError, told
 from raybench.job.spec import DatasetSpec
 
 __all__ = ["LoadedDataset", "load_dataset"]

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from raybench.core.errors import DataError
 from raybench.data.images import image_array
-from raybench.errors import DataError
 
 __all__ = ["bbc_news", "digits"]
 

@@ -19,6 +19,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from raybench.core.errors import DataError, told
+from raybench.core.suggestion import did_you_mean
 from raybench.data.files import (
     FORMATS,
     RawSplit,
@@ -31,9 +33,7 @@ from raybench.data.files import (
     rows_split,
     subfolders,
 )
-from raybench.errors import DataError, told
 from raybench.job.spec import DatasetSpec
-from raybench.suggestion import did_you_mean
 
 __all__ = ["open_source"]
 

@@ -10,9 +10,9 @@ from collections.abc import Collection
 
 import numpy as np
 
-from raybench.errors import DataError
+from raybench.core.errors import DataError
+from raybench.core.suggestion import did_you_mean
 from raybench.job.spec import SplitsSpec
-from raybench.suggestion import did_you_mean
 
 __all__ = ["TEST_FRACTION", "choose_splits", "cut_test"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from raybench.errors import RaybenchError, told
+from raybench.core.errors import RaybenchError, told
+from raybench.core.suggestion import did_you_mean
 from raybench.job.places import Path
 from raybench.job.spec import CandidateSpec, DatasetSpec, Job
-from raybench.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from raybench.tasks.task import Task
@@ -65,7 +65,7 @@ def measured_places(job: Job) -> dict[str, Path]:
 
 def remarks(job: Job) -> Iterator[str]:
     """What is done otherwise than a reader of the job may think."""
-    from raybench.methods.catalog import get_method
+    from raybench.recipes.methods.catalog import get_method
 
     for candidate in job.candidates:
         if candidate.dtype == "int8" and candidate.baseline is None and get_method(candidate.method.name).needs_fit:
@@ -103,8 +103,8 @@ def unfit(name: str, task: Task, labels: Sequence[str], task_config: Mapping[str
 
 
 def _methods(candidate: CandidateSpec) -> Iterator[Problem]:
-    from raybench.baselines.catalog import get_baseline
-    from raybench.methods.catalog import get_method
+    from raybench.recipes.baselines.catalog import get_baseline
+    from raybench.recipes.methods.catalog import get_method
 
     if candidate.baseline is not None:
         yield from _asked((*candidate._path, "baseline"), get_baseline, candidate.baseline)

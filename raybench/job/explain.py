@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from raybench.core.suggestion import did_you_mean
 from raybench.job.places import Path
-from raybench.suggestion import did_you_mean
 
 __all__ = ["explain"]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from raybench.errors import JobError
+from raybench.core.errors import JobError
 from raybench.job.catalogs import check_names
 from raybench.job.explain import explain
 from raybench.job.paths import expand_variables

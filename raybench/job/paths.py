@@ -11,7 +11,7 @@ import os
 import re
 from pathlib import Path
 
-from raybench.errors import JobError
+from raybench.core.errors import JobError
 
 __all__ = ["default_name", "expand_variables", "file_path", "folders", "input_path", "is_glob"]
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from raybench.errors import JobError
+from raybench.core.errors import JobError
 
 __all__ = ["Path", "Places", "dotted", "read_yaml"]
 

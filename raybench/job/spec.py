@@ -16,10 +16,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
 
 from raybench.core import ModelSpec
-from raybench.errors import RaybenchError
-from raybench.identity import canonical_json
+from raybench.core.errors import RaybenchError
+from raybench.core.identity import canonical_json
+from raybench.core.suggestion import did_you_mean
 from raybench.job.places import Path, Places
-from raybench.suggestion import did_you_mean
 
 __all__ = [
     "BASELINE_METHOD",
@@ -276,7 +276,6 @@ class Resources(_Spec):
     trial_timeout_minutes: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="a trial that takes longer is stopped"
     )
-
 
     placement_timeout_minutes: float = Field(
         default=10.0, gt=0, description="how long to wait for a first actor; longer where a cluster must grow"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from raybench.errors import JobError
+from raybench.core.errors import JobError
 from raybench.job.paths import default_name, file_path, folders, input_path, is_glob
 from raybench.job.spec import FILE_FORMATS, CandidateSpec, DatasetSpec
 

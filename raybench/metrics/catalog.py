@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from raybench.catalog import import_place
-from raybench.errors import JobError, MetricError
+from raybench.core.catalog import import_place
+from raybench.core.errors import JobError, MetricError
 from raybench.metrics.metric import Info, Metric, TableMetric
 
 __all__ = ["METRICS", "describe", "find"]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from raybench.errors import MetricError
+from raybench.core.errors import MetricError
 from raybench.metrics.confusion import CONFUSION, Marginals, marginals
 from raybench.metrics.metric import Metric, Options, ratio, to_float
 from raybench.metrics.state import Sums

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raybench.errors import MetricError
+from raybench.core.errors import MetricError
 from raybench.metrics.bootstrap import corrected_percentiles
 from raybench.metrics.evidence import Evidence
 from raybench.metrics.influence import unit_sums

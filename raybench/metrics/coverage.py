@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from raybench.errors import CoverageError, MergeError, MetricError
+from raybench.core.errors import CoverageError, MergeError, MetricError
 
 __all__ = ["Coverage", "id_hashes", "mix"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raybench.errors import MetricError
+from raybench.core.errors import MetricError
 from raybench.metrics.columns import Ragged, integer_lists_of, lists_of, place_of, same_lengths
 from raybench.metrics.metric import REQUIRED, Options, TableMetric
 

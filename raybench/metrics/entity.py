@@ -13,7 +13,7 @@ from collections.abc import Callable, Container, Sequence
 import numpy as np
 import pyarrow as pa
 
-from raybench.errors import MetricError
+from raybench.core.errors import MetricError
 from raybench.metrics.classification import mean_over
 from raybench.metrics.columns import place_of, text_lists_of
 from raybench.metrics.metric import REQUIRED, Contribution, Measure, Metric, Options, ratio

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raybench.errors import CoverageError
-from raybench.identity import content_hash
+from raybench.core.errors import CoverageError
+from raybench.core.identity import content_hash
 from raybench.metrics.bootstrap import Units
 from raybench.metrics.columns import keys_of
 from raybench.metrics.coverage import Coverage, id_hashes

@@ -14,7 +14,7 @@ from math import inf
 import numpy as np
 import pyarrow as pa
 
-from raybench.errors import MetricError
+from raybench.core.errors import MetricError
 from raybench.metrics.columns import lists_of, matrix_of, numbers_of, refuse
 from raybench.metrics.exact_sum import as_fraction, exact_sum
 from raybench.metrics.metric import Contribution, Measure, Metric, Options, TableMetric, ratio

@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from raybench.errors import MetricError
-from raybench.identity import content_hash
+from raybench.core.errors import MetricError
+from raybench.core.identity import content_hash
 from raybench.metrics.exact_sum import exact_column_sums, split_nonfinite
 from raybench.metrics.options import check_option
 from raybench.metrics.state import Cells, State, Sums

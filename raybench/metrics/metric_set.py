@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import Score
-from raybench.errors import MetricError
+from raybench.core.errors import MetricError
 from raybench.metrics.catalog import find
 from raybench.metrics.columns import keys_of
 from raybench.metrics.coverage import Coverage

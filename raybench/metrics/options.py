@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-from raybench.errors import MetricError
+from raybench.core.errors import MetricError
 
 __all__ = ["GENERAL", "OPTIONS", "Option", "check_option", "labels_of"]
 

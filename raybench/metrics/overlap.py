@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raybench.errors import MetricError
+from raybench.core.errors import MetricError
 from raybench.metrics.columns import place_of
 from raybench.metrics.metric import Contribution, Measure, Metric, Options, ratio, to_float
 from raybench.metrics.state import Sums

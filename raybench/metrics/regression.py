@@ -11,7 +11,7 @@ from math import inf
 import numpy as np
 import pyarrow as pa
 
-from raybench.errors import MetricError
+from raybench.core.errors import MetricError
 from raybench.metrics.columns import numbers_of, place_of
 from raybench.metrics.exact_sum import two_product
 from raybench.metrics.mean import mean, mean_measure

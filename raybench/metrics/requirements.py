@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from raybench.errors import MetricError
+from raybench.core.errors import MetricError
 from raybench.metrics.catalog import METRICS, find
 from raybench.metrics.metric import Metric
 from raybench.metrics.metric_set import MetricSet

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from raybench.errors import MetricError
+from raybench.core.errors import MetricError
 from raybench.metrics.columns import place_of
 from raybench.metrics.mean import mean, mean_measure
 from raybench.metrics.metric import Metric, Options

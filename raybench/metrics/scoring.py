@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import Score
-from raybench.errors import MetricError
-from raybench.identity import seed_from
+from raybench.core.errors import MetricError
+from raybench.core.identity import seed_from
 from raybench.metrics.bootstrap import corrected_percentiles
 from raybench.metrics.evidence import Evidence, has_value
 from raybench.metrics.influence import influence_interval, unit_sums

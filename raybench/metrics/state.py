@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from raybench.errors import MergeError
+from raybench.core.errors import MergeError
 from raybench.metrics import integers
 from raybench.metrics.exact_sum import as_fraction
 

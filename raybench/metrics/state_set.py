@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from raybench.errors import MergeError, MetricError
+from raybench.core.errors import MergeError, MetricError
 from raybench.metrics.coverage import Coverage
 from raybench.metrics.integers import as_exact, decode, encode
 from raybench.metrics.state import Cells, State

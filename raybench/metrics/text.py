@@ -11,7 +11,7 @@ import unicodedata
 
 import pyarrow as pa
 
-from raybench.errors import MetricError
+from raybench.core.errors import MetricError
 from raybench.metrics.columns import strings_of, text_lists_of
 
 __all__ = ["TRANSFORMS", "pairs_of", "transform"]

@@ -12,7 +12,7 @@ from math import inf
 import numpy as np
 import pyarrow as pa
 
-from raybench.errors import MetricError
+from raybench.core.errors import MetricError
 from raybench.metrics.columns import place_of
 from raybench.metrics.metric import Contribution, Measure, Metric, Options, ratio
 from raybench.metrics.text import pairs_of, transform

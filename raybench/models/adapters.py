@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from raybench.errors import IncompatibleError, ModelError
+from raybench.core.errors import IncompatibleError, ModelError
 from raybench.models.layers import find_blocks
 from raybench.models.network import Network
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from raybench.core import ModelSpec
-from raybench.errors import IncompatibleError, ModelError, told
-from raybench.identity import seed_from
+from raybench.core.errors import IncompatibleError, ModelError, told
+from raybench.core.identity import seed_from
 from raybench.models.configuration import from_scratch, open_config
 from raybench.models.files import model_directory, require_safe_weights
 from raybench.models.quiet import quiet

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from raybench.core import ModelSpec
-from raybench.errors import IncompatibleError
+from raybench.core.errors import IncompatibleError
 from raybench.models.configuration import from_scratch, open_config
 from raybench.models.files import model_directory
 from raybench.models.labels import has_head, match_labels, own_labels
@@ -27,7 +27,7 @@ def check(model: ModelSpec, task: Task, labels: Sequence[str], method: str | Non
         IncompatibleError: it cannot do this task with this method.
     """
     if model.baseline is not None:
-        from raybench.baselines.catalog import get_baseline
+        from raybench.recipes.baselines.catalog import get_baseline
 
         baseline = get_baseline(model.baseline)
         if task.name not in baseline.tasks:

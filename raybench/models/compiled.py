@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from raybench.errors import ModelError
+from raybench.core.errors import ModelError
 
 __all__ = ["Compiled"]
 

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from raybench.core import ModelSpec
-from raybench.errors import IncompatibleError, ModelError, told
-from raybench.identity import canonical_json
+from raybench.core.errors import IncompatibleError, ModelError, told
+from raybench.core.identity import canonical_json
 from raybench.models.files import model_directory
 from raybench.models.quiet import quiet
 from raybench.models.tokenizer import open_tokenizer

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from raybench.core import ModelSpec
-from raybench.errors import ModelError, told
+from raybench.core.errors import ModelError, told
 from raybench.models.reference import Architecture, HubId, LocalPath, resolve
 
 __all__ = [

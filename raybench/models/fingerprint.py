@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from raybench.core import ModelSpec
-from raybench.errors import ModelError
-from raybench.identity import content_hash, file_hash
+from raybench.core.errors import ModelError
+from raybench.core.identity import content_hash, file_hash
 from raybench.models.configuration import from_scratch, open_config
 from raybench.models.files import model_directory, require_safe_weights, small_files, weight_files
 from raybench.models.tokenizer import tokenizer_hash
@@ -22,7 +22,7 @@ def weights_fingerprint(model: ModelSpec) -> str:
     A baseline's is its name and code version. Weights that are random have none: their seed is the trial's.
     """
     if model.baseline is not None:
-        from raybench.baselines.catalog import get_baseline
+        from raybench.recipes.baselines.catalog import get_baseline
 
         return f"baseline:{model.baseline}:{get_baseline(model.baseline).version}"
     asked = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from raybench.errors import IncompatibleError
+from raybench.core.errors import IncompatibleError
 
 if TYPE_CHECKING:
     from raybench.models.network import Network

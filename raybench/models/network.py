@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from raybench.identity import seed_from
+from raybench.core.identity import seed_from
 from raybench.models.backbone import feature_size
 from raybench.models.pooling import pool
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from raybench.core import ModelSpec
-from raybench.errors import ModelError
+from raybench.core.errors import ModelError
 from raybench.models.files import model_directory, read_object
 
 if TYPE_CHECKING:

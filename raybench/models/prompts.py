@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from raybench.errors import IncompatibleError
+from raybench.core.errors import IncompatibleError
 from raybench.models.adapters import import_peft
 from raybench.models.layers import find_blocks
 from raybench.models.network import CheckpointClassifier, Network, PooledClassifier

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from raybench.errors import ModelError
+from raybench.core.errors import ModelError
 
 __all__ = ["Architecture", "HubId", "LocalPath", "Reference", "resolve"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raybench.core import ModelSpec
-from raybench.errors import ModelError, told
-from raybench.identity import content_hash, file_hash
+from raybench.core.errors import ModelError, told
+from raybench.core.identity import content_hash, file_hash
 from raybench.models.files import small_files, tokenizer_directory
 from raybench.models.quiet import quiet
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from raybench.core import ModelSpec
-from raybench.errors import IncompatibleError
+from raybench.core.errors import IncompatibleError
 from raybench.models.backbone import torch_dtype
 from raybench.models.compiled import Compiled
 from raybench.models.network import Network

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from raybench.core import ModelSpec
-from raybench.errors import ModelError, told
+from raybench.core.errors import ModelError, told
 from raybench.models.files import require_safe_weights
 
 __all__ = ["check_weights"]

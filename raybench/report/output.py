@@ -1,7 +1,7 @@
 """Standard output and error as they are: a terminal that lacks a character gets its plain form, a full disk is told.
 
-    degrade(sys.stdout)          # "1 – 3 × 2" is "1 - 3 x 2" where only ASCII can be shown
-    output_error(error)          # the error again where it is of what was printed, or None
+degrade(sys.stdout)          # "1 – 3 × 2" is "1 - 3 x 2" where only ASCII can be shown
+output_error(error)          # the error again where it is of what was printed, or None
 """
 
 from __future__ import annotations

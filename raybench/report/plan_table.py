@@ -10,11 +10,11 @@ from rich.text import Text
 
 from raybench.api import warn_skipped
 from raybench.core import Status
-from raybench.errors import RaybenchError, told
+from raybench.core.errors import RaybenchError, told
 from raybench.job import load_job
-from raybench.plan import Plan, PlannedTrial, make_plan
-from raybench.prepare import prepare_data
-from raybench.resume import Found, look_up
+from raybench.planning.plan import Plan, PlannedTrial, make_plan
+from raybench.planning.resume import Found, look_up
+from raybench.runtime.prepare import prepare_data
 from raybench.schedule.shards import remaining_shards
 from raybench.store import Store
 from raybench.tasks.catalog import get_task

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from raybench.ranking.ranking import Ranking
-from raybench.ranking.tables import OVERALL
+from raybench.results.ranking import Ranking
+from raybench.results.tables import OVERALL
 
 __all__ = ["print_ranking"]
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from raybench.errors import StoreError
+from raybench.core.errors import StoreError
 from raybench.store import Store
 from raybench.store.runs import list_runs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from raybench.errors import DivergedError, IncompatibleError, RaybenchError
+from raybench.core.errors import DivergedError, IncompatibleError, RaybenchError
 from raybench.schedule.retry import Failure, FailureKind
 
 __all__ = ["classify", "one_line"]

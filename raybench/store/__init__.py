@@ -10,7 +10,7 @@
     STORE/trials/part-*.parquet                one row a trial: identity, status, cost, merged states
     STORE/runs/<run id>/                       job.yaml, environment.json, progress.json, scores and ranking
 
-It does not decide anything: what to do with what it holds is `raybench.plan` and `raybench.schedule`.
+It does not decide anything: what to do with what it holds is `raybench.planning.plan` and `raybench.schedule`.
 """
 
 from raybench.store.store import Store

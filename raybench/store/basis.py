@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raybench.identity import content_hash
+from raybench.core.identity import content_hash
 from raybench.store.provenance import library_versions
 
 __all__ = ["basis_of", "measures_of"]

@@ -1,7 +1,7 @@
 """Checkpoints of trials under way: what a fit trained, as one safetensors file, removed when the trial ends.
 
 Any actor on any node scores a trial from here, and a run that was killed goes on without fitting again.
-The bytes are `raybench.trial.Checkpoint`'s; of them this module reads the header alone.
+The bytes are `raybench.runtime.trial.Checkpoint`'s; of them this module reads the header alone.
 """
 
 from __future__ import annotations

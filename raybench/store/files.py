@@ -17,7 +17,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raybench.errors import StoreError, told
+from raybench.core.errors import StoreError, told
 
 __all__ = ["Files", "Skipped", "parquet_bytes"]
 

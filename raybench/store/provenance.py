@@ -7,7 +7,7 @@ import platform
 from functools import cache
 from importlib.metadata import version
 
-from raybench.identity import VERSION
+from raybench.core.identity import VERSION
 
 __all__ = ["library_versions", "processor_name"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raybench.catalog import make_entry
+from raybench.core.catalog import make_entry
 from raybench.tasks.task import Task
 
 __all__ = ["TASKS", "get_task"]

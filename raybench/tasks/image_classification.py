@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from raybench.core import Column, ModelSpec
-from raybench.errors import IncompatibleError
-from raybench.identity import content_hash
+from raybench.core.errors import IncompatibleError
+from raybench.core.identity import content_hash
 from raybench.tasks.classification import Classification
 from raybench.tasks.image_inputs import ImageExamples, image_format, resize_images
 

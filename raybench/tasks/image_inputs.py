@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import ModelSpec
-from raybench.errors import ModelError
+from raybench.core.errors import ModelError
 from raybench.models.configuration import open_config
 from raybench.models.files import model_directory, read_object
 from raybench.tasks.rows import input_keys, key_column, single_chunk

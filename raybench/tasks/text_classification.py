@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import Column, ModelSpec
-from raybench.errors import IncompatibleError
+from raybench.core.errors import IncompatibleError
 from raybench.models.tokenizer import tokenizer_hash
 from raybench.tasks.classification import Classification
 from raybench.tasks.rows import key_column

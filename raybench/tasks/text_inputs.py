@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import ModelSpec
-from raybench.errors import DataError, ModelError
+from raybench.core.errors import DataError, ModelError
 from raybench.models.configuration import open_config
 from raybench.models.tokenizer import open_tokenizer
 from raybench.tasks.rows import input_keys, key_column, ragged, ragged_column, single_chunk

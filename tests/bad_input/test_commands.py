@@ -17,13 +17,13 @@ import torch
 from raybench.cluster.run import blank_row
 from raybench.core import Status
 from raybench.job import load_job
-from raybench.plan import make_plan
-from raybench.prepare import prepare_data
-from raybench.publish import publish
+from raybench.planning.plan import make_plan
+from raybench.results.publish import publish
+from raybench.runtime.prepare import prepare_data
+from raybench.runtime.trial import fit_trial, open_predictor, score_shard
 from raybench.store import Store
 from raybench.store.records import write_records
 from raybench.tasks.catalog import get_task
-from raybench.trial import fit_trial, open_predictor, score_shard
 
 Write = Callable[..., None]
 Refused = Callable[..., str]
@@ -45,9 +45,11 @@ def finished(folder: Path, job: Write) -> Path:
         predictor = open_predictor(trial, fit_trial(trial, data.train, CPU), CPU)
         last = data.plan.num_batches
         result = score_shard(predictor, data.test, data.plan.batches(0, last), dataset.metric_set())
-        write_records(store.files, trial.trial_id, 0, last, result.records)
+        write_records(store.files, trial.trial_id, "basis", 0, last, result.records)
         ended = {"status": Status.OK, "num_examples": data.test.num_rows, "states": result.states.to_bytes()}
-        rows[trial.trial_id] = dataclasses.replace(blank_row(trial), **ended)
+        blank = blank_row(trial)
+        ended["provenance"] = {**blank.provenance, "basis": "basis"}
+        rows[trial.trial_id] = dataclasses.replace(blank, **ended)
         store.trials.append(rows[trial.trial_id])
     store.flush()
     publish(plan, rows, store, pytest.fail)

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from raybench.core import ModelSpec
-from raybench.errors import ModelError
+from raybench.core.errors import ModelError
 from raybench.models.backbone import open_backbone
 from raybench.models.configuration import _open
 from raybench.models.tokenizer import _open as _open_tokenizer
@@ -161,7 +161,7 @@ def test_code_of_a_method_that_raises_while_planning_fails_its_trials_alone(
     folder: Path, job: Write, spoiled: Callable[..., str], tiny_bert: Path
 ) -> None:
     (folder / "own_checked.py").write_text(
-        "from raybench.methods.full import Full\n"
+        "from raybench.recipes.methods.full import Full\n"
         "class Mine(Full):\n"
         "    name = 'mine'\n"
         "    def check(self, model, hyperparameters):\n"

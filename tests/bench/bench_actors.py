@@ -15,13 +15,13 @@ import time
 from pathlib import Path
 
 from raybench.api import warn_skipped
+from raybench.cluster.observer import Observer
 from raybench.cluster.run import run_trials
 from raybench.job import parse_job
-from raybench.observer import Observer
-from raybench.plan import make_plan
-from raybench.publish import publish
-from raybench.ranking.tables import TIMING_COLUMNS
-from raybench.resume import look_up
+from raybench.planning.plan import make_plan
+from raybench.planning.resume import look_up
+from raybench.results.publish import publish
+from raybench.results.tables import TIMING_COLUMNS
 from raybench.store import Store
 from raybench.store.shards import ShardCommit
 

@@ -17,11 +17,11 @@ import pyarrow as pa
 import ray
 
 from raybench.cluster.driver import Driver
+from raybench.cluster.observer import Observer
 from raybench.cluster.pool import Pool
 from raybench.core import Status
 from raybench.metrics import MetricSet
 from raybench.metrics.coverage import Coverage
-from raybench.observer import Observer
 from raybench.schedule.queue import Queue
 from raybench.schedule.work import TrialWork
 from raybench.store import Store

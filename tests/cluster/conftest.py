@@ -27,7 +27,7 @@ PLUGINS = '''
 """Baselines that misbehave when a marker file says so; otherwise they are `majority`."""
 import os, signal, time
 from pathlib import Path
-from raybench.baselines.majority import Majority
+from raybench.recipes.baselines.majority import Majority
 
 HERE = Path(__file__).parent
 

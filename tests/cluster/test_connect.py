@@ -9,7 +9,7 @@ import pytest
 
 from raybench.cluster.connect import connect
 from raybench.cluster.driver import shards_ahead
-from raybench.errors import RaybenchError
+from raybench.core.errors import RaybenchError
 from raybench.job import Resources
 
 

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 
 from raybench.cluster.driver import Driver
+from raybench.cluster.observer import Observer
 from raybench.core import Shard, Status
 from raybench.metrics import Coverage, MetricSet
-from raybench.observer import Observer
 from raybench.schedule.queue import Queue
 from raybench.schedule.retry import Failure, FailureKind
 from raybench.schedule.work import ActorReady, Lost, Prepare, Prepared, Scored, TrialWork

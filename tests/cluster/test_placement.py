@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raybench.cluster.placement import Node, check_machine, plan_actors
-from raybench.errors import RaybenchError
+from raybench.core.errors import RaybenchError
 from raybench.job import Resources
 
 

@@ -16,9 +16,9 @@ import safetensors.torch
 
 import raybench
 from raybench.api import StoreWarning
-from raybench.errors import MetricError, StoreError
-from raybench.ranking.tables import TIMING_COLUMNS
-from raybench.rescore import rescore
+from raybench.core.errors import MetricError, StoreError
+from raybench.results.rescore import rescore
+from raybench.results.tables import TIMING_COLUMNS
 
 COMMAND = [sys.executable, "-c", "from raybench.cli import main; main()"]
 pytestmark = pytest.mark.filterwarnings(

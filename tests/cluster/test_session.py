@@ -13,19 +13,19 @@ from raybench.cluster import session as session_module
 from raybench.cluster.context import RunContext
 from raybench.cluster.session import Session
 from raybench.core import DatasetKey, ModelSpec, Trial
-from raybench.methods.catalog import get_method
 from raybench.models.cache import BACKBONES
-from raybench.plan import FeatureNeeds
-from raybench.prepare import prepare_data
+from raybench.planning.plan import FeatureNeeds
+from raybench.recipes.methods.catalog import get_method
+from raybench.runtime.prepare import prepare_data
+from raybench.runtime.training import features
+from raybench.runtime.training.feature_cache import FEATURES
+from raybench.runtime.training.opened import shared_network
+from raybench.runtime.trial import Latency, Predictor, fit_trial, open_predictor
 from raybench.schedule.retry import Failure, FailureKind
 from raybench.store.checkpoints import list_checkpoints
 from raybench.store.files import Files
 from raybench.store.shards import ShardCommit
 from raybench.tasks.catalog import get_task
-from raybench.training import features
-from raybench.training.feature_cache import FEATURES
-from raybench.training.opened import shared_network
-from raybench.trial import Latency, Predictor, fit_trial, open_predictor
 
 
 @pytest.fixture

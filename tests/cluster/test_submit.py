@@ -17,7 +17,7 @@ import pytest
 from raybench.cluster import submit as module
 from raybench.cluster.package import packed
 from raybench.cluster.submit import Attempt, next_attempt, submission_id, submit
-from raybench.errors import JobError, RaybenchError
+from raybench.core.errors import JobError, RaybenchError
 
 JOB = """\
 name: A Job!

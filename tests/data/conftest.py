@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from raybench.core import Column
+from raybench.core.errors import DataError
 from raybench.data import LoadedDataset, load_dataset
-from raybench.errors import DataError
 from raybench.job.spec import DatasetSpec
 
 TEXT = (Column("text", "text"), Column("text_pair", "text", False), Column("label", "label"))

@@ -145,7 +145,7 @@ def test_sounds_are_said_to_be_not_read_yet(wrong: Wrong) -> None:
 
 
 def test_an_error_carries_the_key_at_fault(load: Callable[..., object]) -> None:
-    from raybench.errors import DataError
+    from raybench.core.errors import DataError
 
     with pytest.raises(DataError) as caught:
         load({"train": GOOD}, columns_given={"text": "txt"})

@@ -130,7 +130,7 @@ def test_a_saved_dataset_with_class_labels_is_read_by_their_names(load: Load, tm
 def test_hidden_class_labels_are_refused(load: Load, tmp_path: Path) -> None:
     import datasets
 
-    from raybench.errors import DataError
+    from raybench.core.errors import DataError
 
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])})
     made = datasets.Dataset.from_list([{"text": "a", "label": 1}, {"text": "b", "label": -1}], features=features)
@@ -201,7 +201,7 @@ def test_pictures_as_lists_bytes_and_paths_are_read(load: Load, tmp_path: Path) 
 
 
 def test_a_picture_that_cannot_be_decoded_names_its_row(load: Load) -> None:
-    from raybench.errors import DataError
+    from raybench.core.errors import DataError
 
     with pytest.raises(DataError, match="row 0: not a picture that can be decoded"):
         load([{"image": b"not a picture", "label": 1}], splits={"test": "train"}, columns=PICTURES)

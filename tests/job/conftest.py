@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from raybench.errors import JobError
+from raybench.core.errors import JobError
 from raybench.job import Job, parse_job
 
 JOB = """\

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raybench.errors import JobError
+from raybench.core.errors import JobError
 from raybench.job import load_job
 
 Wrong = Callable[..., str]

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raybench.core import Score
-from raybench.errors import MergeError
+from raybench.core.errors import MergeError
 from raybench.metrics import MetricSet, StateSet, evaluate
 
 Conforms = Callable[..., None]

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from raybench.errors import MetricError
+from raybench.core.errors import MetricError
 from raybench.metrics import METRICS, MetricSet, describe, evaluate
 
 ROWS = 24

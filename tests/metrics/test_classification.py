@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit
 from sklearn import metrics as reference
 
-from raybench.errors import MergeError, MetricError
+from raybench.core.errors import MergeError, MetricError
 from raybench.metrics import METRICS, MetricSet, evaluate
 
 LABELS = ["a", "b", "c", "d"]

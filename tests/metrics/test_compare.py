@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from raybench.errors import MetricError
+from raybench.core.errors import MetricError
 from raybench.metrics import permutation
 from raybench.metrics.compare import compare, rows_in_common
 from raybench.metrics.e_process import EProcess, is_dropped, ready_prefix

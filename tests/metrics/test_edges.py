@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from raybench.errors import MergeError, MetricError
+from raybench.core.errors import MergeError, MetricError
 from raybench.metrics import MetricSet, StateSet, evaluate
 from raybench.metrics.average_precision import AVERAGE_PRECISION, average_precision
 from raybench.metrics.entity import spans

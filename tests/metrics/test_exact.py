@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raybench.errors import CoverageError, MergeError, MetricError
+from raybench.core.errors import CoverageError, MergeError, MetricError
 from raybench.metrics import Coverage, StateSet
 from raybench.metrics.coverage import id_hashes
 from raybench.metrics.exact_sum import as_fraction, exact_column_sums, exact_sum, two_product

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from raybench.errors import MergeError
+from raybench.core.errors import MergeError
 from raybench.metrics import MetricSet, evaluate
 
 OVERLAP = ["bleu", "chrf", "chrf++", "ter", "rouge1", "rouge2", "rougeL"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from raybench.errors import CoverageError, MergeError, MetricError
+from raybench.core.errors import CoverageError, MergeError, MetricError
 from raybench.metrics import Coverage, Metric, MetricSet, StateSet, evaluate
 from raybench.metrics.classification import MCC
 from raybench.metrics.confusion import count_cells

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from raybench.core import ModelSpec
-from raybench.errors import IncompatibleError, ModelError
+from raybench.core.errors import IncompatibleError, ModelError
 from raybench.models.check import check
 from raybench.models.configuration import open_config
 from raybench.models.fingerprint import weights_fingerprint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from raybench.core import Status
-from raybench.errors import DivergedError, IncompatibleError
+from raybench.core.errors import DivergedError, IncompatibleError
 from raybench.schedule.classify import classify
 from raybench.schedule.retry import Failure, FailureKind, decide
 from raybench.schedule.watch import Watch

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raybench.core import Status
-from raybench.errors import StoreError
+from raybench.core.errors import StoreError
 from raybench.store import Store
 from raybench.store.basis import basis_of, measures_of
 from raybench.store.checkpoints import is_whole, list_checkpoints, read_metadata, write_checkpoint

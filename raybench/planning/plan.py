@@ -1,0 +1,286 @@
+"""Job → Plan: every trial with its content id, what its rows are made of, and who shares work with whom.
+
+    plan = make_plan(load_job("jobs/x.yaml"))
+    plan.trials[0].trial.trial_id
+
+Reads the data and hashes the weights; starts nothing and imports neither torch nor ray by itself. A candidate at
+fault becomes trials with a problem, the others go on; a dataset at fault is a DataError, for nothing can be compared.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raybench.core import DatasetKey, ModelSpec, Status, Trial
+from raybench.core.errors import DataError, IncompatibleError, JobError, ModelError, told
+from raybench.core.identity import RESULT_VERSION, content_hash
+from raybench.data import LoadedDataset, load_dataset
+from raybench.job import Configuration, DatasetSpec, Job
+from raybench.job.catalogs import measured_places, remarks, unfit
+from raybench.metrics import MetricSet
+from raybench.models.check import check
+from raybench.models.fingerprint import weights_fingerprint
+from raybench.models.forward_cost import forward_cost
+from raybench.planning.shared_work import bundle_of, feature_groups
+from raybench.recipes.methods.catalog import get_method
+from raybench.store.basis import measures_of
+from raybench.tasks.catalog import get_task
+from raybench.tasks.task import Task
+
+__all__ = ["DataNeeds", "FeatureNeeds", "Plan", "PlannedDataset", "PlannedTrial", "Problem", "make_plan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataNeeds:
+    """How the rows of one data key are made: a dataset's rows, by its task, for a model's tokenizer."""
+
+    dataset: str
+    model: ModelSpec
+    task: str
+    max_length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureNeeds:
+    """Features that several trials read: of a split's rows, by the frozen network of any of these trials."""
+
+    trial_id: str
+    split: str
+    for_scoring: bool  # by the variant that scores (its dtype), or by the float32 network that training starts from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why a trial cannot start."""
+
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTrial:
+    """A trial, the key of its prepared rows, the bundle it is fitted in, and the features that it reads."""
+
+    trial: Trial
+    data_key: str
+    bundle: str
+    needs_fit: bool
+    cost: float
+    problem: Problem | None = None
+    train_features: str | None = None
+    test_features: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedDataset:
+    """A dataset's rows and what is measured on them."""
+
+    spec: DatasetSpec
+    loaded: LoadedDataset
+    metrics: tuple[str, ...]
+    metric_config: Mapping[str, Any]
+    rank_by: str
+
+    def metric_set(self) -> MetricSet:
+        return MetricSet(self.metrics, self.metric_config)
+
+    @property
+    def measures(self) -> str:
+        """The hash of what is measured."""
+        return measures_of(self.metrics, self.metric_config)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that a run will do, but for when and where."""
+
+    run_id: str
+    job: Job
+    trials: tuple[PlannedTrial, ...]
+    datasets: Mapping[str, PlannedDataset]
+    data: Mapping[str, DataNeeds] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the table must know of the job and its data."""
+        of_data = (note for dataset in self.datasets.values() for note in dataset.loaded.notes)
+        return (*remarks(self.job), *of_data)
+
+    def features(self, wanted: Container[str]) -> dict[str, FeatureNeeds]:
+        """What each group of features is made of, by one of the wanted trials that read it."""
+        needs = {}
+        for planned in self.trials:
+            for group, split in ((planned.train_features, "train"), (planned.test_features, "test")):
+                if group is not None and planned.trial.trial_id in wanted:
+                    for_scoring = planned.test_features is not None
+                    needs[group] = FeatureNeeds(trial_id=planned.trial.trial_id, split=split, for_scoring=for_scoring)
+        return needs
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Every metric measured on any dataset, in the order named."""
+        return tuple(dict.fromkeys(itertools.chain.from_iterable(one.metrics for one in self.datasets.values())))
+
+    @property
+    def rank_by(self) -> str:
+        """The metric that ranks."""
+        return next(iter(self.datasets.values())).rank_by
+
+
+def make_plan(job: Job) -> Plan:
+    """Every candidate configuration × dataset × seed."""
+    datasets = {spec.name: _plan_dataset(job, spec) for spec in job.datasets}
+    data: dict[str, DataNeeds] = {}
+    trials: dict[str, PlannedTrial] = {}
+    for dataset in datasets.values():
+        task = get_task(dataset.spec.task)
+        for candidate in job.candidates:
+            for configuration in candidate.expand():
+                adaptation = _Adaptation.of(configuration)
+                seeds = candidate.seeds or job.seeds
+                for seed in seeds if adaptation.uses_seed else seeds[:1]:
+                    planned = _plan_trial(candidate.name, adaptation, dataset, task, seed)
+                    trials[f"{candidate.name} {planned.trial.trial_id}"] = planned
+                    needs = DataNeeds(
+                        dataset=dataset.spec.name,
+                        model=adaptation.model,
+                        task=dataset.spec.task,
+                        max_length=dataset.spec.max_length,
+                    )
+                    if planned.problem is None:
+                        data.setdefault(planned.data_key, needs)
+    planned_trials = tuple(trials.values())
+    identity = [sorted(one.trial.trial_id for one in planned_trials), {k: v.metrics for k, v in datasets.items()}]
+    names = sorted({one.trial.candidate for one in planned_trials})
+    run_id = f"{_slug(job.name)}-{content_hash([identity, names, job.rank_by])[:12]}"
+    return Plan(run_id=run_id, job=job, trials=planned_trials, datasets=datasets, data=data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Adaptation:
+    """A configuration as the catalogues understand it."""
+
+    model: ModelSpec
+    method: str
+    hyperparameters: Mapping[str, Any]
+    needs_fit: bool
+    on_features: bool = False
+    uses_seed: bool = False
+    passes: float = 1.0  # over the training rows, in forward passes
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> _Adaptation:
+        model, name, given = configuration
+        if model.baseline is not None:
+            return cls(model=model, method=name, hyperparameters={}, needs_fit=True)
+        method = get_method(name)
+        hyperparameters = method.resolve(given)
+        return cls(
+            model=method.adapt(model, hyperparameters),
+            method=name,
+            hyperparameters=hyperparameters,
+            needs_fit=method.needs_fit,
+            on_features=method.on_features,
+            uses_seed=method.needs_fit,
+            passes=1.0 if method.on_features else 3.0 * hyperparameters.get("epochs", 1),  # backward costs two forwards
+        )
+
+
+def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
+    task = get_task(spec.task)
+    try:
+        loaded = load_dataset(spec, task.columns, job.directory)
+    except DataError as error:
+        raise job.placed(error, spec) from error
+    if len(loaded.labels) == 1:
+        told_apart = f"every row has the label {loaded.labels[0]!r}, so nothing is to be told apart"
+        raise job.placed(DataError(f"dataset {spec.name}: {told_apart}"), spec)
+    names = tuple(job.metrics) or tuple(task.metrics)
+    own = dict.fromkeys(names, (*spec._path, "task_config"))  # what the task measures fits it but for its options
+    for name, path in (own | measured_places(job)).items():
+        if (reason := unfit(name, task, loaded.labels, spec.task_config)) is not None:
+            raise JobError(f"{job.where(None, path)}: dataset {spec.name}: {reason}")
+    rank_by = job.rank_by or (task.primary if task.primary in names else names[0])
+    names = names if rank_by in names else (*names, rank_by)
+    return PlannedDataset(
+        spec=spec,
+        loaded=loaded,
+        metrics=names,
+        metric_config=task.metric_config(loaded.labels, spec.task_config),
+        rank_by=rank_by,
+    )
+
+
+def _plan_trial(
+    candidate: str,
+    adaptation: _Adaptation,
+    dataset: PlannedDataset,
+    task: Task,
+    seed: int,
+) -> PlannedTrial:
+    loaded, spec = dataset.loaded, dataset.spec
+    model, method, hyperparameters = adaptation.model, adaptation.method, dict(adaptation.hyperparameters)
+    problem, cost = None, 0.0
+    weights, data_key = f"unavailable:{model.reference}", ""
+    try:
+        check(model, task, loaded.labels, method)
+        if model.baseline is None:
+            get_method(method).check(model, hyperparameters)
+        cost = forward_cost(model)
+        weights = weights_fingerprint(model)
+        data_key = content_hash([loaded.fingerprint, spec.task, task.processor_key(model), spec.max_length])
+        if adaptation.needs_fit and "train" not in loaded.splits:
+            raise IncompatibleError(f"dataset {spec.name!r} has no train split, which method {method!r} needs")
+    except IncompatibleError as error:
+        problem = Problem(status=Status.INCOMPATIBLE, reason=str(error))
+    except ModelError as error:
+        problem = Problem(status=Status.FAILED, reason=str(error))
+    except Exception as error:  # whatever a candidate's files or code do is its own: the others go on
+        problem = Problem(status=Status.FAILED, reason=f"model {model.reference!r}: {told(error)}")
+    key = DatasetKey(
+        name=spec.name,
+        task=spec.task,
+        labels=loaded.labels,
+        fingerprint=loaded.fingerprint,
+        max_length=spec.max_length,
+        task_config=dict(spec.task_config),
+    )
+    identity = {
+        "version": RESULT_VERSION,
+        "weights": weights,
+        "data": loaded.fingerprint,
+        "task": [spec.task, dict(spec.task_config), spec.max_length],
+        "method": method,
+        "hyperparameters": hyperparameters,
+        "seed": seed,
+    }
+    trial = Trial(
+        trial_id=content_hash(identity),
+        candidate=candidate,
+        model=model,
+        dataset=key,
+        method=method,
+        hyperparameters=hyperparameters,
+        seed=seed,
+        weights_fingerprint=weights,
+    )
+    groups = feature_groups(trial, data_key) if problem is None else {}
+    num_rows = {name: table.num_rows for name, table in loaded.splits.items()}
+    num_passes = num_rows.get("train", 0) * adaptation.passes * adaptation.needs_fit + num_rows["test"]
+    return PlannedTrial(
+        trial=trial,
+        data_key=data_key,
+        bundle=bundle_of(trial, data_key, num_rows.get("train", 0)),
+        needs_fit=adaptation.needs_fit,
+        cost=cost * num_passes if problem is None else 0.0,
+        problem=problem,
+        train_features=groups.get("train"),
+        test_features=groups.get("test"),
+    )
+
+
+def _slug(name: str) -> str:
+    return "".join(character if character.isalnum() or character in "-_" else "-" for character in name)[:60]

@@ -1,0 +1,89 @@
+"""What the store already holds of a plan: so that a run does only what is missing.
+
+found = look_up(plan, store, skipped)
+found.rows, found.commits, found.fitted
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from raybench.core import Status
+from raybench.planning.plan import Plan, PlannedTrial
+from raybench.schedule.work import TrialWork
+from raybench.store import Store
+from raybench.store.basis import basis_of
+from raybench.store.checkpoints import is_whole, list_checkpoints, read_digest
+from raybench.store.files import Skipped
+from raybench.store.records import count_records
+from raybench.store.shards import ShardCommit, usable
+from raybench.store.trials import TrialRow
+
+__all__ = ["FINAL", "Found", "look_up"]
+
+# These ends stand: the same work would end the same way. The others are tried again by the next run.
+FINAL = frozenset({Status.OK, Status.NAN, Status.INCOMPATIBLE})
+
+_THREADS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Trials that have ended, shards of those that have not, and checkpoints of fits that need not be done again."""
+
+    rows: Mapping[str, TrialRow]
+    commits: Mapping[str, list[ShardCommit]]
+    fitted: Mapping[str, str]  # trial id → the digest of its checkpoint
+    failures: Mapping[str, TrialRow]  # trials that ended badly and are tried again: why, for who only looks
+
+    def usable(self, planned: PlannedTrial, plan: str, measures: str) -> list[ShardCommit]:
+        """What need not be scored again: shards of this batch plan, of the checkpoint that is there, so measured."""
+        trial_id = planned.trial.trial_id
+        if planned.needs_fit and trial_id not in self.fitted:
+            return []  # of a checkpoint that is gone
+        basis = basis_of(plan=plan, checkpoint=self.fitted.get(trial_id, ""), measures=measures)
+        return usable(self.commits.get(trial_id, []), basis)
+
+    def todo(self, plan: Plan) -> list[TrialWork]:
+        """The work that is left, each trial once however many candidates' names it has."""
+        work = {}
+        for planned in plan.trials:
+            trial_id = planned.trial.trial_id
+            if planned.problem is None and trial_id not in self.rows:
+                work[trial_id] = TrialWork(
+                    trial_id=trial_id,
+                    data_key=planned.data_key,
+                    needs_fit=planned.needs_fit and trial_id not in self.fitted,
+                    bundle=planned.bundle,
+                    cost=planned.cost,
+                    train_features=planned.train_features,
+                    test_features=planned.test_features,
+                )
+        return list(work.values())
+
+
+def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
+    """Read the store; what is torn or foreign is named and counts as missing."""
+    wanted = {planned.trial.trial_id for planned in plan.trials if planned.problem is None}
+    ended = {trial_id: row for trial_id, row in store.trials.read(skipped).items() if trial_id in wanted}
+    with ThreadPoolExecutor(_THREADS) as pool:
+        failures = {trial_id: row for trial_id, row in ended.items() if row.status not in FINAL}
+        final = {trial_id: row for trial_id, row in ended.items() if row.status in FINAL}
+        counts = pool.map(lambda row: count_records(store.files, row.trial_id, row.basis, skipped), final.values())
+        rows = {}
+        for (trial_id, row), count in zip(final.items(), counts, strict=True):
+            if row.status is Status.OK and count != row.num_examples:
+                skipped(f"trials: {trial_id}", f"{count} of its {row.num_examples} records are there; scored again")
+            else:
+                rows[trial_id] = row
+        begun = sorted(store.shards.trials() & wanted - rows.keys())
+        commits = dict(zip(begun, pool.map(lambda one: store.shards.read(one, skipped), begun), strict=True))
+        stored = sorted(list_checkpoints(store.files) & wanted - rows.keys())
+        whole = pool.map(lambda trial_id: is_whole(store.files, trial_id), stored)
+        good = [trial_id for trial_id, is_good in zip(stored, whole, strict=True) if is_good]
+        fitted = dict(zip(good, pool.map(lambda one: read_digest(store.files, one), good), strict=True))
+        for trial_id in set(stored) - fitted.keys():
+            skipped(f"checkpoints: {trial_id}", "torn; fitted again")
+    return Found(rows=rows, commits=commits, fitted=fitted, failures=failures)

@@ -1,0 +1,1 @@
+"""How a trial is made: baselines, and methods of adapting a pretrained model."""

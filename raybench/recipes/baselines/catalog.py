@@ -1,0 +1,20 @@
+"""The baselines by name; the user's own are `module:attribute`."""
+
+from __future__ import annotations
+
+from raybench.core.catalog import make_entry
+from raybench.recipes.baselines.baseline import Baseline
+
+__all__ = ["BASELINES", "get_baseline"]
+
+BASELINES = {
+    "majority": "raybench.recipes.baselines.majority:Majority",
+    "tfidf-logistic": "raybench.recipes.baselines.tfidf_logistic:TfidfLogistic",
+    "pixels-logistic": "raybench.recipes.baselines.pixels_logistic:PixelsLogistic",
+}
+
+
+def get_baseline(name: str) -> Baseline:
+    """The baseline of this name; JobError when there is none."""
+    baseline: Baseline = make_entry("baseline", name, BASELINES, Baseline)
+    return baseline

@@ -1,0 +1,189 @@
+"""What a run says while it runs: a live display on a terminal, plain lines elsewhere, progress.json in the store.
+
+with Progress(plan, todo, run_directory) as progress:
+    driver = Driver(observer=progress, ...)
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from raybench.cluster.observer import Observer
+from raybench.core import Status
+from raybench.planning.plan import Plan
+from raybench.schedule.work import TrialWork
+from raybench.store.runs import RunDirectory
+from raybench.store.shards import ShardCommit
+from raybench.store.trials import TrialRow
+
+__all__ = ["Progress"]
+
+_PLAIN_SECONDS = 15.0  # between two plain lines of progress
+_LEAST_SHARE = 0.05  # of the work: before that a guess of the time left would be one of the start-up
+_FIT_SHARE = 0.5  # of a trial that must be fitted, until its first shard is in: for the time left alone
+
+
+class Progress(Observer):
+    """Counts what the driver commits: that is the truth, not what actors say of themselves."""
+
+    def __init__(self, plan: Plan, todo: Sequence[TrialWork], run: RunDirectory, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self._live = (
+            Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
+        )
+        self._run = run
+        self._names = {
+            trial.trial_id: f"{trial.candidate} on {trial.dataset.name}, seed {trial.seed}"
+            for trial in (planned.trial for planned in plan.trials)
+        }
+        self._num_trials = len(self._names)
+        self._todo = {work.trial_id: work for work in todo}
+        self._num_before = self._num_trials - len(self._todo)
+        self._num_impossible = sum(planned.problem is not None for planned in plan.trials)
+        self._batches: dict[str, int] = {}  # data key → batches of its test split
+        self._scored: Counter[str] = Counter()  # trial → batches scored
+        self._ended: dict[str, Status] = {}
+        self._num_shards = 0
+        self._num_examples = 0
+        self._num_lost = 0
+        self._began = time.monotonic()
+        self._began_at = time.time()
+        self._last_line = self._began
+        self._state = "running"
+
+    def __enter__(self) -> Progress:
+        if self._todo:
+            before = self._num_before - self._num_impossible
+            parts = [f"{before} done before"] * (before > 0)
+            parts += [f"{self._num_impossible} that cannot start"] * (self._num_impossible > 0)
+            self.say(", ".join([f"{self._num_trials} trials", *parts]) + "; starting actors")
+        if self._live is not None:
+            self._live.start()
+        self._write()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._state = "ended" if kind is None else "stopped" if kind is KeyboardInterrupt else "failed"
+        if self._live is not None:
+            self._live.stop()
+        self._write()
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        self._console.print(line, markup=False)
+
+    def batches_planned(self, data_key: str, num_batches: int) -> None:
+        self._batches[data_key] = num_batches
+
+    def found_scored(self, trial_id: str, num_batches: int) -> None:
+        self._scored[trial_id] = num_batches
+
+    def shard_scored(self, commit: ShardCommit) -> None:
+        self._num_shards += 1
+        self._num_examples += commit.num_examples
+        self._scored[commit.trial_id] += commit.stop - commit.start
+
+    def trial_ended(self, row: TrialRow) -> None:
+        self._ended[row.trial_id] = row.status
+        if row.status is Status.OK:
+            fit = row.cost.get("fit_seconds")
+            times = f"fit {fit:.1f} s, " if fit else ""
+            end = f"{times}scored {row.num_examples:,} in {row.cost['score_seconds']:.1f} s"
+        else:
+            end = f"{row.status}: {row.reason}"
+        self.say(f"[{self._num_done}/{self._num_trials}] {self._names[row.trial_id]}: {end}")
+
+    def actor_lost(self, actor: int, reason: str) -> None:
+        self._num_lost += 1
+        self.say(f"actor {actor} was lost ({reason}); its work goes to another")
+
+    def note(self, line: str) -> None:
+        self.say(line)
+
+    def tick(self) -> None:
+        self._write()
+        if self._live is not None:
+            self._live.update(self._table(), refresh=True)
+        elif time.monotonic() - self._last_line >= _PLAIN_SECONDS:
+            self._last_line = time.monotonic()
+            self.say(self._line())
+
+    @property
+    def _num_done(self) -> int:
+        return self._num_before + len(self._ended)
+
+    def _share(self) -> float:
+        """How much of what this run had to do is done, trials weighed by their predicted cost."""
+        if not self._todo:
+            return 1.0
+        least = 0.01 * max(work.cost for work in self._todo.values()) or 1.0  # a baseline costs something too
+        done = total = 0.0
+        for trial_id, work in self._todo.items():
+            weight = max(work.cost, least)
+            planned = self._batches.get(work.data_key)
+            total += weight
+            if trial_id in self._ended:
+                done += weight
+            elif planned and self._scored[trial_id]:
+                share = self._scored[trial_id] / planned
+                done += weight * (_FIT_SHARE + (1 - _FIT_SHARE) * share if work.needs_fit else share)
+        return done / total
+
+    def _seconds_left(self) -> float | None:
+        share = self._share()
+        if share < _LEAST_SHARE:
+            return None
+        return (time.monotonic() - self._began) * (1 - share) / share
+
+    def as_dict(self) -> dict[str, Any]:
+        """What progress.json holds."""
+        seconds = time.monotonic() - self._began
+        return {
+            "state": self._state,
+            "began_at": self._began_at,
+            "updated_at": time.time(),
+            "trials": self._num_trials,
+            "trials_done_before": self._num_before,
+            "trials_done": self._num_done,
+            "statuses": dict(Counter(str(status) for status in self._ended.values())),
+            "shards_scored": self._num_shards,
+            "examples_scored": self._num_examples,
+            "examples_per_second": self._num_examples / seconds if seconds else None,
+            "actors_lost": self._num_lost,
+            "seconds": seconds,
+            "seconds_left": self._seconds_left() if self._state == "running" else None,
+        }
+
+    def _line(self) -> str:
+        state = self.as_dict()
+        left = state["seconds_left"]
+        return (
+            f"{state['trials_done']}/{state['trials']} trials, {state['shards_scored']} shards, "
+            f"{state['examples_per_second']:.0f} examples/s" + (f", about {_duration(left)} left" if left else "")
+        )
+
+    def _table(self) -> Table:
+        grid = Table.grid(padding=(0, 1))
+        share = self._share()
+        width = 30
+        grid.add_row("━" * round(share * width) + "╺" + "─" * (width - round(share * width)), self._line())
+        return grid
+
+    def _write(self) -> None:
+        self._run.write_json("progress.json", self.as_dict())
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

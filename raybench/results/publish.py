@@ -1,0 +1,189 @@
+"""From a plan and the rows of its trials to the tables of a run, written to the store.
+
+    ranking = publish(plan, rows, store, skipped)
+
+The same rows and records give the same files to the bit, whoever made them and in whatever order.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raybench.core import Score, Status, slice_column
+from raybench.core.errors import StoreError
+from raybench.core.identity import canonical_json
+from raybench.metrics import MetricSet, StateSet
+from raybench.planning.plan import Plan, PlannedDataset, PlannedTrial
+from raybench.results.entry import Entry
+from raybench.results.fit_notes import fit_notes
+from raybench.results.ranking import Ranking
+from raybench.results.slices import slice_scores
+from raybench.results.tables import MetricTrait, ranking_table, scores_table
+from raybench.store import Store
+from raybench.store.files import Skipped
+from raybench.store.provenance import library_versions
+from raybench.store.records import read_records
+from raybench.store.runs import RunDirectory
+from raybench.store.trials import TrialRow
+
+__all__ = ["publish", "traits_of", "write_tables"]
+
+_MADE_ON = {"device": "device", "device_name": "processor", "threads": "threads"}  # of a row → as a note says it
+
+
+class _Measured(NamedTuple):
+    scores: Mapping[str, Score]
+    slices: Mapping[str, Mapping[str, Score]]
+    replicates: np.ndarray | None
+
+
+def publish(
+    plan: Plan, rows: Mapping[str, TrialRow], store: Store, skipped: Skipped, tracebacks: dict[str, str] | None = None
+) -> Ranking:
+    """Scores and ranking of a plan as far as it has got; trials without a row are `stopped`."""
+    measured: dict[str, _Measured] = {}
+    entries = []
+    for planned in plan.trials:
+        trial_id = planned.trial.trial_id
+        row = rows.get(trial_id)
+        if row is not None and row.status is Status.OK and trial_id not in measured:
+            measured[trial_id] = _measure(row, plan.datasets[planned.trial.dataset.name], store, skipped)
+        entries.append(_entry(planned, row, measured.get(trial_id)))
+    traits: dict[str, MetricTrait] = {}
+    for dataset in plan.datasets.values():
+        traits |= traits_of(dataset.metric_set())
+    run = store.run(plan.run_id)
+    run.write_text("job.yaml", plan.job.text)
+    planned_ids = {planned.trial.trial_id for planned in plan.trials}
+    fits = [row.provenance.get("fit", {}) for trial_id, row in rows.items() if trial_id in planned_ids]
+    return write_tables(
+        run,
+        entries,
+        plan.metrics,
+        plan.rank_by,
+        traits,
+        notes=(*plan.notes, *_mixed(plan, rows), *fit_notes(fits)),
+        tracebacks=tracebacks,
+        made_on=[row.provenance for trial_id, row in rows.items() if trial_id in planned_ids],
+    )
+
+
+def write_tables(
+    run: RunDirectory,
+    entries: Sequence[Entry],
+    metrics: Sequence[str],
+    rank_by: str,
+    traits: Mapping[str, MetricTrait],
+    *,
+    notes: tuple[str, ...] = (),
+    tracebacks: dict[str, str] | None = None,
+    made_on: Sequence[Mapping[str, Any]] = (),
+) -> Ranking:
+    """Make a run's tables of its trials' entries and write them."""
+    scores = scores_table(run.run_id, entries, traits)
+    table = ranking_table(entries, metrics, rank_by, traits)
+    run.write_table("scores", scores)
+    run.write_table("ranking", table)
+    run.write_json("environment.json", {**_environment(), "trials": _distinct(made_on)})
+    return Ranking(
+        run_id=run.run_id,
+        rank_by=rank_by,
+        higher_is_better=traits[rank_by].higher_is_better is not False,
+        table=table,
+        scores=scores,
+        location=run.location("ranking.parquet"),
+        notes=notes,
+        tracebacks=tracebacks or {},
+    )
+
+
+def _measure(row: TrialRow, dataset: PlannedDataset, store: Store, skipped: Skipped) -> _Measured:
+    metric_set = dataset.metric_set()
+
+    @cache
+    def records() -> pa.Table:
+        table = read_records(store.files, row.trial_id, row.basis, skipped)
+        if table is None or table.num_rows != row.num_examples:
+            raise StoreError(f"store {store.files.url}: records of trial {row.trial_id} are missing; run the job again")
+        return table
+
+    states = StateSet.from_bytes(row.states)
+    if not metric_set.covers(states):  # the job names metrics that were not measured then: the records have them
+        states = metric_set.states(records())
+    scores = metric_set.compute(states, records=records)
+    slices = slice_scores(metric_set, records(), _slice_columns(dataset, records()))
+    return _Measured(scores, slices, metric_set.replicates(dataset.rank_by, records()))
+
+
+def _slice_columns(dataset: PlannedDataset, records: pa.Table) -> dict[str, pa.ChunkedArray]:
+    """The slice columns of the test rows, in the order of the records: a job may name new ones after scoring."""
+    rows = dataset.loaded.splits["test"]
+    places = pc.index_in(records.column("id"), rows.column("id").combine_chunks())
+    return {name: rows.column(slice_column(name)).take(places) for name in dataset.spec.slices}
+
+
+def _entry(planned: PlannedTrial, row: TrialRow | None, measured: _Measured | None) -> Entry:
+    if planned.problem is not None:
+        return Entry(trial=planned.trial, status=planned.problem.status, reason=planned.problem.reason)
+    if row is None:
+        return Entry(trial=planned.trial, status=Status.STOPPED, reason="not finished; run the same command to go on")
+    return Entry(
+        trial=planned.trial,
+        status=row.status,
+        reason=row.reason,
+        scores=measured.scores if measured else {},
+        slices=measured.slices if measured else {},
+        num_examples=row.num_examples,
+        cost=row.cost,
+        replicates=measured.replicates if measured else None,
+    )
+
+
+def _mixed(plan: Plan, rows: Mapping[str, TrialRow]) -> list[str]:
+    """Numbers from other devices, thread counts or libraries may differ in their last bits: say so."""
+    notes = []
+    ids = {planned.trial.trial_id for planned in plan.trials}
+    made = [row.provenance for trial_id, row in rows.items() if trial_id in ids]
+    found = {name: {str(value) for one in made for value in one.get(key, [])} for key, name in _MADE_ON.items()}
+    for one in made:
+        for library, versions in one.get("versions", {}).items():
+            found.setdefault(library, set()).update(versions)
+    for name, values in found.items():
+        if len(values) > 1:
+            notes.append(f"trials ran with {name} {' and '.join(sorted(values))}: last digits may differ between them")
+    return notes
+
+
+def traits_of(metric_set: MetricSet) -> dict[str, MetricTrait]:
+    """What the ranking must know of each metric."""
+    infos = [metric_set.info(name) for name in metric_set.names]
+    return {info.name: MetricTrait(info.higher_is_better, info.range) for info in infos}
+
+
+def _distinct(made_on: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """On what the trials were scored, which need not be where their tables are written, and how many on each."""
+    names = (*_MADE_ON, "dtype", "versions")
+    counts = Counter(canonical_json({name: one[name] for name in names if name in one}) for one in made_on)
+    return [{**json.loads(key), "num_trials": count} for key, count in sorted(counts.items())]
+
+
+def _environment() -> dict[str, object]:
+    """Of the process that writes the tables."""
+    return {
+        "versions": {**library_versions(), "ray": version("ray"), "pyarrow": version("pyarrow")},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "written_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }

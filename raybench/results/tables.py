@@ -1,0 +1,260 @@
+"""scores.parquet and ranking.parquet, in a canonical order, so that equal results are equal files but for times.
+
+scores = scores_table(run_id, entries, higher_is_better)
+ranking = ranking_table(entries, metrics, rank_by)
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from raybench.core import Score, Status
+from raybench.results.entry import Configuration, Entry
+from raybench.results.order import rank, rank_intervals, ranks_of_replicates
+from raybench.results.seeds import combine_seeds
+
+__all__ = ["COST_COLUMNS", "OVERALL", "TIMING_COLUMNS", "MetricTrait", "ranking_table", "scores_table"]
+
+OVERALL = "*"  # the dataset of the rows over all datasets
+
+_INTEGER_COSTS = ("params_total", "params_trained", "flops")
+_FLOAT_COSTS = (
+    "fit_seconds",
+    "score_seconds",
+    "examples_per_second",
+    "latency_p50_ms",
+    "latency_p95_ms",
+)
+COST_COLUMNS = (*_INTEGER_COSTS, *_FLOAT_COSTS, "peak_memory_bytes")
+TIMING_COLUMNS = (*_FLOAT_COSTS, "peak_memory_bytes")  # these differ from run to run; all others are the same bits
+
+
+class MetricTrait(NamedTuple):
+    """What the ranking must know of a metric."""
+
+    higher_is_better: bool | None
+    range: tuple[float, float]
+
+
+class _Row(NamedTuple):
+    configuration: Configuration
+    dataset: str
+    status: Status
+    reason: str | None
+    scores: Mapping[str, Score]
+    entries: Sequence[Entry]
+    replicates: np.ndarray | None
+
+
+def scores_table(run_id: str, entries: Sequence[Entry], traits: Mapping[str, MetricTrait]) -> pa.Table:
+    """One row a trial, slice (null: all examples), metric and class (null: over all)."""
+    rows = []
+    for entry in entries:
+        trial = entry.trial
+        head = {
+            "run_id": run_id,
+            "trial_id": trial.trial_id,
+            **Configuration.of(trial)._asdict(),
+            "dataset": trial.dataset.name,
+            "task": trial.dataset.task,
+            "seed": trial.seed,
+        }
+        for part, scores in [(None, entry.scores), *entry.slices.items()]:
+            for metric, score in scores.items():
+                for label, value in [(None, score), *score.per_class.items()]:
+                    measured = {"metric": metric, "class": label, "slice": part, **_plain(value)}
+                    rows.append(head | measured | {"higher_is_better": traits[metric].higher_is_better})
+    schema = pa.schema(
+        [
+            *((name, pa.string()) for name in ("run_id", "trial_id", "candidate", "model", "method")),
+            *((name, pa.string()) for name in ("hyperparameters", "dataset", "task")),
+            ("seed", pa.int64()),
+            *((name, pa.string()) for name in ("metric", "class", "slice")),
+            *((name, pa.float64()) for name in ("value", "low", "high")),
+            ("n", pa.int64()),
+            ("reason", pa.string()),
+            ("higher_is_better", pa.bool_()),
+        ]
+    )
+    return pa.Table.from_pylist(rows, schema)
+
+
+def ranking_table(
+    entries: Sequence[Entry], metrics: Sequence[str], rank_by: str, traits: Mapping[str, MetricTrait]
+) -> pa.Table:
+    """One row a configuration and dataset, best first, and over all datasets when there are several."""
+    grouped: dict[tuple[str, Configuration], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        grouped[entry.trial.dataset.name, Configuration.of(entry.trial)].append(entry)
+    datasets = list(dict.fromkeys(dataset for dataset, _ in grouped))
+    higher = traits[rank_by].higher_is_better is not False
+    by_dataset: dict[str, list[_Row]] = {name: [] for name in datasets}
+    for (dataset, configuration), group in grouped.items():
+        by_dataset[dataset].append(_join_seeds(dataset, configuration, group, metrics, rank_by, traits))
+    records: list[dict[str, Any]] = []
+    for name in datasets:
+        records += _rank_dataset(by_dataset[name], metrics, rank_by, higher)
+    if len(datasets) > 1:
+        records = _rank_overall(by_dataset, metrics, rank_by, higher) + records
+    return pa.Table.from_pylist(records, _ranking_schema(metrics))
+
+
+def _join_seeds(
+    dataset: str,
+    configuration: Configuration,
+    group: Sequence[Entry],
+    metrics: Sequence[str],
+    rank_by: str,
+    traits: Mapping[str, MetricTrait],
+) -> _Row:
+    bad = next((entry for entry in group if entry.status is not Status.OK), None)
+    if bad is not None:
+        reason = bad.reason if len(group) == 1 else f"seed {bad.trial.seed}: {bad.reason}"
+        return _Row(configuration, dataset, bad.status, reason, {}, group, None)
+    scores = {
+        name: combine_seeds([entry.scores[name] for entry in group], traits[name].range)
+        for name in metrics
+        if all(name in entry.scores for entry in group)
+    }
+    drawn = [entry.replicates for entry in group if entry.replicates is not None]
+    replicates = np.mean(drawn, axis=0) if len(drawn) == len(group) else None
+    ranked = scores.get(rank_by)
+    reason = (ranked.reason or f"{rank_by} is undefined") if ranked and ranked.value is None else None
+    return _Row(configuration, dataset, Status.OK, reason, scores, group, replicates)
+
+
+def _rank_dataset(rows: Sequence[_Row], metrics: Sequence[str], rank_by: str, higher: bool) -> list[dict[str, Any]]:
+    ranked = [row for row in rows if _value(row, rank_by) is not None]
+    values = [value for row in ranked if (value := _value(row, rank_by)) is not None]
+    ranks = rank(values, higher_is_better=higher)
+    intervals = _intervals([row.replicates for row in ranked], higher)
+    placed = {id(row): (place, *interval) for row, place, interval in zip(ranked, ranks, intervals, strict=True)}
+    records = [_record(row, metrics, *placed.get(id(row), (None, None, None))) for row in rows]
+    return _sorted(records)
+
+
+def _rank_overall(
+    by_dataset: Mapping[str, Sequence[_Row]], metrics: Sequence[str], rank_by: str, higher: bool
+) -> list[dict[str, Any]]:
+    """By mean rank over the datasets (Borda's count), the mean score beside it; incomplete ones last, unranked."""
+    rows_of: dict[Configuration, list[_Row]] = defaultdict(list)
+    for rows in by_dataset.values():
+        for row in rows:
+            rows_of[row.configuration].append(row)
+    complete = [
+        configuration
+        for configuration, rows in rows_of.items()
+        if len(rows) == len(by_dataset) and all(_value(row, rank_by) is not None for row in rows)
+    ]
+    place_in: dict[str, dict[Configuration, int]] = {}
+    best, worst = [], []
+    for name, rows in by_dataset.items():
+        compared = [next(row for row in rows if row.configuration == configuration) for configuration in complete]
+        values = [value for row in compared if (value := _value(row, rank_by)) is not None]
+        place_in[name] = dict(zip(complete, rank(values, higher_is_better=higher), strict=True))
+        drawn = [row.replicates for row in compared if row.replicates is not None]
+        if complete and len(drawn) == len(compared):
+            low, high = ranks_of_replicates(np.stack(drawn), higher_is_better=higher)
+            best.append(low)
+            worst.append(high)
+    mean_ranks = [
+        sum(places[configuration] for places in place_in.values()) / len(place_in) for configuration in complete
+    ]
+    ranks = dict(zip(complete, rank(mean_ranks, higher_is_better=False), strict=True))
+    intervals: dict[Configuration, tuple[int | None, int | None]] = dict.fromkeys(complete, (None, None))
+    if complete and len(best) == len(by_dataset):
+        low, _ = ranks_of_replicates(np.mean(best, axis=0), higher_is_better=False)
+        _, high = ranks_of_replicates(np.mean(worst, axis=0), higher_is_better=False)
+        intervals = dict(zip(complete, rank_intervals(low, high), strict=True))
+    records = []
+    for configuration, rows in rows_of.items():
+        missing = [name for name in by_dataset if not any(row.dataset == name for row in rows)]
+        bad = next((row for row in rows if _value(row, rank_by) is None), None)
+        status = next((row.status for row in rows if row.status is not Status.OK), Status.OK)
+        reason = f"{bad.dataset}: {bad.reason}" if bad else f"not run on {', '.join(missing)}" if missing else None
+        scores = {}
+        for name in metrics:
+            values = [value for row in rows if (value := _value(row, name)) is not None]
+            if len(values) == len(by_dataset):
+                scores[name] = Score(value=math.fsum(values) / len(values), n=sum(row.scores[name].n for row in rows))
+        joined = _Row(configuration, OVERALL, status, reason, scores, [e for row in rows for e in row.entries], None)
+        mean_rank = mean_ranks[complete.index(configuration)] if configuration in ranks else None
+        place = (ranks.get(configuration), *intervals.get(configuration, (None, None)))
+        records.append(_record(joined, metrics, *place) | {"mean_rank": mean_rank})
+    return _sorted(records)
+
+
+def _intervals(replicates: Sequence[np.ndarray | None], higher: bool) -> list[tuple[int | None, int | None]]:
+    drawn = [values for values in replicates if values is not None]
+    if not drawn or len(drawn) < len(replicates):
+        return [(None, None)] * len(replicates)
+    return list(rank_intervals(*ranks_of_replicates(np.stack(drawn), higher_is_better=higher)))
+
+
+def _value(row: _Row, metric: str) -> float | None:
+    score = row.scores.get(metric)
+    return score.value if score is not None else None
+
+
+def _record(row: _Row, metrics: Sequence[str], place: int | None, low: int | None, high: int | None) -> dict[str, Any]:
+    first = row.entries[0]
+    data = {entry.trial.dataset.fingerprint for entry in row.entries}
+    record: dict[str, Any] = {
+        "rank": place,
+        "rank_low": low,
+        "rank_high": high,
+        **row.configuration._asdict(),
+        "dataset": row.dataset,
+        "status": str(row.status),
+        "reason": row.reason,
+        "num_seeds": len({entry.trial.seed for entry in row.entries}),
+        "num_examples": first.num_examples if row.dataset != OVERALL else sum(e.num_examples for e in row.entries),
+        "weights_fingerprint": first.trial.weights_fingerprint,
+        "data_fingerprint": data.pop() if len(data) == 1 else None,
+    }
+    for name in metrics:
+        score = row.scores.get(name)
+        record |= {
+            name: score.value if score else None,
+            f"{name}_low": score.low if score else None,
+            f"{name}_high": score.high if score else None,
+        }
+    for name in COST_COLUMNS:
+        values = [entry.cost[name] for entry in row.entries if entry.cost.get(name) is not None]
+        mean = math.fsum(values) / len(values) if values else None
+        record[name] = round(mean) if mean is not None and name not in _FLOAT_COSTS else mean
+    return record
+
+
+def _sorted(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    unranked = len(records) + 1
+    keys = ("candidate", "model", "method", "hyperparameters")
+    return sorted(records, key=lambda record: (record["rank"] or unranked, *(record[key] for key in keys)))
+
+
+def _plain(score: Score) -> dict[str, Any]:
+    return {"value": score.value, "low": score.low, "high": score.high, "n": score.n, "reason": score.reason}
+
+
+def _ranking_schema(metrics: Sequence[str]) -> pa.Schema:
+    return pa.schema(
+        [
+            *((name, pa.int32()) for name in ("rank", "rank_low", "rank_high")),
+            ("mean_rank", pa.float64()),
+            *((name, pa.string()) for name in (*Configuration._fields, "dataset", "status", "reason")),
+            ("num_seeds", pa.int32()),
+            *((f"{name}{suffix}", pa.float64()) for name in metrics for suffix in ("", "_low", "_high")),
+            ("num_examples", pa.int64()),
+            *((name, pa.int64()) for name in _INTEGER_COSTS),
+            *((name, pa.float64()) for name in _FLOAT_COSTS),
+            ("peak_memory_bytes", pa.int64()),
+            ("weights_fingerprint", pa.string()),
+            ("data_fingerprint", pa.string()),
+        ]
+    )

@@ -1,0 +1,66 @@
+"""A dataset's rows made ready for a model: tokenised once, batches planned once, test rows in the plan's order.
+
+    prepared = prepare_data(task, rows, model, max_length=128)
+    prepared.test, prepared.plan
+
+Every trial whose model has the same tokenizer shares it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from raybench.core import ModelSpec
+from raybench.core.identity import bytes_hash
+from raybench.data.batches import BatchPlan, plan_batches
+from raybench.tasks.task import Task
+
+__all__ = ["PreparedData", "prepare_data"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedData:
+    """Rows as models read them; `test` is in the order of `plan`, so a shard is a slice."""
+
+    train: pa.Table | None
+    validation: pa.Table | None
+    test: pa.Table
+    plan: BatchPlan
+    digest: str  # of the plan and of the inputs in it: equal, equal batches
+
+    @property
+    def num_train_batches(self) -> int:
+        """Batches of a forward pass over the training rows."""
+        return 0 if self.train is None else _plan(self.train).num_batches
+
+    def forward_batches(self, split: str, start: int, stop: int) -> list[tuple[np.ndarray, int]]:
+        """Row numbers and padded length of batches [start, stop) of a forward pass over test or train."""
+        if split == "test":
+            return [(np.arange(first, last), padded) for first, last, padded in self.plan.batches(start, stop)]
+        assert self.train is not None
+        plan = _plan(self.train)
+        return [(plan.order[first:last], padded) for first, last, padded in plan.batches(start, stop)]
+
+
+def prepare_data(task: Task, rows: Mapping[str, pa.Table], model: ModelSpec, max_length: int) -> PreparedData:
+    """Tokenise every split and fix the batches of the test split."""
+    splits = {name: task.prepare(table, model, max_length) for name, table in rows.items()}
+    test = splits["test"]
+    plan = _plan(test)
+    test = test.take(plan.order).combine_chunks()
+    arrays = [plan.order.tobytes(), plan.offsets.tobytes(), plan.padded.tobytes(), *test.column("key").to_pylist()]
+    return PreparedData(
+        train=splits.get("train"),
+        validation=splits.get("validation"),
+        test=test,
+        plan=plan,
+        digest=bytes_hash(arrays),
+    )
+
+
+def _plan(rows: pa.Table) -> BatchPlan:
+    return plan_batches(rows.column("length").to_numpy(), keys=rows.column("key").to_numpy(zero_copy_only=False))

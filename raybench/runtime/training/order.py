@@ -1,0 +1,49 @@
+"""Which rows make a training step, and in which pieces they are forwarded.
+
+The order depends on (seed, data fingerprint, epoch) alone. A step's rows are a random draw; within the step rows
+of like length are forwarded together, so little is padded and the gradient is the same sum.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from raybench.core.identity import seed_from
+from raybench.data.batches import bucket
+
+__all__ = ["MicroBatch", "epoch_steps", "micro_batches"]
+
+
+class MicroBatch(NamedTuple):
+    """Rows forwarded together, each padded to `padded`."""
+
+    rows: np.ndarray
+    padded: int
+
+
+def epoch_steps(num_rows: int, batch_size: int, *, seed: int, data: str, epoch: int) -> list[np.ndarray]:
+    """Row indices of each step of an epoch; the last step may be smaller."""
+    order = np.random.default_rng(seed_from("order", seed, data, epoch)).permutation(num_rows)
+    return [order[start : start + batch_size] for start in range(0, num_rows, batch_size)]
+
+
+def micro_batches(rows: np.ndarray, lengths: np.ndarray, token_budget: int, max_waste: int) -> list[MicroBatch]:
+    """A step's rows, longest first, cut where the budget of padded tokens is full or padding costs more than a cut.
+
+    `max_waste` is the padding a piece may hold before its shorter rows go on their own; a row longer than the budget
+    goes alone.
+    """
+    padded = bucket(lengths[rows])
+    order = np.argsort(-padded, kind="stable")
+    rows, sizes = rows[order], padded[order].tolist()
+    pieces: list[MicroBatch] = []
+    start, waste = 0, 0
+    for stop, size in enumerate(sizes):
+        longest = sizes[start]
+        if stop > start and ((stop - start + 1) * longest > token_budget or waste + longest - size > max_waste):
+            pieces.append(MicroBatch(rows[start:stop], longest))
+            start, waste, longest = stop, 0, size
+        waste += longest - size
+    return [*pieces, MicroBatch(rows[start:], sizes[start])]

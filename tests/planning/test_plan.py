@@ -1,0 +1,103 @@
+"""Which trials a plan puts into one bundle, and which features they share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from raybench.core import ModelSpec, Trial
+from raybench.job import parse_job
+from raybench.planning.plan import make_plan
+from raybench.planning.shared_work import feature_groups
+
+JOB = """
+name: bundles
+candidates:
+  - name: one
+    model: {model}
+    method: {method}
+    grid: {grid}
+  {more}
+seeds: [0, 1]
+datasets:
+  - {{name: a, source: csv, data_files: {{train: train.csv, test: test.csv}}, task: text-classification}}
+"""
+AT_ONE_RATE = "warmup: 0.0, decay: constant"
+
+
+@pytest.fixture
+def bundles(tmp_path: Path, tiny_bert: Path) -> Callable[..., list[int]]:
+    """The sizes of a plan's bundles, of trials whose grid and method are these."""
+    for name, count in (("train", 80), ("test", 10)):
+        lines = [f"{name} word{row} text,{'ab'[row % 2]}" for row in range(count)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *lines]))
+
+    def plan(method: str, grid: str, more: str = "") -> list[int]:
+        text = JOB.format(model=tiny_bert, method=method, grid=grid, more=more.format(model=tiny_bert))
+        made = make_plan(parse_job(text, str(tmp_path / "job.yaml")))
+        assert not [trial.problem for trial in made.trials if trial.problem]
+        names = [trial.bundle for trial in made.trials]
+        return sorted(names.count(name) for name in set(names))
+
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("method", "grid", "sizes"),
+    [
+        (f"{{name: full, {AT_ONE_RATE}}}", "{epochs: [1, 2, 3]}", [3, 3]),
+        (f"{{name: lora, {AT_ONE_RATE}}}", "{epochs: [1, 2], rank: [2, 4]}", [2, 2, 2, 2]),
+        ("{name: gradual_unfreeze, epochs: 4}", "{head_epochs: [1, 2, 3], blocks: [1, 2]}", [6, 6]),
+        ("{name: gradual_unfreeze, epochs: 4}", "{head_epochs: [0, 1, 2]}", [1, 1, 2, 2]),
+        ("{name: full, decay: cosine}", "{warmup: [0.0, 0.5]}", [1, 1, 1, 1]),
+        ("full", "{epochs: [1, 2, 3]}", [1] * 6),
+        ("full", "{learning_rate: [0.1, 0.01], batch_size: [8, 16]}", [1] * 8),
+        ("{name: frozen, epochs: 2}", "{learning_rate: [0.1, 0.01]}", [4]),
+    ],
+)
+def test_trials_whose_first_epoch_is_the_same_share_a_bundle_and_no_others(
+    method: str, grid: str, sizes: list[int], bundles: Callable[..., list[int]]
+) -> None:
+    assert bundles(method, grid) == sizes
+
+
+def test_candidates_of_other_names_share_a_bundle_and_of_other_weights_do_not(
+    bundles: Callable[..., list[int]],
+) -> None:
+    method = f"{{name: full, {AT_ONE_RATE}, epochs: 2}}"
+    grid = "{weight_decay: [0.0]}"
+    same = f"- {{{{name: two, model: {{model}}, method: {{{{name: full, {AT_ONE_RATE}, weight_decay: 0}}}}}}}}"
+    assert bundles(method, grid, same) == [2, 2]
+    fewer_layers = same.replace("name: two", "name: two, num_layers: 2")
+    assert bundles(method, grid, fewer_layers) == [1] * 4
+
+
+def test_trials_of_one_network_and_data_read_the_same_features(
+    tiny_bert: Path, make_trial: Callable[..., Trial]
+) -> None:
+    frozen = feature_groups(make_trial(tiny_bert, "frozen", weight_decay=0.1), "rows")
+    assert set(frozen) == {"train", "test"}
+    assert feature_groups(make_trial(tiny_bert, "nearest_neighbors"), "rows") == frozen
+    assert feature_groups(make_trial(tiny_bert, "frozen", seed=1, learning_rate=0.1), "rows") == frozen
+    assert feature_groups(make_trial(tiny_bert, "full"), "rows") == {"train": frozen["train"]}  # its head starts there
+    assert feature_groups(make_trial(tiny_bert, "frozen"), "other rows").keys() == frozen.keys()
+    assert feature_groups(make_trial(tiny_bert, "frozen"), "other rows") != frozen
+    assert feature_groups(make_trial(ModelSpec(reference=str(tiny_bert), dtype="int8")), "rows") != frozen
+
+
+def test_who_has_no_head_to_start_reads_no_features(
+    tiny_bert: Path, tiny_classifier: Path, make_trial: Callable[..., Trial]
+) -> None:
+    scratch = ModelSpec(reference=str(tiny_bert), init="scratch")
+    for trial in (
+        make_trial(tiny_bert, "full", head="random"),
+        make_trial(scratch, "full"),
+        make_trial(tiny_classifier, "full"),  # starts from its own head
+        make_trial(tiny_classifier, "none"),
+        make_trial("baseline:majority"),
+    ):
+        assert feature_groups(trial, "rows") == {}
+    seeds = [feature_groups(make_trial(scratch, "frozen", seed=seed), "rows") for seed in (0, 1)]
+    assert seeds[0] != seeds[1]

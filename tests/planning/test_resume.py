@@ -1,0 +1,54 @@
+"""What a run takes over from the store: nothing of another plan, checkpoint or measures."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from raybench.core import Status
+from raybench.planning.resume import FINAL, Found
+from raybench.store.basis import basis_of
+from raybench.store.shards import ShardCommit
+
+
+def commit(start, basis):
+    return ShardCommit(
+        trial_id="t", start=start, stop=start + 1, num_examples=1, states=b"", score_seconds=0.0, wall_seconds=0.0,
+        peak_memory_bytes=0, device="cpu", dtype="float32", threads=1, cost="{}", basis=basis,
+    )  # fmt: skip
+
+
+def planned(needs_fit):
+    return SimpleNamespace(trial=SimpleNamespace(trial_id="t"), needs_fit=needs_fit)
+
+
+def found(commits, fitted):
+    return Found(rows={}, commits={"t": commits}, fitted=fitted, failures={})
+
+
+BASIS = basis_of(plan="plan", checkpoint="digest", measures="measures")
+
+
+@pytest.mark.parametrize(
+    ("plan", "measures", "fitted", "starts"),
+    [
+        ("plan", "measures", {"t": "digest"}, [0, 1]),
+        ("another plan", "measures", {"t": "digest"}, []),
+        ("plan", "one metric more", {"t": "digest"}, []),
+        ("plan", "measures", {"t": "of another fit"}, []),
+        ("plan", "measures", {}, []),
+    ],
+)
+def test_shards_are_taken_over_on_one_basis_alone(plan, measures, fitted, starts):
+    store = found([commit(0, BASIS), commit(0, "older"), commit(1, BASIS)], fitted)
+    assert [one.start for one in store.usable(planned(needs_fit=True), plan, measures)] == starts
+
+
+def test_what_needs_no_fit_needs_no_checkpoint():
+    basis = basis_of(plan="plan", checkpoint="", measures="measures")
+    assert found([commit(0, basis)], {}).usable(planned(needs_fit=False), "plan", "measures") == [commit(0, basis)]
+
+
+def test_only_ends_that_would_be_the_same_tomorrow_stand():
+    assert {Status.OK, Status.NAN, Status.INCOMPATIBLE} == FINAL

@@ -1,0 +1,86 @@
+"""What progress.json and `raybench status` say of a run."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from raybench.core import Status
+from raybench.report.progress import Progress
+from raybench.report.status_table import print_status
+from raybench.schedule.work import TrialWork
+from raybench.store import Store
+from raybench.store.shards import ShardCommit
+from raybench.store.trials import TrialRow
+
+
+def plan(*names):
+    trials = [
+        SimpleNamespace(
+            problem=None,
+            trial=SimpleNamespace(trial_id=name, candidate=name, seed=0, dataset=SimpleNamespace(name="rows")),
+        )
+        for name in names
+    ]
+    return SimpleNamespace(trials=trials)
+
+
+def work(name, cost=1.0):
+    return TrialWork(trial_id=name, data_key="d", needs_fit=False, bundle=name, cost=cost)
+
+
+def commit(name, start, stop):
+    return ShardCommit(
+        trial_id=name, start=start, stop=stop, num_examples=10, states=b"", score_seconds=1.0, wall_seconds=1.0,
+        peak_memory_bytes=0, device="cpu", dtype="float32", threads=1, cost="{}", basis="b",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store.open(str(tmp_path / "store"))
+
+
+def test_counts_are_those_of_what_was_committed(store):
+    with Progress(plan("a", "b", "c"), [work("b"), work("c")], store.run("r"), quiet=True) as progress:
+        progress.batches_planned("d", 4)
+        progress.shard_scored(commit("b", 0, 2))
+        progress.trial_ended(TrialRow(trial_id="c", status=Status.NAN, reason="loss"))
+        state = progress.as_dict()
+    assert (state["trials"], state["trials_done_before"], state["trials_done"]) == (3, 1, 2)
+    assert (state["shards_scored"], state["examples_scored"]) == (1, 10)
+    assert state["statuses"] == {"nan": 1}
+
+
+def test_the_time_left_weighs_trials_by_cost(store):
+    progress = Progress(plan("a", "b"), [work("a", 90.0), work("b", 10.0)], store.run("r"), quiet=True)
+    progress.trial_ended(TrialRow(trial_id="b", status=Status.NAN))
+    progress._began -= 100  # as if it had taken long
+    state = progress.as_dict()
+    assert state["seconds_left"] == pytest.approx(9 * state["seconds"], rel=0.1)
+
+
+def test_no_time_left_is_told_before_there_is_something_to_tell_it_from(store):
+    progress = Progress(plan("a", "b"), [work("a", 99.0), work("b", 1.0)], store.run("r"), quiet=True)
+    progress.trial_ended(TrialRow(trial_id="b", status=Status.NAN))
+    assert progress.as_dict()["seconds_left"] is None
+
+
+@pytest.mark.parametrize(("error", "state"), [(KeyboardInterrupt, "stopped"), (OSError, "failed")])
+def test_an_end_before_the_end_is_told(store, error, state):
+    with pytest.raises(error), Progress(plan("a"), [work("a")], store.run("r"), quiet=True):
+        raise error
+    assert store.run("r").read_json("progress.json")["state"] == state
+
+
+def test_status_tells_a_silent_driver_from_a_running_one(store, capsys):
+    progress = Progress(plan("a"), [work("a")], store.run("r"), quiet=True)
+    state = progress.as_dict()
+    store.run("now").write_json("progress.json", state)
+    store.run("gone").write_json("progress.json", state | {"updated_at": state["updated_at"] - 100})
+    print_status(store.files.url, Console(width=200))
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    assert "running" in lines["now"]
+    assert "silent for 100 s; run the job again to go on" in lines["gone"]

@@ -1,0 +1,135 @@
+"""The tables a user reads: order, marks, and equality to the bit whatever the order of the trials."""
+
+from __future__ import annotations
+
+import random
+
+import duckdb
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from raybench.core import DatasetKey, ModelSpec, Score, Status, Trial
+from raybench.results.entry import Entry
+from raybench.results.tables import OVERALL, MetricTrait, ranking_table, scores_table
+
+TRAITS = {"accuracy": MetricTrait(True, (0.0, 1.0)), "log_loss": MetricTrait(False, (0.0, float("inf")))}
+METRICS = ("accuracy", "log_loss")
+
+
+def entry(candidate, value, dataset="d", seed=0, status=Status.OK, reason=None, **hyperparameters):
+    trial = Trial(
+        trial_id=f"{candidate}-{dataset}-{seed}-{hyperparameters}",
+        candidate=candidate,
+        model=ModelSpec(reference=f"models/{candidate}"),
+        dataset=DatasetKey(name=dataset, task="t", labels=("a", "b"), fingerprint=f"f{dataset}", max_length=8),
+        method="full",
+        hyperparameters=hyperparameters,
+        seed=seed,
+        weights_fingerprint="w",
+    )
+    if status is not Status.OK:
+        return Entry(trial=trial, status=status, reason=reason)
+    scores = {
+        "accuracy": Score(
+            value=value, low=value - 0.1, high=value + 0.1, n=50, per_class={"a": Score(value=value, n=20)}
+        ),
+        "log_loss": Score(value=1 - value, low=None, high=None, n=50),
+    }
+    noise = np.random.default_rng(5).normal(0, 0.01, 100)
+    return Entry(
+        trial=trial, status=status, reason=None, scores=scores, num_examples=50,
+        cost={"fit_seconds": 2.0 + seed, "params_total": 10}, replicates=value + noise,
+    )  # fmt: skip
+
+
+def ranked(entries, rank_by="accuracy"):
+    return ranking_table(entries, METRICS, rank_by, TRAITS).to_pylist()
+
+
+def test_the_best_comes_first():
+    rows = ranked([entry("poor", 0.2), entry("good", 0.9)])
+    assert [(row["candidate"], row["rank"], row["rank_low"], row["rank_high"]) for row in rows] == [
+        ("good", 1, 1, 1),
+        ("poor", 2, 2, 2),
+    ]
+
+
+def test_a_loss_ranks_the_lowest_first():
+    rows = ranked([entry("poor", 0.2), entry("good", 0.9)], rank_by="log_loss")
+    assert [row["candidate"] for row in rows] == ["good", "poor"]
+
+
+def test_a_failed_candidate_is_last_unranked_and_marked():
+    rows = ranked([entry("bad", 0, status=Status.OOM, reason="too long"), entry("good", 0.1)])
+    assert [row["candidate"] for row in rows] == ["good", "bad"]
+    assert (rows[1]["rank"], rows[1]["status"], rows[1]["reason"]) == (None, "oom", "too long")
+
+
+def test_seeds_are_one_row():
+    (row,) = ranked([entry("a", 0.5, seed=0), entry("a", 0.7, seed=1)])
+    assert (row["num_seeds"], row["fit_seconds"]) == (2, 2.5)
+    assert row["accuracy"] == pytest.approx(0.6)
+
+
+def test_a_configuration_with_one_failed_seed_is_not_ranked():
+    (row,) = ranked([entry("a", 0.5, seed=0), entry("a", 0, seed=1, status=Status.NAN, reason="loss is nan")])
+    assert (row["rank"], row["status"], row["reason"]) == (None, "nan", "seed 1: loss is nan")
+
+
+def test_every_combination_of_a_grid_is_a_row():
+    rows = ranked([entry("a", 0.5, learning_rate=0.1), entry("a", 0.7, learning_rate=0.2)])
+    assert [row["hyperparameters"] for row in rows] == ['{"learning_rate":0.2}', '{"learning_rate":0.1}']
+
+
+def test_over_all_datasets_the_mean_rank_decides():
+    rows = ranked(
+        [
+            *(entry("a", 0.9, "d1"), entry("b", 0.8, "d1"), entry("c", 0.1, "d1")),
+            *(entry("a", 0.2, "d2"), entry("b", 0.3, "d2"), entry("c", 0.25, "d2")),
+        ]
+    )
+    overall = [(row["candidate"], row["rank"], row["mean_rank"]) for row in rows if row["dataset"] == OVERALL]
+    assert overall == [("b", 1, 1.5), ("a", 2, 2.0), ("c", 3, 2.5)]
+
+
+def test_an_incomplete_candidate_is_below_complete_ones_over_all():
+    rows = ranked(
+        [
+            *(entry("a", 0.9, "d1"), entry("b", 0.8, "d1"), entry("b", 0.3, "d2")),
+            entry("a", 0, "d2", status=Status.FAILED, reason="no"),
+        ]
+    )
+    overall = [row for row in rows if row["dataset"] == OVERALL]
+    assert [(row["candidate"], row["rank"], row["reason"]) for row in overall] == [
+        ("b", 1, None),
+        ("a", None, "d2: no"),
+    ]
+
+
+def test_the_order_of_trials_changes_no_bit():
+    entries = [
+        entry(name, 0.1 * index + 0.01 * seed, dataset, seed)
+        for index, name in enumerate("abcd")
+        for dataset in ("d1", "d2")
+        for seed in (0, 1)
+    ]
+    expected = ranking_table(entries, METRICS, "accuracy", TRAITS)
+    shuffled = sorted(entries, key=lambda one: (one.trial.dataset.name, one.trial.seed, random.Random(0).random()))
+    by_seed = sorted(shuffled, key=lambda one: one.trial.seed)
+    assert ranking_table(by_seed, METRICS, "accuracy", TRAITS).equals(expected)
+
+
+def test_scores_are_one_row_a_metric_and_class():
+    table = scores_table("run", [entry("a", 0.5)], TRAITS).to_pandas()
+    assert [tuple(row) for row in table[["metric", "class", "value"]].fillna("").to_numpy()] == [
+        ("accuracy", "", 0.5),
+        ("accuracy", "a", 0.5),
+        ("log_loss", "", 0.5),
+    ]
+
+
+def test_duckdb_reads_the_tables(tmp_path):
+    path = tmp_path / "ranking.parquet"
+    pq.write_table(ranking_table([entry("a", 0.5), entry("b", 0.6)], METRICS, "accuracy", TRAITS), path)
+    assert duckdb.sql(f"select candidate from '{path}' where rank = 1").fetchall() == [("b",)]
