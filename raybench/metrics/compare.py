@@ -9,7 +9,7 @@ difference of influences. With a `group` column whole clusters are flipped and d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import erfc, isnan, sqrt
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from raybench.core.errors import MetricError
 from raybench.metrics.bootstrap import corrected_percentiles
+from raybench.metrics.columns import keys_of, place_of
 from raybench.metrics.evidence import Evidence
 from raybench.metrics.influence import unit_sums
 from raybench.metrics.metric import Metric, Options, TableMetric
@@ -30,6 +31,11 @@ from raybench.metrics.scoring import Scorer
 __all__ = ["Difference", "compare", "rows_in_common"]
 
 _Z = 1.959963984540054
+_TRUTHS = (  # the data's, whatever a model says of them
+    "target", "targets", "target_tags", "references", "relevance", "truth_boxes", "truth_labels", "truth_areas",
+    "truth_crowd", "target_pixels", "real", "group", "weight",
+)  # fmt: skip
+_COUNTS = ("num_tokens", "num_words", "num_bytes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,27 +55,45 @@ class Difference:
     reason: str | None = None
 
 
-def rows_in_common(a: pa.Table, b: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """The rows of the ids that both tables have, in the same order; unequal targets are an error."""
+def rows_in_common(a: pa.Table, b: pa.Table, counts: Collection[str] = ()) -> tuple[pa.Table, pa.Table]:
+    """The rows of the ids that both tables have, in the same order; unequal truths are an error.
+
+    `counts` are more columns that must be equal: what is divided by, such as `num_tokens`, where a metric reads it.
+    """
+    ids = [keys_of(table, "id") for table in (a, b)]
+    a, b = (table.set_column(table.column_names.index("id"), "id", i) for table, i in zip((a, b), ids, strict=True))
     a, b = (table.take(pc.sort_indices(table, sort_keys=[("id", "ascending")])) for table in (a, b))
     a, b = a.filter(pc.is_in(a["id"], b["id"])), b.filter(pc.is_in(b["id"], a["id"]))
     if not a.num_rows:
         raise MetricError("the two tables have no example id in common")
-    for column in ("target", "target_tags", "references"):
-        if column in a.column_names and column in b.column_names and a[column].to_pylist() != b[column].to_pylist():
-            raise MetricError(f"the two tables disagree on {column!r} of the same examples: not the same data")
+    for column in (*_TRUTHS, *counts):
+        if column in a.column_names and column in b.column_names:
+            row = _first_unequal(a[column], b[column])
+            if row is not None:
+                raise MetricError(
+                    f"the two tables disagree on {column!r} of the same examples, first of {place_of(a, row)}: "
+                    "not the same data"
+                )
     return a, b
+
+
+def _first_unequal(a: pa.ChunkedArray, b: pa.ChunkedArray) -> int | None:
+    """The first row where two columns differ; NaN equals NaN."""
+    if a.equals(b):
+        return None
+    ours, theirs = ([repr(value) for value in column.to_pylist()] for column in (a, b))
+    return next((row for row, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1]), None)
 
 
 def compare(
     names: Sequence[str], a: pa.Table, b: pa.Table, config: Mapping[str, Any], *, seed: int = 0
 ) -> dict[str, Difference]:
     """How two models differ on the examples that both have scored."""
-    num_all = len(pc.unique(pa.chunked_array([*a["id"].chunks, *b["id"].chunks])))
-    a, b = rows_in_common(a, b)
     if "group" in a.column_names:
         config = {"group": "group", **config}
     metrics = MetricSet(names, config)
+    num_all = len(pc.unique(pa.chunked_array([*keys_of(a, "id").chunks, *keys_of(b, "id").chunks])))
+    a, b = rows_in_common(a, b, [column for column in _COUNTS if column in metrics.columns])
     sides = _Side.of(metrics, a, seed), _Side.of(metrics, b, seed)
     return {name: _difference(metrics, name, *sides, num_left_out=num_all - a.num_rows) for name in metrics.names}
 

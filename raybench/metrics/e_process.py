@@ -13,12 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import exp, inf, log
+from fractions import Fraction
+from math import exp, inf, isfinite, log
+
+from raybench.core.errors import MetricError
 
 __all__ = ["EProcess", "is_dropped", "ready_prefix"]
 
 _MAX_BET = 0.5  # of what would bankrupt
 _PRIOR_VARIANCE = 0.25
+_ROUNDING = Fraction(1, 1 << 52)  # of a difference that was rounded when it was made: of 0.3 and 0.1, say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +31,9 @@ class EProcess:
 
     population: int
     n: int = 0
-    total: float = 0.0  # of (difference + 1) / 2, which lies in [0, 1]
+    total: Fraction = Fraction(
+        0
+    )  # of the differences, exact: what the null leaves for the last examples is a difference
     squares: float = 0.0  # of its deviations from the running mean
     log_wealth: float = 0.0
 
@@ -39,29 +45,33 @@ class EProcess:
         """The process after more differences, in order."""
         process = self
         for difference in differences:
-            process = process._step((difference + 1) / 2)
+            process = process._step(float(difference))
         return process
 
-    def _step(self, x: float) -> EProcess:
-        if not 0 <= x <= 1:
-            raise ValueError(f"a difference of {2 * x - 1:g} is outside [-1, 1]")
+    def _step(self, difference: float) -> EProcess:
+        if not isfinite(difference) or not -1 <= difference <= 1:
+            raise MetricError(
+                f"difference {self.n} is {difference:g}; expected a number from -1 to 1: divide all by the largest"
+            )
         if self.n >= self.population:
-            raise ValueError(f"all {self.population} examples have been seen")
-        # the mean of what is left if the null holds with equality
-        null = (self.population / 2 - self.total) / (self.population - self.n)
-        mean = (0.5 + self.total) / (1 + self.n)
+            raise MetricError(f"all {self.population} examples have been seen; expected no more of them")
+        x = (difference + 1) / 2
+        # the mean of what is left, on the scale of x, if the null holds with equality; exact, since at the end of the
+        # population nothing left and a rounding error are as different as an e-value of 0 and one of infinity
+        left = self.population - self.n
+        null = float((left - self.total) / (2 * left))
+        mean = (0.5 + float(self.total + self.n) / 2) / (1 + self.n)
         variance = (_PRIOR_VARIANCE + self.squares) / (1 + self.n)
-        if null < 0:  # more has been gained than the null allows in all
+        wealth, total = self.log_wealth, self.total + Fraction(difference)
+        if total > left - 1 + self.population * _ROUNDING:  # more has been gained than all that is left can take back
             wealth = inf
-        elif null == 0:
-            wealth = inf if x > 0 else self.log_wealth
-        else:
+        elif null > 0:
             bet = (mean - null) / (variance + (mean - null) ** 2)
-            wealth = self.log_wealth + log(1 + min(max(bet, 0.0), _MAX_BET / null) * (x - null))
+            wealth += log(1 + min(max(bet, 0.0), _MAX_BET / null) * (x - null))
         return replace(
             self,
             n=self.n + 1,
-            total=self.total + x,
+            total=total,
             squares=self.squares + (x - mean) ** 2,
             log_wealth=wealth,
         )

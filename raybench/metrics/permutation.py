@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from raybench.core.errors import MetricError
 from raybench.metrics.bootstrap import Units, weighted
 from raybench.metrics.coverage import mix
 from raybench.metrics.metric import Contribution, OneHot
@@ -84,18 +85,36 @@ def _aligned(a: Contribution, b: Contribution, units: Units) -> tuple[np.ndarray
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment (1979): controls the chance of any false finding."""
-    ordered = np.argsort(p_values, kind="stable")
-    adjusted = np.empty(len(p_values))
-    scaled = np.asarray(p_values)[ordered] * np.arange(len(p_values), 0, -1)
-    adjusted[ordered] = np.minimum(np.maximum.accumulate(scaled), 1.0)
-    return adjusted.tolist()
+    """Holm's step-down adjustment (1979): controls the chance of any false finding. NaN is no test and stays NaN."""
+
+    def adjust(ordered: np.ndarray) -> np.ndarray:
+        return np.maximum.accumulate(ordered * np.arange(ordered.size, 0, -1))
+
+    return _adjusted(p_values, adjust)
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Benjamini and Hochberg's step-up adjustment (1995): controls the expected share of false findings."""
-    ordered = np.argsort(p_values, kind="stable")[::-1]
-    adjusted = np.empty(len(p_values))
-    scaled = np.asarray(p_values)[ordered] * len(p_values) / np.arange(len(p_values), 0, -1)
-    adjusted[ordered] = np.minimum(np.minimum.accumulate(scaled), 1.0)
+    """Benjamini and Hochberg's step-up adjustment (1995): controls the expected share of false findings.
+
+    NaN is no test: it stays NaN, and the others are a family without it.
+    """
+
+    def adjust(ordered: np.ndarray) -> np.ndarray:
+        scaled = ordered * ordered.size / np.arange(1, ordered.size + 1)
+        return np.minimum.accumulate(scaled[::-1])[::-1]
+
+    return _adjusted(p_values, adjust)
+
+
+def _adjusted(p_values: Sequence[float], adjust: Callable[[np.ndarray], np.ndarray]) -> list[float]:
+    """`adjust` of the ascending p-values that are numbers, each back in its place and at most 1."""
+    given = np.asarray(p_values, dtype=np.float64)
+    wrong = (given < 0) | (given > 1)
+    if wrong.any():
+        place = int(np.argmax(wrong))
+        raise MetricError(f"p-value {place} is {given[place]:g}; expected a number from 0 to 1, or NaN for no test")
+    tested = np.flatnonzero(~np.isnan(given))
+    ordered = tested[np.argsort(given[tested], kind="stable")]
+    adjusted = np.full(given.size, np.nan)
+    adjusted[ordered] = np.minimum(adjust(given[ordered]), 1.0)
     return adjusted.tolist()

@@ -144,6 +144,33 @@ def test_only_common_examples_are_compared_and_the_others_are_counted():
         rows_in_common(a, predicted(1 - a["target"].to_numpy(), b["prediction"].to_numpy()))
 
 
+@pytest.mark.parametrize(
+    ("name", "columns", "column", "other"),
+    [
+        ("ndcg", {"relevance": [[1.0, 0.0]], "scores": [[0.5, 0.1]]}, "relevance", [[0.0, 1.0]]),
+        ("multilabel_micro_f1", {"targets": [[1, 0]], "predictions": [[1, 0]]}, "targets", [[1, 1]]),
+        ("perplexity", {"nll": [1.0], "num_tokens": [3]}, "num_tokens", [4]),
+        ("byte_perplexity", {"nll": [1.0], "num_bytes": [3]}, "num_bytes", [4]),
+        ("bleu", {"hypothesis": ["a"], "references": [["a"]]}, "references", [["b"]]),
+        ("accuracy", {"target": [0], "prediction": [0], "group": ["p"]}, "group", ["q"]),
+    ],
+)
+def test_what_both_sides_must_share_is_checked_with_the_row(name, columns, column, other):
+    a, b = (pa.table({"id": ["x"], **columns, **more}) for more in ({}, {column: other}))
+    with pytest.raises(MetricError, match=rf"disagree on '{column}' of the same examples, first of row 0 \(id 'x'\)"):
+        compare([name], a, b, {"labels": ["n", "y"]})
+
+
+def test_counts_that_no_metric_reads_and_nan_targets_are_no_disagreement():
+    a = pa.table(
+        {"id": [1, 2], "nll": [1.0, 2.0], "num_tokens": [3, 4], "num_bytes": [9, 9], "target": [float("nan"), 1.0]}
+    )
+    b = a.set_column(2, "num_tokens", [[5, 6]])
+    assert compare(["byte_perplexity"], a, b, {})["byte_perplexity"].difference == 0
+    with pytest.raises(MetricError, match="'id' is there not at all"):
+        compare(["byte_perplexity"], a.drop_columns("id"), b, {})
+
+
 def test_undefined_on_one_side_has_a_reason_and_no_p_value():
     a, b = predicted([0, 1], [0, 1]), predicted([0, 1], [0, 0])
     found = compare(["precision"], a, b, {"labels": ["n", "y"]})["precision"]
@@ -156,6 +183,33 @@ def test_holm_and_benjamini_hochberg_equal_their_definitions():
     assert holm(p_values) == pytest.approx([0.04, 0.09, 0.09, 0.5])
     assert benjamini_hochberg(p_values) == pytest.approx(stats.false_discovery_control(p_values))
     assert holm([]) == benjamini_hochberg([]) == []
+
+
+@pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
+def test_a_p_value_that_is_nan_leaves_the_others_as_they_are_without_it(adjust):
+    some = adjust([0.01, 0.04, 0.03, 0.5])
+    found = adjust([float("nan"), 0.01, 0.04, float("nan"), 0.03, 0.5])
+    assert found == pytest.approx([float("nan"), *some[:2], float("nan"), *some[2:]], nan_ok=True)
+    with pytest.raises(MetricError, match=r"p-value 1 is 1\.5; expected a number from 0 to 1"):
+        adjust([0.5, 1.5])
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.1, 1 / 3])
+def test_at_the_end_of_a_population_whose_mean_is_nothing_no_rounding_is_evidence(scale):
+    rng = np.random.default_rng(0)
+    for size in range(2, 60, 2):
+        half = rng.random(size // 2) * scale
+        differences = rng.permutation(np.concatenate([half, -half]))  # Σ is exactly 0: the null holds with equality
+        assert EProcess(population=size).update(differences).e_value < 1e6
+    rounded = EProcess(population=4).update([0.1 * scale, 0.1 * scale, 0.1 * scale, -0.3 * scale])
+    assert rounded.e_value < 1e6  # of decimals that make nothing, and of floats that make 3e-17
+    better = EProcess(population=4).update([0.1 * scale, -0.1 * scale, 0.1 * scale, -0.0999 * scale])
+    assert better.e_value > 1e6  # all is seen, and the mean is above 0
+
+
+def test_a_difference_that_is_no_number_is_refused():
+    with pytest.raises(MetricError, match="difference 1 is nan; expected a number from -1 to 1"):
+        EProcess(population=3).update([0.5, float("nan")])
 
 
 def test_e_process_finds_a_better_rival_and_not_an_equal_one():
