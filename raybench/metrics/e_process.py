@@ -50,9 +50,7 @@ class EProcess:
 
     def _step(self, difference: float) -> EProcess:
         if not isfinite(difference) or not -1 <= difference <= 1:
-            raise MetricError(
-                f"difference {self.n} is {difference:g}; expected a number from -1 to 1: divide all by the largest"
-            )
+            raise MetricError(f"difference {self.n} is {difference:g}, outside [-1, 1]; divide all by the largest")
         if self.n >= self.population:
             raise MetricError(f"all {self.population} examples have been seen; expected no more of them")
         x = (difference + 1) / 2
