@@ -32,6 +32,7 @@ class RunContext:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # trial id → the groups that it reads
     rows: Mapping[str, ray.ObjectRef] = field(default_factory=dict)  # dataset → its splits
     metrics: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = field(default_factory=dict)  # names and options
+    measures: Mapping[str, str] = field(default_factory=dict)  # dataset → the hash of its metrics
     threads: int = 1
     gpus_per_actor: float = 0.0
     extra_path: tuple[str, ...] = ()  # where `module:attribute` of the job is found

@@ -64,6 +64,7 @@ def run_trials(
             groups={work.trial_id: work.groups for work in todo},
             rows={name: ray.put(dict(plan.datasets[name].loaded.splits)) for name in datasets},
             metrics={name: (plan.datasets[name].metrics, plan.datasets[name].metric_config) for name in datasets},
+            measures={name: plan.datasets[name].measures for name in datasets},
             threads=resources.cpus_per_actor,
             gpus_per_actor=cluster.gpus_per_actor,
             extra_path=(str(plan.job.directory),),

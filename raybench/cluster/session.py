@@ -31,7 +31,7 @@ from raybench.runtime.trial import (
 )
 from raybench.schedule.classify import classify
 from raybench.schedule.retry import Failure
-from raybench.store.basis import basis_of, measures_of
+from raybench.store.basis import basis_of
 from raybench.store.checkpoints import is_whole, read_checkpoint, write_checkpoint
 from raybench.store.files import Files
 from raybench.store.provenance import library_versions, processor_name
@@ -171,7 +171,7 @@ class Session:
     def _basis(self, trial: Trial, prepared: PreparedData) -> str:
         """What the shards of the trial in hand are scored on."""
         assert self._predictor is not None
-        measures = measures_of(*self._context.metrics[trial.dataset.name])
+        measures = self._context.measures[trial.dataset.name]
         return basis_of(plan=prepared.digest, checkpoint=self._predictor[2], measures=measures)
 
     def _let_go(self) -> None:

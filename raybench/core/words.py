@@ -99,8 +99,8 @@ class DatasetKey:
 class Trial:
     """One candidate configuration on one dataset with one seed.
 
-    `trial_id` hashes what can change the result: weights, data, task, method, hyperparameters, seed and the
-    result-relevant code version; not the candidate's name, the number of actors or the store.
+    `trial_id` hashes what can change the result: weights, data, task, method, hyperparameters, seed, the user's own
+    code and the result-relevant code version; not the candidate's name, the number of actors or the store.
     """
 
     trial_id: str
@@ -111,6 +111,7 @@ class Trial:
     hyperparameters: Mapping[str, Any]
     seed: int
     weights_fingerprint: str
+    code: Mapping[str, str] = field(default_factory=dict)  # task, method or baseline of the user's own → source's hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -3,24 +3,21 @@
     readers = open_source(spec, directory)       # {"train": read, "test": read}
     readers["train"]({"text", "label"})          # RawSplit(table, column_names)
 
-Files go to `files.py`; functions, saved datasets and hub ids come as Arrow tables or through `datasets`.
+Files go to `files.py`, functions to `called.py`; saved datasets and hub ids come as Arrow tables or through `datasets`.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib
-import importlib.util
 import logging
-import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from raybench.core.errors import DataError, told
-from raybench.core.suggestion import did_you_mean
+from raybench.core.errors import DataError
+from raybench.data.called import called
 from raybench.data.files import (
     FORMATS,
     RawSplit,
@@ -48,7 +45,7 @@ def open_source(spec: DatasetSpec, directory: Path) -> dict[str, SplitReader]:
     if local.is_file() and (format := format_of(spec.source)):
         return _files(format, {"train": (spec.source,)})
     if ":" in spec.source and "://" not in spec.source and not local.exists():
-        return _tables(_called(spec, directory), spec.source)
+        return _tables(called(spec, directory), spec.source)
     if local.is_dir():
         return _tables(_saved(spec), spec.source)
     if local.is_absolute() or spec.source.startswith("."):
@@ -62,47 +59,6 @@ def _files(format: str, data_files: Mapping[str, tuple[str, ...]]) -> dict[str, 
         inside = subfolders(found["train"][0])
         found = {split: [folder] for split, folder in inside.items()} or found
     return {split: functools.partial(read_files, format, files) for split, files in found.items()}
-
-
-def _called(spec: DatasetSpec, directory: Path) -> Any:
-    """What `module:function` or `file.py:function` returns; modules beside the job file are found first."""
-    module_name, _, attribute = spec.source.rpartition(":")
-    try:
-        module = _module(module_name, directory)
-    except ImportError as error:
-        raise DataError(f"source {spec.source!r}: no module: {error}", key=("source",)) from error
-    except SyntaxError as error:
-        place = f"{error.filename}, line {error.lineno}"
-        raise DataError(f"source {spec.source!r}: {error.msg} ({place})", key=("source",)) from error
-    except (Exception, SystemExit) as error:
-        raise DataError(f"source {spec.source!r}: its module raised {told(error)}", key=("source",)) from error
-    function = getattr(module, attribute, None)
-    if not callable(function):
-        public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        known = did_you_mean(attribute, public, noun="functions")
-        raise DataError(f"source {spec.source!r}: no function {attribute!r} in {module_name}{known}", key=("source",))
-    try:
-        return function() if spec.config is None else function(spec.config)
-    except DataError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise DataError(f"source {spec.source!r} failed: {told(error)}", key=("source",)) from error
-
-
-def _module(name: str, directory: Path) -> Any:
-    if name.endswith(".py"):
-        path = directory / name
-        found = importlib.util.spec_from_file_location(f"raybench_source_{path.stem}", path)
-        if found is None or found.loader is None or not path.exists():
-            raise ImportError(f"no file {path}")
-        module = importlib.util.module_from_spec(found)
-        found.loader.exec_module(module)
-        return module
-    sys.path.insert(0, str(directory))
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(str(directory))
 
 
 def _saved(spec: DatasetSpec) -> Any:

@@ -15,6 +15,8 @@ from raybench.models.tokenizer import tokenizer_hash
 
 __all__ = ["weights_fingerprint"]
 
+_OF_RELEASE = {"transformers_version"}  # of an architecture every other setting counts, defaults of the release too
+
 
 def weights_fingerprint(model: ModelSpec) -> str:
     """The hash of weights, configuration, tokenizer and every field of the spec that changes what comes out.
@@ -37,7 +39,7 @@ def weights_fingerprint(model: ModelSpec) -> str:
     content: dict[str, Any] = {"asked": asked}
     directory = model_directory(model)
     if directory is None:
-        content["config"] = open_config(model).to_diff_dict()
+        content["config"] = {k: v for k, v in open_config(model).to_dict().items() if k not in _OF_RELEASE}
     else:
         content["files"] = {str(p.relative_to(directory)): _hash(p) for p in small_files(directory)}
     if directory is not None and not from_scratch(model):

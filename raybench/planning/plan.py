@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
+from raybench.core.code import code_digests
 from raybench.core.errors import DataError, IncompatibleError, JobError, ModelError, told
 from raybench.core.identity import RESULT_VERSION, content_hash
 from raybench.data import LoadedDataset, load_dataset
@@ -82,6 +83,7 @@ class PlannedDataset:
     loaded: LoadedDataset
     metrics: tuple[str, ...]
     metric_config: Mapping[str, Any]
+    metric_code: Mapping[str, str] = field(default_factory=dict)  # of metrics that are the user's own
     rank_by: str
 
     def metric_set(self) -> MetricSet:
@@ -90,7 +92,7 @@ class PlannedDataset:
     @property
     def measures(self) -> str:
         """The hash of what is measured."""
-        return measures_of(self.metrics, self.metric_config)
+        return measures_of(self.metrics, self.metric_config, self.metric_code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,8 @@ class Plan:
 def make_plan(job: Job) -> Plan:
     """Every candidate configuration × dataset × seed."""
     datasets = {spec.name: _plan_dataset(job, spec) for spec in job.datasets}
+    named = [candidate.baseline or candidate.method.name for candidate in job.candidates]
+    code = code_digests([*named, *(spec.task for spec in job.datasets)], job.directory)
     data: dict[str, DataNeeds] = {}
     trials: dict[str, PlannedTrial] = {}
     for dataset in datasets.values():
@@ -142,7 +146,7 @@ def make_plan(job: Job) -> Plan:
                 adaptation = _Adaptation.of(configuration)
                 seeds = candidate.seeds or job.seeds
                 for seed in seeds if adaptation.uses_seed else seeds[:1]:
-                    planned = _plan_trial(candidate.name, adaptation, dataset, task, seed)
+                    planned = _plan_trial(candidate.name, adaptation, dataset, task, seed, code)
                     trials[f"{candidate.name} {planned.trial.trial_id}"] = planned
                     needs = DataNeeds(
                         dataset=dataset.spec.name,
@@ -153,7 +157,11 @@ def make_plan(job: Job) -> Plan:
                     if planned.problem is None:
                         data.setdefault(planned.data_key, needs)
     planned_trials = tuple(trials.values())
-    identity = [sorted(one.trial.trial_id for one in planned_trials), {k: v.metrics for k, v in datasets.items()}]
+    identity: list[Any] = [
+        sorted(one.trial.trial_id for one in planned_trials),
+        {name: dataset.metrics for name, dataset in datasets.items()},
+        *filter(None, [{name: dict(dataset.metric_code) for name, dataset in datasets.items() if dataset.metric_code}]),
+    ]
     names = sorted({one.trial.candidate for one in planned_trials})
     run_id = f"{_slug(job.name)}-{content_hash([identity, names, job.rank_by])[:12]}"
     return Plan(run_id=run_id, job=job, trials=planned_trials, datasets=datasets, data=data)
@@ -210,6 +218,7 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
         loaded=loaded,
         metrics=names,
         metric_config=task.metric_config(loaded.labels, spec.task_config),
+        metric_code=code_digests(names, job.directory),
         rank_by=rank_by,
     )
 
@@ -220,6 +229,7 @@ def _plan_trial(
     dataset: PlannedDataset,
     task: Task,
     seed: int,
+    code: Mapping[str, str],
 ) -> PlannedTrial:
     loaded, spec = dataset.loaded, dataset.spec
     model, method, hyperparameters = adaptation.model, adaptation.method, dict(adaptation.hyperparameters)
@@ -248,6 +258,7 @@ def _plan_trial(
         max_length=spec.max_length,
         task_config=dict(spec.task_config),
     )
+    code = {name: code[name] for name in (spec.task, model.baseline or method) if name in code}
     identity = {
         "version": RESULT_VERSION,
         "weights": weights,
@@ -256,6 +267,7 @@ def _plan_trial(
         "method": method,
         "hyperparameters": hyperparameters,
         "seed": seed,
+        **({"code": code} if code else {}),
     }
     trial = Trial(
         trial_id=content_hash(identity),
@@ -266,6 +278,7 @@ def _plan_trial(
         hyperparameters=hyperparameters,
         seed=seed,
         weights_fingerprint=weights,
+        code=code,
     )
     groups = feature_groups(trial, data_key) if problem is None else {}
     num_rows = {name: table.num_rows for name, table in loaded.splits.items()}

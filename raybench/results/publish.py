@@ -119,7 +119,8 @@ def _measure(row: TrialRow, dataset: PlannedDataset, store: Store, skipped: Skip
         return table
 
     states = StateSet.from_bytes(row.states)
-    if not metric_set.covers(states):  # the job names metrics that were not measured then: the records have them
+    # Metrics that were not measured then, or by a user's code that may have changed since: the records have them.
+    if dataset.metric_code or not metric_set.covers(states):
         states = metric_set.states(records())
     scores = metric_set.compute(states, records=records)
     slices = slice_scores(metric_set, records(), _slice_columns(dataset, records()))

@@ -16,9 +16,9 @@ __all__ = ["basis_of", "measures_of"]
 _LENGTH = 16  # characters: it stands in file names
 
 
-def measures_of(metrics: Sequence[str], config: Mapping[str, Any]) -> str:
-    """The hash of what is measured, with its options."""
-    return content_hash([sorted(metrics), dict(config)])
+def measures_of(metrics: Sequence[str], config: Mapping[str, Any], code: Mapping[str, str]) -> str:
+    """The hash of what is measured, with its options and the source of metrics that are the user's own."""
+    return content_hash([sorted(metrics), dict(config), *filter(None, [dict(code)])])
 
 
 def basis_of(*, plan: str, checkpoint: str, measures: str) -> str:

@@ -88,7 +88,8 @@ def test_features_of_another_actor_are_not_computed_again(session: Session, monk
 def test_before_scoring_is_out_of_memory_everything_else_is_let_go(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session._context = replace(session._context, metrics={"words": (("accuracy",), {"labels": ["x", "y"]})})
+    metrics = {"words": (("accuracy",), {"labels": ["x", "y"]})}
+    session._context = replace(session._context, metrics=metrics, measures={"words": "accuracy"})
     assert session.fit(("t1",), None) == {}
     other = replace(session._context.trials["t2"], weights_fingerprint="other")
     shared_network(other, get_task("text-classification"), session._device, own_head=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,14 +110,59 @@ def test_a_file_of_another_format_is_named(wrong: Wrong, tmp_path: Path, format:
     assert message.startswith(f"dataset d: {file} cannot be read as {format}: ")
 
 
-def test_a_module_that_is_not_there_is_named(wrong: Wrong) -> None:
-    assert wrong("no_such_module:load").startswith("dataset d: source 'no_such_module:load': no module: ")
-    assert "no file" in wrong("none.py:load")
+def test_a_module_that_is_not_there_is_named(wrong: Wrong, tmp_path: Path) -> None:
+    said = f"no module no_such_module beside the job file, in {tmp_path}; code that gives rows is run from there alone"
+    assert wrong("no_such_module:load").startswith(f"dataset d: source 'no_such_module:load': {said}")
+    assert "no module none.py beside the job file" in wrong("none.py:load")
 
 
 def test_a_function_that_is_not_there_is_suggested(wrong: Wrong) -> None:
     message = wrong("raybench.data.packaged:bbc_new")
-    assert message.endswith("no function 'bbc_new' in raybench.data.packaged; did you mean bbc_news?")
+    assert message.endswith("'bbc_new' is defined in raybench.data.packaged; did you mean bbc_news?")
+
+
+EXPORTS = """
+import functools, os, subprocess, pandas
+from subprocess import getoutput
+from os import *
+system, read = os.system, pandas.read_csv
+later = functools.partial(getoutput)
+once = functools.lru_cache(getoutput)
+method = subprocess.Popen.wait
+"""
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "subprocess:getoutput", "os:system", "pandas:read_pickle", "raybench.api:run", "builtins:eval",
+        "raybench.data.sources:open_source",
+        "../outside.py:load", "{outside}:load", "exports:getoutput", "exports:system", "exports:read", "exports:later",
+        "exports:once", "exports:method", "exports:os", "exports.py:getoutput", "exports.py:system",
+        "inside.exports:system", "exports:__import__", "exports:os.system",
+    ],
+)  # fmt: skip
+def test_code_that_is_not_beside_the_job_is_not_run(
+    wrong: Wrong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    for folder in (tmp_path, tmp_path / "inside"):
+        folder.mkdir(exist_ok=True)
+        (folder / "exports.py").write_text(EXPORTS)
+    outside = tmp_path.parent / "outside.py"
+    outside.write_text(f"def load(ran=None):\n    open({str(tmp_path / 'ran')!r}, 'w')\n")
+    for name in ("exports", "inside", "inside.exports"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    message = wrong(source.format(outside=outside), config=f"touch {tmp_path}/ran")
+    assert not (tmp_path / "ran").exists()
+    assert " beside the job file" in message or " is defined in " in message
+    assert "SystemExit" not in message
+
+
+def test_a_module_that_another_one_hides_is_said(wrong: Wrong, tmp_path: Path) -> None:
+    (tmp_path / "textwrap.py").write_text("def load():\n    return 1\n")
+    message = wrong("textwrap:load")
+    assert "another module of this name is in use (" in message
+    assert message.endswith("give textwrap.py another name, or write textwrap.py:function")
 
 
 def test_a_function_that_fails_says_why(wrong: Wrong, tmp_path: Path) -> None:

@@ -86,26 +86,34 @@ def test_tables_frames_and_datasets_hold_the_same_dataset(
     load: Load, expected: LoadedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import datasets
-    import pandas as pd
 
-    module = type(sys)("made_rows")
-    parts = {"train": ROWS[:8], "test": ROWS[8:]}
-    module.tables = lambda: {name: pa.Table.from_pylist(rows) for name, rows in parts.items()}
-    module.frames = lambda: {name: pd.DataFrame(rows) for name, rows in parts.items()}
-    module.sets = lambda: datasets.DatasetDict({name: datasets.Dataset.from_list(rows) for name, rows in parts.items()})
-    module.shuffled = lambda: {
-        name: datasets.Dataset.from_list(rows + rows).shuffle(seed=1).filter(_first_time())
-        for name, rows in parts.items()
-    }
-    monkeypatch.setitem(sys.modules, "made_rows", module)
+    monkeypatch.delitem(sys.modules, "made_elsewhere", raising=False)
+    (tmp_path / "made_elsewhere.py").write_text(
+        "def from_elsewhere():\n    from made_rows import tables\n    return tables()\n"
+    )
+    (tmp_path / "made_rows.py").write_text(MADE_ROWS.format(parts={"train": ROWS[:8], "test": ROWS[8:]}))
+    monkeypatch.delitem(sys.modules, "made_rows", raising=False)
     monkeypatch.setattr(datasets, "is_progress_bar_enabled", lambda: False, raising=False)
-    for function in ("tables", "frames", "sets", "shuffled"):
+    for function in ("tables", "frames", "sets", "shuffled", "later", "from_elsewhere"):
         assert load(f"made_rows:{function}").fingerprint == expected.fingerprint, function
 
 
-def _first_time() -> Callable[[dict[str, Any]], bool]:
-    seen: set[str] = set()
-    return lambda row: row["text"] not in seen and not seen.add(row["text"])
+MADE_ROWS = """
+import functools, sys
+import datasets, pandas, pyarrow
+from made_elsewhere import from_elsewhere
+PARTS = {parts}
+tables = lambda: {{name: pyarrow.Table.from_pylist(rows) for name, rows in PARTS.items()}}
+sets = lambda: datasets.DatasetDict({{name: datasets.Dataset.from_list(rows) for name, rows in PARTS.items()}})
+def frames(columns=None):
+    return {{name: pandas.DataFrame(rows) for name, rows in PARTS.items()}}
+later = functools.partial(frames, None)
+def shuffled():
+    seen = set()
+    first = lambda row: row["text"] not in seen and not seen.add(row["text"])
+    made = {{name: datasets.Dataset.from_list(rows + rows).shuffle(seed=1) for name, rows in PARTS.items()}}
+    return {{name: rows.filter(first) for name, rows in made.items()}}
+"""
 
 
 def test_a_saved_dataset_with_class_labels_is_read_by_their_names(load: Load, tmp_path: Path) -> None:

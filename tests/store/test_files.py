@@ -150,12 +150,14 @@ def test_commits_on_another_basis_are_put_aside_even_where_they_overlap():
 
 
 def test_a_basis_names_plan_checkpoint_and_measures():
-    measures = measures_of(["accuracy"], {"labels": ["a", "b"]})
+    measures = measures_of(["accuracy"], {"labels": ["a", "b"]}, {})
     known = {"plan": "p", "checkpoint": "c", "measures": measures}
-    other = measures_of(["accuracy", "mcc"], {"labels": ["a", "b"]})
+    other = measures_of(["accuracy", "mcc"], {"labels": ["a", "b"]}, {})
     changed = [{"plan": "q"}, {"checkpoint": ""}, {"measures": other}]
     assert len({basis_of(**known), *(basis_of(**known | change) for change in changed)}) == 4
-    assert measures_of(["mcc", "accuracy"], {"labels": ["a", "b"]}) == other, "in whatever order they are named"
+    assert measures_of(["mcc", "accuracy"], {"labels": ["a", "b"]}, {}) == other, "in whatever order they are named"
+    code = [measures_of(["own:M"], {}, {"own:M": source}) for source in ("before", "after")]
+    assert code[0] != code[1]
 
 
 def test_a_torn_checkpoint_is_told_from_a_whole_one(store):

@@ -36,7 +36,7 @@ def network_key(trial: Trial, device: torch.device, *, own_head: bool, for_scori
         [
             trial.weights_fingerprint,
             trial.seed if from_scratch(model) else None,
-            [data.task, dict(data.task_config), list(data.labels)],
+            [data.task, trial.code.get(data.task), dict(data.task_config), list(data.labels)],
             own_head,
             [model.dtype, model.compile] if for_scoring else ["float32", False],
             str(device),
