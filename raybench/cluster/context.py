@@ -35,4 +35,5 @@ class RunContext:
     measures: Mapping[str, str] = field(default_factory=dict)  # dataset → the hash of its metrics
     threads: int = 1
     gpus_per_actor: float = 0.0
+    checkpoint_seconds: float = 30.0  # at most so often a fit under way writes where it is
     extra_path: tuple[str, ...] = ()  # where `module:attribute` of the job is found

@@ -45,6 +45,7 @@ from raybench.store.files import Skipped
 from raybench.store.records import compact_records
 from raybench.store.shards import ShardCommit
 from raybench.store.trials import TrialRow
+from raybench.store.unfinished import UnfinishedFits
 
 __all__ = ["Driver", "shards_ahead"]
 
@@ -241,3 +242,4 @@ class Driver:
             compact_records(self._store.files, trial_id, self.rows[trial_id].basis, self._skipped)
             remove_checkpoint(self._store.files, trial_id)
             self._store.shards.remove(trial_id)
+        UnfinishedFits(self._store.files).remove(trial_ids)

@@ -268,6 +268,8 @@ class Pool:
         going = draining_nodes()
         leaving = {actor for actor, node in self._nodes.items() if node in going} - self._drained
         self._drained |= leaving
+        for actor in leaving:
+            self._handles[actor].leave.remote()
         return [Draining(actor=actor) for actor in sorted(leaving)]
 
     def _growth_beside(self, actor: int) -> dict[int, int]:

@@ -67,6 +67,7 @@ def run_trials(
             measures={name: plan.datasets[name].measures for name in datasets},
             threads=resources.cpus_per_actor,
             gpus_per_actor=cluster.gpus_per_actor,
+            checkpoint_seconds=resources.checkpoint_seconds,
             extra_path=(str(plan.job.directory),),
         )
         shared = ray.put(context)

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from contextlib import suppress
+from threading import Event
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ import torch
 
 from raybench.cluster.context import FeaturePart, FeatureParts, RunContext
 from raybench.core import Trial
+from raybench.core.identity import RESULT_VERSION, content_hash
 from raybench.metrics import MetricSet
 from raybench.runtime.prepare import PreparedData, prepare_data
 from raybench.runtime.scoring.latency import Latency, measure_latency
@@ -23,6 +25,7 @@ from raybench.runtime.training.opened import feature_cache, let_go
 from raybench.runtime.trial import (
     Checkpoint,
     Predictor,
+    Saving,
     features_part,
     fit_in_turn,
     needs_fit,
@@ -37,6 +40,7 @@ from raybench.store.files import Files
 from raybench.store.provenance import library_versions, processor_name
 from raybench.store.records import write_records
 from raybench.store.shards import ShardCommit
+from raybench.store.unfinished import UnfinishedFits
 from raybench.tasks.catalog import get_task
 
 __all__ = ["Session"]
@@ -54,6 +58,7 @@ class Session:
         self._prepared: dict[str, PreparedData] = {}
         self._parts: dict[str, list[FeaturePart]] = {}  # group → where its features are
         self._absorbed: set[tuple[str, int]] = set()  # (group, start) of parts that are in this process
+        self._leaving = Event()
         self._metric_sets: dict[str, MetricSet] = {}
         self._predictor: tuple[str, Predictor, str] | None = None  # trial, what scores it, the digest of its checkpoint
         self._latencies: dict[tuple[str, str, str, int], Latency] = {}
@@ -112,6 +117,7 @@ class Session:
         """Fit a bundle; each trial's checkpoint is in the store before its name is returned as fitted."""
         try:
             # an actor that died in the middle of a bundle has left whole checkpoints
+            bundle = trial_ids
             trial_ids = tuple(trial_id for trial_id in trial_ids if not is_whole(self._files, trial_id))
             if not trial_ids:
                 return {}
@@ -121,15 +127,33 @@ class Session:
             for trial_id in trial_ids:
                 self._absorb(trial_id, "train")
             failures = {}
-            fits = fit_in_turn(trials, prepared.train, self._device, validation=prepared.validation)
+            unfinished = UnfinishedFits(self._files)
+            saving = Saving(
+                shelf=unfinished,
+                basis=self._fit_basis(prepared),
+                every_seconds=self._context.checkpoint_seconds,
+                urgent=self._leaving.is_set,
+            )
+            fits = fit_in_turn(trials, prepared.train, self._device, validation=prepared.validation, saving=saving)
             for place, outcome in fits:  # no more than one checkpoint is held at a time
                 if isinstance(outcome, Exception):
                     failures[trial_ids[place]] = classify(outcome)
                 else:
                     write_checkpoint(self._files, trial_ids[place], outcome.to_bytes())
+            with suppress(OSError):  # the driver removes what is left
+                unfinished.remove(bundle)
             return failures
         except Exception as error:
             return classify(error)
+
+    def leave(self) -> None:
+        """This process's node is about to go: a fit under way writes where it is after every epoch."""
+        self._leaving.set()
+
+    def _fit_basis(self, prepared: PreparedData) -> str:
+        """What decides a fit's bits beside its trial."""
+        machine = [_device_name(self._device), torch.get_num_threads(), library_versions()]
+        return content_hash([RESULT_VERSION, prepared.digest, machine])
 
     def score(self, trial_id: str, start: int, stop: int, data: ray.ObjectRef) -> ShardCommit | Failure:
         """Score some batches; their records are in the store before their state is returned."""

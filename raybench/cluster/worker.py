@@ -67,6 +67,11 @@ class Worker:
         """Forget rows and features that nobody reads any more."""
         self._session.release(keys)
 
+    @ray.method(concurrency_group="control")
+    def leave(self) -> None:
+        """The node is about to go."""
+        self._session.leave()
+
 
 def resident_bytes() -> int:
     """What this process holds in memory, 0 where the system does not say it as Linux does."""

@@ -276,6 +276,9 @@ class Resources(_Spec):
     trial_timeout_minutes: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="a trial that takes longer is stopped"
     )
+    checkpoint_seconds: float = Field(
+        default=30.0, ge=0, allow_inf_nan=False, description="at most so often a fit writes where it is, at epochs"
+    )
 
     placement_timeout_minutes: float = Field(
         default=10.0, gt=0, description="how long to wait for a first actor; longer where a cluster must grow"

@@ -12,11 +12,13 @@ from raybench.runtime.scoring.predictor import Predictor, open_predictor
 from raybench.runtime.scoring.shard import ShardResult, score_shard
 from raybench.runtime.training.checkpoint import Checkpoint
 from raybench.runtime.training.fit import features_part, fit_bundle, fit_in_turn, fit_trial, needs_fit
+from raybench.runtime.training.unfinished import Saving
 
 __all__ = [
     "Checkpoint",
     "Latency",
     "Predictor",
+    "Saving",
     "ShardResult",
     "features_part",
     "fit_bundle",

@@ -257,7 +257,7 @@ class Queue:
         status = decide(failure, attempts)
         if status is None:
             self._avoid[work] = actor
-            self._requeue(work)
+            self._requeue(work, together=failure.kind in NOT_CHARGED)
             return
         if isinstance(work, Features):  # those who read it compute it themselves, and say what is wrong
             self._on_features(work, actions)
@@ -281,7 +281,7 @@ class Queue:
             case Features():
                 return []
 
-    def _requeue(self, work: Work) -> None:
+    def _requeue(self, work: Work, *, together: bool = False) -> None:
         match work:
             case Prepare(data_key=data_key):
                 self._to_prepare.appendleft(data_key)
@@ -289,10 +289,10 @@ class Queue:
                 self._features.put_back(work)
             case Fit(trial_ids=trial_ids):
                 alive = tuple(trial_id for trial_id in trial_ids if trial_id in self._trials)
-                if len(alive) > 1:  # one of them may have ended the actor: each on its own from now on
-                    self._to_fit[:0] = [Fit(trial_ids=(trial_id,)) for trial_id in alive]
-                elif alive:
+                if together and alive:
                     self._to_fit.insert(0, Fit(trial_ids=alive))
+                else:  # one of them may have ended the actor: each on its own from now on
+                    self._to_fit[:0] = [Fit(trial_ids=(trial_id,)) for trial_id in alive]
             case Shard(trial_id=trial_id):
                 if trial_id in self._trials:
                     self._trials[trial_id].pending.appendleft(work)

@@ -7,6 +7,7 @@
     STORE/shards/trial=<id>/part-*.parquet     states and coverage of scored shards, until the trial ends
     STORE/records/trial=<id>/part-*.parquet    one row an example
     STORE/checkpoints/trial=<id>.safetensors   what a fit trained, until the trial ends
+    STORE/unfinished/trial=<id>.<state>.safetensors    where a long fit is, until it ends
     STORE/trials/part-*.parquet                one row a trial: identity, status, cost, merged states
     STORE/runs/<run id>/                       job.yaml, environment.json, progress.json, scores and ranking
 

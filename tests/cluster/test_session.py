@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -17,6 +18,7 @@ from raybench.models.cache import BACKBONES
 from raybench.planning.plan import FeatureNeeds
 from raybench.recipes.methods.catalog import get_method
 from raybench.runtime.prepare import prepare_data
+from raybench.runtime.training import epochs as epochs_module
 from raybench.runtime.training import features
 from raybench.runtime.training.feature_cache import FEATURES
 from raybench.runtime.training.opened import shared_network
@@ -143,3 +145,35 @@ def test_latency_is_of_a_trials_own_network(session: Session, monkeypatch: pytes
         latencies.append(session._latency(trial.trial_id, predictor, session._prepared["rows"].test)["latency_p50_ms"])
     assert latencies == [1.0, 2.0, 1.0]
     assert measured[0] < measured[1]
+
+
+class Killed(BaseException):
+    """Ends a fit as a signal does."""
+
+
+def test_a_fit_goes_on_in_another_process_and_leaves_nothing_but_its_checkpoint(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = get_method("full").resolve({"epochs": 3, "head": "random"})
+    trial = replace(session._context.trials["t1"], method="full", hyperparameters=full)
+    session._context = replace(session._context, trials={"t1": trial})
+    plain, run = epochs_module.Epochs.epoch, []
+
+    def epoch(self: Any, h: Any, before: Any) -> Any:
+        if len(run) == 2:
+            raise Killed
+        run.append(before.epochs)
+        return plain(self, h, before)
+
+    monkeypatch.setattr(epochs_module.Epochs, "epoch", epoch)
+    session.leave()  # its node is about to go: it writes after every epoch
+    with pytest.raises(Killed):
+        session.fit(("t1",), None)
+    assert len(list((tmp_path / "unfinished").iterdir())) == 1
+    run.clear()
+    other = Session(session._context)
+    other._prepared = session._prepared
+    assert other.fit(("t1",), None) == {}
+    assert run == [2]
+    assert list((tmp_path / "unfinished").iterdir()) == []
+    assert list_checkpoints(Files(str(tmp_path))) == {"t1"}

@@ -132,6 +132,18 @@ def test_an_actor_on_a_draining_node_ends_what_it_has_and_gets_nothing_new():
     assert isinstance(send.work, Fit)
 
 
+def test_a_bundle_whose_node_was_taken_away_stays_together_and_one_that_died_does_not():
+    for failure, fits in ((PREEMPTED, [("t0", "t2")]), (DIED, [("t0",), ("t2",)])):
+        queue = Queue([trial(number, bundle="b") for number in (0, 2)], num_actors=2, shard_batches=2)
+        queue.start()
+        queue.step(ActorReady(actor=0))
+        queue.step(Prepared(actor=0, data_key="d0", num_batches=2))
+        actions = queue.step(Lost(actor=0, failure=failure))
+        for actor in (1, 2):
+            actions += queue.step(ActorReady(actor=actor))
+        assert [one.work.trial_ids for one in actions if isinstance(one, Send)] == fits
+
+
 def test_a_node_taken_away_costs_no_attempt_and_is_told_when_no_other_comes():
     queue = Queue([trial(0), trial(2)], num_actors=1, shard_batches=2)
     queue.start()

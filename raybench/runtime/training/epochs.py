@@ -22,7 +22,7 @@ from raybench.recipes.methods.shared_steps import epoch_key
 from raybench.runtime.training.memory import peak_memory_bytes, reset_peak_memory
 from raybench.runtime.training.optimizer import adamw
 from raybench.runtime.training.order import epoch_steps
-from raybench.runtime.training.snapshot import Snapshot
+from raybench.runtime.training.snapshot import Kept, Snapshot, live
 from raybench.runtime.training.step import Stepper
 from raybench.tasks.task import Examples, Task
 
@@ -92,12 +92,24 @@ class Epochs:
         """Who goes on with whom, the smallest branch first."""
         branches: dict[str, list[int]] = {}
         for index in members:
-            key = epoch_key(self._method, self._given[index], epoch, len(self._stepper.train))
-            branches.setdefault(key, []).append(index)
+            branches.setdefault(self.key(index, epoch), []).append(index)
         return sorted(branches.values(), key=len)
 
-    def snapshot(self) -> Snapshot:
-        return Snapshot(self._stepper, self._optimizer, [parameter for _, parameter in self._trained])
+    @property
+    def num_rows(self) -> int:
+        return len(self._stepper.train)
+
+    def key(self, index: int, epoch: int) -> str:
+        """What decides the steps of a trial's epoch, beside all that was before it."""
+        return epoch_key(self._method, self._given[index], epoch, self.num_rows)
+
+    def live(self) -> Kept:
+        """What training changes, as it is now."""
+        return live(self._stepper, self._optimizer, self._trained)
+
+    def snapshot(self, kept: Kept | None = None) -> Snapshot:
+        """Where training is now, or where it was when this was kept."""
+        return Snapshot(self._stepper, self._optimizer, self._trained, kept)
 
     def epoch(self, h: FineTuning, before: Progress) -> Progress:
         """One epoch more."""

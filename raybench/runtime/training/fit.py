@@ -26,6 +26,7 @@ from raybench.runtime.training.fit_network import fit_networks, labels_of
 from raybench.runtime.training.heads import HeadSpec, HeadWeights, fit_heads
 from raybench.runtime.training.memory import reset_peak_memory
 from raybench.runtime.training.opened import feature_cache, let_go, network_key, shared_network
+from raybench.runtime.training.unfinished import Saving
 from raybench.tasks.catalog import get_task
 
 __all__ = ["features_part", "fit_bundle", "fit_in_turn", "fit_trial", "needs_fit"]
@@ -77,12 +78,18 @@ def fit_bundle(
 
 
 def fit_in_turn(
-    trials: Sequence[Trial], train: pa.Table, device: torch.device, *, validation: pa.Table | None = None
+    trials: Sequence[Trial],
+    train: pa.Table,
+    device: torch.device,
+    *,
+    validation: pa.Table | None = None,
+    saving: Saving | None = None,
 ) -> Iterator[tuple[int, Checkpoint | Exception]]:
     """The same, each by its place as soon as it is done, so that no more than one need be held.
 
     Heads on features of the same backbone are fitted together, and fine-tuned networks run their shared first steps
-    once; the bits are those of each alone. What runs out of memory is tried again as `Attempt.after` says.
+    once; the bits are those of each alone. What runs out of memory is tried again as `Attempt.after` says. With
+    `saving`, networks go on from where an earlier process was; heads, a matter of seconds, begin anew.
     """
     waiting: dict[tuple[str, Attempt], list[int]] = {}
     for place, trial in enumerate(trials):
@@ -94,7 +101,8 @@ def fit_in_turn(
         if attempt.alone:
             let_go(device)
         with deterministic(device, strict=attempt.deterministic):
-            for index, outcome in _fit_group([trials[place] for place in places], train, device, validation, attempt):
+            members = [trials[place] for place in places]
+            for index, outcome in _fit_group(members, train, device, validation, attempt, saving):
                 if not isinstance(outcome, Exception) or (further := attempt.after(outcome)) is None:
                     yield places[index], outcome
                 else:
@@ -118,12 +126,17 @@ def _first_attempt(trial: Trial, train: pa.Table, device: torch.device) -> Attem
 
 
 def _fit_group(
-    trials: Sequence[Trial], train: pa.Table, device: torch.device, validation: pa.Table | None, attempt: Attempt
+    trials: Sequence[Trial],
+    train: pa.Table,
+    device: torch.device,
+    validation: pa.Table | None,
+    attempt: Attempt,
+    saving: Saving | None,
 ) -> Iterator[tuple[int, Checkpoint | Exception]]:
     """Each outcome by its place; what goes wrong for all of them is the outcome of each that has none yet."""
     missing = dict.fromkeys(range(len(trials)))
     try:
-        for place, outcome in _outcomes(trials, train, device, validation, attempt):
+        for place, outcome in _outcomes(trials, train, device, validation, attempt, saving):
             del missing[place]
             yield place, outcome
     except Exception as error:
@@ -132,7 +145,12 @@ def _fit_group(
 
 
 def _outcomes(
-    trials: Sequence[Trial], train: pa.Table, device: torch.device, validation: pa.Table | None, attempt: Attempt
+    trials: Sequence[Trial],
+    train: pa.Table,
+    device: torch.device,
+    validation: pa.Table | None,
+    attempt: Attempt,
+    saving: Saving | None,
 ) -> Iterator[tuple[int, Checkpoint | Exception]]:
     if trials[0].model.baseline is not None:
         fitted = _fit_baseline(trials[0], train)
@@ -140,7 +158,7 @@ def _outcomes(
     elif get_method(trials[0].method).on_features:
         yield from enumerate(_fit_heads(trials, train, device, attempt))
     else:
-        yield from fit_networks(trials, train, device, validation, attempt)
+        yield from fit_networks(trials, train, device, validation, attempt, saving)
 
 
 def _fit_baseline(trial: Trial, train: pa.Table) -> Checkpoint:

@@ -23,6 +23,7 @@ from raybench.runtime.training.loop import fine_tune
 from raybench.runtime.training.memory import peak_memory_bytes, reset_peak_memory
 from raybench.runtime.training.opened import feature_cache, let_go, shared_network, trainable_network
 from raybench.runtime.training.precision import compute_dtype
+from raybench.runtime.training.unfinished import Saving
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Examples, Task
 
@@ -30,7 +31,12 @@ __all__ = ["fit_networks", "labels_of"]
 
 
 def fit_networks(
-    trials: Sequence[Trial], train: pa.Table, device: torch.device, validation: pa.Table | None, attempt: Attempt
+    trials: Sequence[Trial],
+    train: pa.Table,
+    device: torch.device,
+    validation: pa.Table | None,
+    attempt: Attempt,
+    saving: Saving | None = None,
 ) -> Iterator[tuple[int, Checkpoint | Exception]]:
     """Fit trials of one beginning (`methods.shared_steps`); each as soon as it is done, by its place."""
     began = time.perf_counter()
@@ -54,6 +60,7 @@ def fit_networks(
         device,
         validation=None if validation is None else task.examples(validation, first.model),
         budget=attempt.budget,
+        saving=saving,
     )
     opening, opening_peak = time.perf_counter() - began + saved, peak_memory_bytes(device)
     total = count_parameters(network.parameters())

@@ -17,8 +17,8 @@ from raybench.core import Trial
 from raybench.core.errors import DataError
 from raybench.models.network import Network
 from raybench.recipes.methods.method import Method
-from raybench.runtime.training.epochs import Epochs, Progress, Tuned
-from raybench.runtime.training.snapshot import Snapshot
+from raybench.runtime.training.epochs import Epochs, Tuned
+from raybench.runtime.training.unfinished import Resuming, Saving, Waiting
 from raybench.tasks.task import Examples, Task
 
 __all__ = ["fine_tune"]
@@ -34,10 +34,12 @@ def fine_tune(
     *,
     validation: Examples | None,
     budget: int,
+    saving: Saving | None = None,
 ) -> Iterator[tuple[int, Tuned | Exception]]:
     """Train `network` in place for trials whose first epochs are the same; each as soon as it is done, by its place.
 
-    `budget` is the padded tokens forwarded at once.
+    `budget` is the padded tokens forwarded at once. With `saving`, what an earlier process has done of it is not done
+    again.
 
     What goes wrong in an epoch (DivergedError: a loss was NaN or infinite) is the outcome of the trials that share
     it, and of no other.
@@ -50,7 +52,8 @@ def fine_tune(
     if given[0].patience and validation is None:
         raise DataError(f"dataset {trials[0].dataset.name!r}: patience needs a validation split; give one under splits")
     epochs = Epochs(trials[0], given, task, method, network, train, device, validation, budget)
-    waiting: list[tuple[list[int], Progress, Snapshot | None]] = [(list(range(len(trials))), Progress(), None)]
+    resuming = Resuming(epochs, trials, given, saving, budget=budget)
+    waiting = resuming.start()
     while waiting:
         members, progress, snapshot = waiting.pop()
         try:
@@ -68,5 +71,7 @@ def fine_tune(
             continue
         for place in ended:
             yield place, epochs.tuned(place, progress)
-        waiting += [(branch, progress, snapshot) for branch in reversed(branches[1:])]
-        waiting += [(branch, progress, None) for branch in branches[:1]]  # goes on at once, from what is there
+        waiting += [Waiting(branch, progress, snapshot) for branch in reversed(branches[1:])]
+        if branches:
+            waiting.append(Waiting(branches[0], progress, None))  # goes on at once, from what is there
+            resuming.after_epoch([place for branch in branches for place in branch], progress, waiting)
