@@ -113,6 +113,7 @@ def blank_row(trial: Any) -> TrialRow:
         "seed": trial.seed,
         "weights_fingerprint": trial.weights_fingerprint,
         "data_fingerprint": trial.dataset.fingerprint,
+        "code": dict(trial.code),
     }
     return TrialRow(trial_id=trial.trial_id, status=Status.STOPPED, identity=json.loads(json.dumps(identity)))
 

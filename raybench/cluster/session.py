@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -139,7 +140,7 @@ class Session:
                 if isinstance(outcome, Exception):
                     failures[trial_ids[place]] = classify(outcome)
                 else:
-                    write_checkpoint(self._files, trial_ids[place], outcome.to_bytes())
+                    self._keep(trial_ids[place], outcome)
             with suppress(OSError):  # the driver removes what is left
                 unfinished.remove(bundle)
             return failures
@@ -154,6 +155,12 @@ class Session:
         """What decides a fit's bits beside its trial."""
         machine = [_device_name(self._device), torch.get_num_threads(), library_versions()]
         return content_hash([RESULT_VERSION, prepared.digest, machine])
+
+    def _keep(self, trial_id: str, checkpoint: Checkpoint) -> None:
+        """Write a fit's outcome with what it was made on."""
+        device = self._device if checkpoint.meta.get("device") == self._device.type else torch.device("cpu")
+        made_on = {"device_name": _device_name(device), "versions": library_versions()}
+        write_checkpoint(self._files, trial_id, replace(checkpoint, meta={**checkpoint.meta, **made_on}).to_bytes())
 
     def score(self, trial_id: str, start: int, stop: int, data: ray.ObjectRef) -> ShardCommit | Failure:
         """Score some batches; their records are in the store before their state is returned."""
@@ -183,12 +190,12 @@ class Session:
             score_seconds=result.seconds,
             wall_seconds=time.perf_counter() - began,
             peak_memory_bytes=result.peak_memory_bytes,
-            device=self._device.type,
+            device=predictor.device.type,
             dtype=predictor.dtype if result.deterministic else f"{predictor.dtype}, not deterministic",
             threads=torch.get_num_threads(),
             cost=json.dumps(cost),
             basis=basis,
-            device_name=_device_name(self._device),
+            device_name=_device_name(predictor.device),
             versions=json.dumps(library_versions()),
         )
 

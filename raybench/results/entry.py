@@ -43,3 +43,4 @@ class Entry:
     num_examples: int = 0
     cost: Mapping[str, Any] = field(default_factory=dict)
     replicates: np.ndarray | None = None
+    made_on: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # see `raybench.results.made_on`

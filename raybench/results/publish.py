@@ -7,14 +7,12 @@ The same rows and records give the same files to the bit, whoever made them and 
 
 from __future__ import annotations
 
-import json
 import platform
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +20,11 @@ import pyarrow.compute as pc
 
 from raybench.core import Score, Status, slice_column
 from raybench.core.errors import StoreError
-from raybench.core.identity import canonical_json
 from raybench.metrics import MetricSet, StateSet
 from raybench.planning.plan import Plan, PlannedDataset, PlannedTrial
 from raybench.results.entry import Entry
 from raybench.results.fit_notes import fit_notes
+from raybench.results.made_on import distinct, made_on, mixed_notes
 from raybench.results.ranking import Ranking
 from raybench.results.slices import slice_scores
 from raybench.results.tables import MetricTrait, ranking_table, scores_table
@@ -38,8 +36,6 @@ from raybench.store.runs import RunDirectory
 from raybench.store.trials import TrialRow
 
 __all__ = ["publish", "traits_of", "write_tables"]
-
-_MADE_ON = {"device": "device", "device_name": "processor", "threads": "threads"}  # of a row → as a note says it
 
 
 class _Measured(NamedTuple):
@@ -73,9 +69,8 @@ def publish(
         plan.metrics,
         plan.rank_by,
         traits,
-        notes=(*plan.notes, *_mixed(plan, rows), *fit_notes(fits)),
+        notes=(*plan.notes, *fit_notes(fits)),
         tracebacks=tracebacks,
-        made_on=[row.provenance for trial_id, row in rows.items() if trial_id in planned_ids],
     )
 
 
@@ -88,14 +83,13 @@ def write_tables(
     *,
     notes: tuple[str, ...] = (),
     tracebacks: dict[str, str] | None = None,
-    made_on: Sequence[Mapping[str, Any]] = (),
 ) -> Ranking:
-    """Make a run's tables of its trials' entries and write them."""
+    """Make a run's tables of its trials' entries and write them; a mix of devices or versions is one of the notes."""
     scores = scores_table(run.run_id, entries, traits)
     table = ranking_table(entries, metrics, rank_by, traits)
     run.write_table("scores", scores)
     run.write_table("ranking", table)
-    run.write_json("environment.json", {**_environment(), "trials": _distinct(made_on)})
+    run.write_json("environment.json", {**_environment(), "trials": list(distinct(entries))})
     return Ranking(
         run_id=run.run_id,
         rank_by=rank_by,
@@ -103,7 +97,7 @@ def write_tables(
         table=table,
         scores=scores,
         location=run.location("ranking.parquet"),
-        notes=notes,
+        notes=(*notes, *mixed_notes(entries)),
         tracebacks=tracebacks or {},
     )
 
@@ -148,35 +142,14 @@ def _entry(planned: PlannedTrial, row: TrialRow | None, measured: _Measured | No
         num_examples=row.num_examples,
         cost=row.cost,
         replicates=measured.replicates if measured else None,
+        made_on=made_on(row.provenance),
     )
-
-
-def _mixed(plan: Plan, rows: Mapping[str, TrialRow]) -> list[str]:
-    """Numbers from other devices, thread counts or libraries may differ in their last bits: say so."""
-    notes = []
-    ids = {planned.trial.trial_id for planned in plan.trials}
-    made = [row.provenance for trial_id, row in rows.items() if trial_id in ids]
-    found = {name: {str(value) for one in made for value in one.get(key, [])} for key, name in _MADE_ON.items()}
-    for one in made:
-        for library, versions in one.get("versions", {}).items():
-            found.setdefault(library, set()).update(versions)
-    for name, values in found.items():
-        if len(values) > 1:
-            notes.append(f"trials ran with {name} {' and '.join(sorted(values))}: last digits may differ between them")
-    return notes
 
 
 def traits_of(metric_set: MetricSet) -> dict[str, MetricTrait]:
     """What the ranking must know of each metric."""
     infos = [metric_set.info(name) for name in metric_set.names]
     return {info.name: MetricTrait(info.higher_is_better, info.range) for info in infos}
-
-
-def _distinct(made_on: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """On what the trials were scored, which need not be where their tables are written, and how many on each."""
-    names = (*_MADE_ON, "dtype", "versions")
-    counts = Counter(canonical_json({name: one[name] for name in names if name in one}) for one in made_on)
-    return [{**json.loads(key), "num_trials": count} for key, count in sorted(counts.items())]
 
 
 def _environment() -> dict[str, object]:

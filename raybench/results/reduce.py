@@ -57,10 +57,7 @@ def reduce_trial(
         provenance={
             "basis": commits[0].basis,
             "versions": _versions(commits),
-            **{
-                name: sorted({getattr(commit, name) for commit in commits})
-                for name in ("device", "device_name", "dtype", "threads")
-            },
+            **{name: sorted({getattr(commit, name) for commit in commits}) for name in _MADE_ON},
             "fit": dict(fit_meta),
         },
         finished_at=time.time(),

@@ -19,6 +19,7 @@ from raybench.core.suggestion import did_you_mean
 from raybench.metrics import MetricSet
 from raybench.metrics.requirements import fitting, misfit
 from raybench.results.entry import Entry
+from raybench.results.made_on import made_on
 from raybench.results.publish import traits_of, write_tables
 from raybench.results.ranking import Ranking
 from raybench.results.slices import slice_scores
@@ -94,6 +95,7 @@ def _entry(
         num_examples=row.num_examples,
         cost=row.cost,
         replicates=metric_set.replicates(rank_by, records),
+        made_on=made_on(row.provenance),
     )
 
 

@@ -15,7 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import Score, Status
+from raybench.core.identity import canonical_json
 from raybench.results.entry import Configuration, Entry
+from raybench.results.made_on import joined
 from raybench.results.order import rank, rank_intervals, ranks_of_replicates
 from raybench.results.seeds import combine_seeds
 
@@ -217,6 +219,7 @@ def _record(row: _Row, metrics: Sequence[str], place: int | None, low: int | Non
         "num_examples": first.num_examples if row.dataset != OVERALL else sum(e.num_examples for e in row.entries),
         "weights_fingerprint": first.trial.weights_fingerprint,
         "data_fingerprint": data.pop() if len(data) == 1 else None,
+        "made_on": canonical_json(joined(entry.made_on for entry in row.entries)),
     }
     for name in metrics:
         score = row.scores.get(name)
@@ -256,5 +259,6 @@ def _ranking_schema(metrics: Sequence[str]) -> pa.Schema:
             ("peak_memory_bytes", pa.int64()),
             ("weights_fingerprint", pa.string()),
             ("data_fingerprint", pa.string()),
+            ("made_on", pa.string()),
         ]
     )

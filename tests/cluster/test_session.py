@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from raybench.runtime.training.feature_cache import FEATURES
 from raybench.runtime.training.opened import shared_network
 from raybench.runtime.trial import Latency, Predictor, fit_trial, open_predictor
 from raybench.schedule.retry import Failure, FailureKind
-from raybench.store.checkpoints import list_checkpoints
+from raybench.store.checkpoints import list_checkpoints, read_metadata
 from raybench.store.files import Files
+from raybench.store.provenance import library_versions, processor_name
 from raybench.store.shards import ShardCommit
 from raybench.tasks.catalog import get_task
 
@@ -177,3 +179,11 @@ def test_a_fit_goes_on_in_another_process_and_leaves_nothing_but_its_checkpoint(
     assert run == [2]
     assert list((tmp_path / "unfinished").iterdir()) == []
     assert list_checkpoints(Files(str(tmp_path))) == {"t1"}
+
+
+def test_a_fit_says_what_it_was_made_on(session: Session) -> None:
+    session.fit(("t1",), None)
+    meta = json.loads(read_metadata(session._files, "t1")["raybench"])
+    assert meta["versions"] == library_versions()
+    assert (meta["device"], meta["device_name"], meta["dtype"]) == ("cpu", processor_name(), "float32")
+    assert meta["threads"] == 1
