@@ -38,6 +38,7 @@ __all__ = [
     "column_of",
     "integer_lists_of",
     "integers_of",
+    "is_text",
     "keys_of",
     "lists_of",
     "matrix_of",
@@ -122,7 +123,7 @@ def numbers_of(records: pa.Table, column: str, *, low: float = -inf, high: float
 def strings_of(records: pa.Table, column: str) -> list[str]:
     """A string column; nulls are refused: an empty answer is "", a missing one is an error."""
     array = column_of(records, column)
-    if not _is_text(array.type):
+    if not is_text(array.type):
         raise MetricError(f"column {column!r} holds {_kind(array.type)}; expected strings")
     return [str(text) for text in array.to_pylist()]
 
@@ -130,9 +131,9 @@ def strings_of(records: pa.Table, column: str) -> list[str]:
 def text_lists_of(records: pa.Table, column: str) -> list[list[str]]:
     """A column of lists of strings; a string is a list of one, never its letters."""
     array = column_of(records, column)
-    if _is_text(array.type) and not pa.types.is_null(array.type):
+    if is_text(array.type) and not pa.types.is_null(array.type):
         return [[text] for text in array.to_pylist()]
-    if not _is_list(array.type) or not (_is_text(array.type.value_type)):
+    if not _is_list(array.type) or not (is_text(array.type.value_type)):
         raise MetricError(f"column {column!r} holds {_kind(array.type)}; expected lists of strings")
     rows: list[list[str]] = array.to_pylist()
     for row, texts in enumerate(rows):
@@ -141,12 +142,18 @@ def text_lists_of(records: pa.Table, column: str) -> list[list[str]]:
     return rows
 
 
-def lists_of(records: pa.Table, column: str, *, low: float = -inf, high: float = inf, nan: bool = True) -> Ragged:
-    """A list column of numbers, all from `low` to `high`; the values keep their type."""
+def lists_of(
+    records: pa.Table, column: str, *, low: float = -inf, high: float = inf, nan: bool = True, nested: bool = False
+) -> Ragged:
+    """A list column of numbers, all from `low` to `high`; the values keep their type. `nested`: or of lists of them,
+    one after the other."""
     array = column_of(records, column)
     if not _is_list(array.type):
         raise MetricError(f"column {column!r} holds {_kind(array.type)}; expected lists of numbers")
     flat, offsets = _flattened(records, column, array)
+    if nested and _is_list(flat.type):
+        flat, inner = _flattened(records, column, pa.chunked_array([flat]))
+        offsets = inner[offsets]
     _require_numbers(flat.type, column, "lists of numbers")
     found = Ragged(flat.to_numpy(zero_copy_only=False), offsets)
     if flat.type == pa.uint64() and found.values.size and int(found.values.max()) >= _INT64:
@@ -209,7 +216,7 @@ def column_of(records: pa.Table, column: str) -> pa.ChunkedArray:
 def keys_of(records: pa.Table, column: str) -> pa.ChunkedArray:
     """Ids or groups as strings: each a string or an integer."""
     array = column_of(records, column)
-    if not (_is_text(array.type) or pa.types.is_integer(array.type)):
+    if not (is_text(array.type) or pa.types.is_integer(array.type)):
         raise MetricError(f"column {column!r} holds {_kind(array.type)}; expected strings or integers")
     return array.cast(pa.string())
 
@@ -256,20 +263,22 @@ def _is_list(kind: pa.DataType) -> bool:
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
-        return _is_text(kind.value_type)
+        return is_text(kind.value_type)
     types = pa.types
     return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind) or types.is_null(kind)
 
 
 def _kind(kind: pa.DataType) -> str:
-    return f"strings ({kind})" if _is_text(kind) else str(kind)
+    return f"strings ({kind})" if is_text(kind) else str(kind)
 
 
 def _remedy(kind: pa.DataType) -> str:
-    if _is_text(kind):
+    if is_text(kind):
         return ": turn digits into numbers, and names of classes into their places in 'labels' (metrics.evaluate does)"
+    if _is_list(kind):
+        return ", one a row; scores of all classes are given as logits=… or probabilities=…"
     if pa.types.is_floating(kind):
         return ": cast it, if these are numbers of classes or counts"
     return ""

@@ -4,6 +4,7 @@ Average precision over IoU 0.50:0.95 (and at 0.50, 0.75, by size), average recal
 (and by size). Equal scores of different images keep the canonical (id) order, so the table does not depend on shards.
 Truth annotations are numbered from 1, because 0 means unmatched there. No detection at all is AP 0; a size without
 truth is undefined. Areas are width × height unless `truth_areas` says otherwise.
+The boxes of an image are numbers one after the other, or a list of four a box.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _COLUMNS = ("truth_boxes", "truth_labels", "boxes", "labels", "box_scores")
 
 def _boxes(records: pa.Table, column: str, labels: str, num_classes: int) -> tuple[Ragged, list[_Box]]:
     """(image from 1, box, category from 1) in the order of the table, and the labels."""
-    boxes = lists_of(records, column, nan=False)
+    boxes = lists_of(records, column, nan=False, nested=True)
     classes = integer_lists_of(records, labels, low=0, high=num_classes - 1)
     found = []
     for image in range(records.num_rows):

@@ -32,6 +32,7 @@ __all__ = [
     "OneHot",
     "Options",
     "TableMetric",
+    "declared_options",
     "one_hot_total",
     "ratio",
     "resolve_options",
@@ -145,6 +146,11 @@ class TableMetric:
     range: tuple[float, float] = (0.0, 1.0)
     source: str | Callable[[Options], str]
     undefined: str = "not defined for these records"
+
+
+def declared_options(metric: Metric | TableMetric) -> dict[str, Any]:
+    """Every option that the metric reads, with its default or REQUIRED."""
+    return {**metric.measure.options, **metric.options} if isinstance(metric, Metric) else dict(metric.options)
 
 
 def resolve_options(name: str, declared: Options, config: Mapping[str, Any]) -> Options:

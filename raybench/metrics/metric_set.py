@@ -4,7 +4,7 @@
     total = metrics.empty().merge(*(metrics.states(shard) for shard in shards))
     metrics.compute(total, records=lambda: table, seed=0)["macro_f1"]      # Score(value=…, low=…, high=…, n=…)
 
-`evaluate` does it in one go for a table in hand.
+`evaluate` (alone.py) does it in one go for what one has in hand.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ import pyarrow as pa
 
 from raybench.core import Score
 from raybench.core.errors import MetricError
+from raybench.core.suggestion import did_you_mean
 from raybench.metrics.catalog import find
 from raybench.metrics.columns import keys_of
 from raybench.metrics.coverage import Coverage
-from raybench.metrics.metric import Info, Measure, Metric, Options, TableMetric, resolve_options
-from raybench.metrics.options import GENERAL, check_option, labels_of
+from raybench.metrics.metric import Info, Measure, Metric, Options, TableMetric, declared_options, resolve_options
+from raybench.metrics.options import check_options
 from raybench.metrics.scoring import Scorer
 from raybench.metrics.state_set import StateSet
 
-__all__ = ["MetricSet", "evaluate"]
+__all__ = ["MetricSet"]
 
 Records = Callable[[], pa.Table]
 
@@ -36,17 +37,14 @@ class MetricSet:
     def __init__(self, names: Sequence[str], config: Mapping[str, Any]) -> None:
         if isinstance(names, str):
             raise MetricError(f"metrics are a list of names, not the string {names!r}")
-        self.names = tuple(dict.fromkeys(names))
-        self.config = _checked(config)
-        self._metrics: dict[str, Metric | TableMetric] = {}
-        self._options: dict[str, Options] = {}
-        for name in self.names:
-            metric, bound = find(name)
-            declared = dict(metric.options)
-            if isinstance(metric, Metric):
-                declared = {**metric.measure.options, **declared}
-            self._metrics[name] = metric
-            self._options[name] = resolve_options(name, declared, {**self.config, **bound})
+        found = {name: find(name) for name in names}
+        declared = {name: declared_options(metric) for name, (metric, _) in found.items()}
+        self.names = tuple(found)
+        self.config = check_options(config, {option for options in declared.values() for option in options})
+        self._metrics = {name: metric for name, (metric, _) in found.items()}
+        self._options = {
+            name: resolve_options(name, declared[name], {**self.config, **bound}) for name, (_, bound) in found.items()
+        }
 
     @property
     def group(self) -> str | None:
@@ -88,7 +86,7 @@ class MetricSet:
             raise MetricError(
                 f"records lack column {sorted(missing)[0]!r}"
                 + (f", needed by {wanting[0]!r}" if wanting else "")
-                + f"; they have {', '.join(records.column_names)}"
+                + did_you_mean(sorted(missing)[0], records.column_names, noun="they have")
             )
         if self.group is not None:
             keys_of(records, self.group)
@@ -131,27 +129,6 @@ class MetricSet:
             for name, metric in self._metrics.items()
             if isinstance(metric, Metric)
         }
-
-
-def evaluate(names: Sequence[str], records: pa.Table, config: Mapping[str, Any], *, seed: int = 0) -> dict[str, Score]:
-    """The scores of a table in hand. Without an `id` column rows are numbered; a `group` column is used if there."""
-    if "id" not in records.column_names:
-        records = records.append_column("id", pa.array(np.arange(records.num_rows).astype(str), type=pa.string()))
-    if "group" in records.column_names:
-        config = {"group": "group", **config}
-    metrics = MetricSet(names, config)
-    return metrics.compute(metrics.states(records), lambda: records, seed=seed)
-
-
-def _checked(config: Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(config, Mapping):
-        raise MetricError(f"the configuration is {config!r}; expected a dict of options, such as {{'labels': [...]}}")
-    found = dict(config)
-    if "labels" in found:
-        found["labels"] = labels_of(found["labels"])
-    for name in GENERAL:
-        check_option(name, found.get(name))
-    return found
 
 
 def _key(measure: Measure, options: Options) -> str:

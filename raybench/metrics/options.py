@@ -8,14 +8,15 @@ An option that is not listed is a user's metric's own, and its metric checks it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
 from raybench.core.errors import MetricError
+from raybench.core.suggestion import did_you_mean
 
-__all__ = ["GENERAL", "OPTIONS", "Option", "check_option", "labels_of"]
+__all__ = ["GENERAL", "OPTIONS", "Option", "check_option", "check_options"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +102,28 @@ def check_option(name: str, value: Any) -> None:
         raise MetricError(f"{name!r} is {value!r}; expected {option.expected}")
 
 
-def labels_of(given: Any) -> Any:
-    """Labels as a list, where a string is a list of one and an array is its values; all else as it came."""
+def check_options(config: Any, declared: Collection[str] = ()) -> dict[str, Any]:
+    """The configuration as a dict of its own; MetricError for a name that is no option and not `declared`.
+
+    Options that the metrics at hand do not read may be there: one configuration serves several.
+    """
+    if config is None:
+        return {}
+    if not isinstance(config, Mapping):
+        raise MetricError(f"the configuration is {config!r}; expected a dict of options, such as {{'labels': [...]}}")
+    found = dict(config)
+    for name in found:
+        if name not in OPTIONS and name not in declared:
+            raise MetricError(f"unknown option {name!r}{did_you_mean(str(name), {*OPTIONS, *declared})}")
+    if "labels" in found:
+        found["labels"] = _labels(found["labels"])
+    for name in GENERAL:
+        check_option(name, found.get(name))
+    return found
+
+
+def _labels(given: Any) -> Any:
+    """Labels as a list, where a string is a list of one and an array or a Series is its values; all else as it came."""
     if isinstance(given, str):
         return [given]
     return given.tolist() if hasattr(given, "tolist") else given

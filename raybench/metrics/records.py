@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_SCORES",
+    "Kind",
     "classification_records",
     "classification_schema",
+    "columns_of_fused",
+    "fused_records",
     "multilabel_records",
     "segmentation_records",
     "token_nll",
@@ -38,13 +41,22 @@ Kind = Literal["logits", "probabilities"]
 
 
 def classification_records(
-    logits_BC: torch.Tensor, targets_B: torch.Tensor, *, kind: Kind = "logits"
+    logits_BC: torch.Tensor, targets_B: torch.Tensor, *, kind: Kind = "logits", precise: bool = False
 ) -> dict[str, np.ndarray]:
     """`prediction`, `confidence`, `nll`, `rank`, `brier`, for C = 2 `score` (logit 1 − logit 0), for C ≤ 64 `scores`
     (the log-odds of each class, z_c − ln Σ exp of the others).
 
-    `kind` says what is given; probabilities are taken to their logarithm, never recognised by their values.
+    `kind` says what is given; probabilities are taken to their logarithm, never recognised by their values. `precise`
+    computes and returns float64.
     """
+    fused_WB = fused_records(logits_BC, targets_B, kind=kind, precise=precise)
+    return columns_of_fused(fused_WB.cpu().numpy(), targets_B, logits_BC.shape[1], precise=precise)
+
+
+def fused_records(
+    logits_BC: torch.Tensor, targets_B: torch.Tensor, *, kind: Kind = "logits", precise: bool = False
+) -> torch.Tensor:
+    """The columns of `classification_records` as rows of a float64 tensor on the logits' device; nothing waits."""
     import torch
 
     _require_kind(kind)
@@ -57,7 +69,7 @@ def classification_records(
     step = max(1, _CHUNK_ELEMENTS // max(1, num_classes))
     for start in range(0, num_rows, step):
         rows = slice(start, start + step)
-        logits = logits_BC[rows].float()
+        logits = logits_BC[rows].double() if precise else logits_BC[rows].float()
         target = targets_B[rows].to(logits.device, torch.int64)
         known = target >= 0
         out_WB[6, rows] = torch.where(target < num_classes, 0.0, _NO_CLASS).double()
@@ -86,19 +98,26 @@ def classification_records(
             out_WB[5, rows] = torch.where(valid, logits[:, 1] - logits[:, 0], nan).double()
         if keep_scores:
             out_WB[7:, rows] = _margins(logits, lse, prediction).T.double()
-    host_WB = out_WB.cpu().numpy()
+    return out_WB
+
+
+def columns_of_fused(
+    host_WB: np.ndarray, targets_B: torch.Tensor, num_classes: int, *, precise: bool = False
+) -> dict[str, np.ndarray]:
+    """The columns of what `fused_records` made; MetricError for a row whose target or probabilities are none."""
     _require_classes(host_WB[6], targets_B, num_classes)
+    kind = np.float64 if precise else np.float32
     columns = {
         "prediction": host_WB[0].astype(np.int32),
-        "confidence": host_WB[1].astype(np.float32),
+        "confidence": host_WB[1].astype(kind),
         "nll": host_WB[2].copy(),
         "rank": host_WB[3].astype(np.int32),
         "brier": host_WB[4].copy(),
     }
     if num_classes == 2:
-        columns["score"] = host_WB[5].astype(np.float32)
-    if keep_scores:
-        columns["scores"] = np.ascontiguousarray(host_WB[7:].T, dtype=np.float32)
+        columns["score"] = host_WB[5].astype(kind)
+    if num_classes <= MAX_SCORES:
+        columns["scores"] = np.ascontiguousarray(host_WB[7:].T, dtype=kind)
     return columns
 
 

@@ -225,7 +225,7 @@ OUTSIDE = [
     ("brier", {"target": [0, 0], "brier": [0.5, 2.5]}, "'brier' has 2.5 in row 1"),
     ("top_1_accuracy", {"target": [0, 0], "rank": [0, -1]}, "'rank' has -1 in row 1"),
     ("accuracy", {"target": [0.0, 1.0], "prediction": [0, 0]}, "'target' holds double; expected integers"),
-    ("accuracy", {"target": ["0", "1"], "prediction": [0, 0]}, "'target' holds strings"),
+    ("accuracy", {"target": ["0", "1"], "prediction": [0, 0]}, "'target' has '0' in row 0"),
     ("mse", {"target": ["0", "1"], "prediction": [0.0, 0.0]}, "'target' holds strings"),
     ("spearman", {"target": [0.0, 1.0], "prediction": ["0", "1"]}, "'prediction' holds strings"),
     ("ndcg", {"relevance": [[1.0], [math.nan]], "scores": [[1.0], [1.0]]}, "'relevance' has nan in row 1"),
