@@ -10,7 +10,6 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -18,11 +17,12 @@ from raybench.cluster.interrupt import noting_interrupts
 from raybench.cluster.observer import Observer
 from raybench.cluster.pool import Pool
 from raybench.core import Shard, Status
-from raybench.core.errors import RaybenchError
+from raybench.core.errors import RaybenchError, StoreFullError
 from raybench.metrics.coverage import Coverage
 from raybench.results.reduce import reduce_trial
 from raybench.schedule.queue import Queue
 from raybench.schedule.readers import Readers
+from raybench.schedule.retry import Failure
 from raybench.schedule.work import (
     Action,
     Event,
@@ -40,12 +40,11 @@ from raybench.schedule.work import (
     Work,
 )
 from raybench.store import Store
-from raybench.store.checkpoints import read_metadata, remove_checkpoint
-from raybench.store.files import Skipped
-from raybench.store.records import compact_records
+from raybench.store.checkpoints import read_metadata
+from raybench.store.parquet import Skipped
 from raybench.store.shards import ShardCommit
 from raybench.store.trials import TrialRow
-from raybench.store.unfinished import UnfinishedFits
+from raybench.store.writer import Writer
 
 __all__ = ["Driver", "shards_ahead"]
 
@@ -97,17 +96,15 @@ class Driver:
             }
         )
         self._observer = observer
-        self._skipped = skipped
+        self._writer = Writer(store, skipped)
         self._shard_seconds = _AHEAD_SECONDS  # a running mean
         self._last_flush = time.monotonic()
-        self._ended: list[str] = []  # trials whose shards and checkpoints can go once their row is written
-        self._cleaning: list[Future[None]] = []
         self.rows: dict[str, TrialRow] = {}
         self.tracebacks: dict[str, str] = {}
 
     def run(self) -> None:
         """Until every trial has ended; on any exception what is committed is written and the actors are ended."""
-        with ThreadPoolExecutor(1) as cleaner, noting_interrupts() as interrupted:
+        with self._writer, noting_interrupts() as interrupted:
             try:
                 self._act(self._queue.start())
                 while not self._queue.done:
@@ -121,13 +118,11 @@ class Driver:
                         actions += self._queue.step(known)
                     self._act(actions)
                     if time.monotonic() - self._last_flush >= _FLUSH_SECONDS:
-                        self._flush(cleaner)
+                        self._last_flush = time.monotonic()
+                        self._writer.turn()
                         self._observer.tick()
             finally:
                 self._pool.stop_all()
-                self._flush(cleaner)
-                for future in self._cleaning:
-                    future.result()
 
     def _with_earlier_shards(self, event: Prepared) -> Prepared:
         """Now that its batch plan is known: what earlier runs have scored of it."""
@@ -148,6 +143,7 @@ class Driver:
                     self._remember(getattr(work, "trial_id", None), failure.traceback)
             case Failed(work=work, failure=failure):
                 trial_ids = work.trial_ids if isinstance(work, Fit) else [getattr(work, "trial_id", None)]
+                _end_run_on(failure)
                 for trial_id in trial_ids:
                     self._remember(trial_id, failure.traceback)
             case Prepared(data_key=data_key, num_batches=num_batches, scored=scored):
@@ -156,6 +152,7 @@ class Driver:
                     self._observer.found_scored(trial_id, sum(stop - start for start, stop in ranges))
             case Fitted(failures=failures):
                 for trial_id, failure in failures.items():
+                    _end_run_on(failure)
                     self._remember(trial_id, failure.traceback)
         for commit in self._pool.take_commits():
             if commit.trial_id not in self.rows:
@@ -216,7 +213,7 @@ class Driver:
                 row = reduce_trial(row, commits, self._expected[trial_id], self._fit_meta(trial_id))
             except RaybenchError as error:  # examples missing or counted twice: named, and never published
                 row = replace(row, status=Status.FAILED, reason=str(error))
-            self._ended.append(trial_id)  # of shards that do not add up too, or the next run would find them again
+            self._writer.ended(row)  # also where shards do not add up, or the next run would find them again
         self.rows[trial_id] = row
         self._store.trials.append(row)
         self._observer.trial_ended(row)
@@ -230,16 +227,7 @@ class Driver:
         except FileNotFoundError:
             return {}  # nothing was fitted
 
-    def _flush(self, cleaner: ThreadPoolExecutor) -> None:
-        self._store.flush()
-        self._last_flush = time.monotonic()
-        ended, self._ended = self._ended, []
-        if ended:
-            self._cleaning.append(cleaner.submit(self._clean, ended))
 
-    def _clean(self, trial_ids: list[str]) -> None:
-        for trial_id in trial_ids:
-            compact_records(self._store.files, trial_id, self.rows[trial_id].basis, self._skipped)
-            remove_checkpoint(self._store.files, trial_id)
-            self._store.shards.remove(trial_id)
-        UnfinishedFits(self._store.files).remove(trial_ids)
+def _end_run_on(failure: Failure) -> None:
+    if failure.ends_run:
+        raise StoreFullError(failure.message)

@@ -16,7 +16,7 @@ from raybench.planning.resume import Found
 from raybench.schedule.queue import Queue
 from raybench.schedule.work import TrialWork
 from raybench.store import Store
-from raybench.store.files import Skipped
+from raybench.store.parquet import Skipped
 from raybench.store.trials import TrialRow
 
 __all__ = ["Outcome", "run_trials"]

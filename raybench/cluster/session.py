@@ -16,6 +16,7 @@ import torch
 
 from raybench.cluster.context import FeaturePart, FeatureParts, RunContext
 from raybench.core import Trial
+from raybench.core.errors import StoreError
 from raybench.core.identity import RESULT_VERSION, content_hash
 from raybench.metrics import MetricSet
 from raybench.runtime.prepare import PreparedData, prepare_data
@@ -141,7 +142,7 @@ class Session:
                     failures[trial_ids[place]] = classify(outcome)
                 else:
                     self._keep(trial_ids[place], outcome)
-            with suppress(OSError):  # the driver removes what is left
+            with suppress(StoreError):  # the driver removes what is left
                 unfinished.remove(bundle)
             return failures
         except Exception as error:

@@ -8,6 +8,7 @@ RaybenchError(ValueError)     exit code 2 from the command line, never a traceba
 ├── MetricError               metrics: unknown name, missing record column, another configuration
 │   └── MergeError            states that must not be merged (another configuration, the same rows twice)
 ├── StoreError                the store: unwritable, not a store
+│   └── StoreFullError        its disk or quota is full: the run ends, what is committed is kept
 └── CoverageError             examples of a split missing from its shards, or counted twice
 
 DivergedError(RuntimeError)   a loss that is NaN or infinite: a trial's status, not a user's mistake
@@ -24,6 +25,7 @@ __all__ = [
     "ModelError",
     "RaybenchError",
     "StoreError",
+    "StoreFullError",
     "told",
 ]
 
@@ -75,6 +77,10 @@ class MergeError(MetricError):
 
 class StoreError(RaybenchError):
     """The store cannot be read or written."""
+
+
+class StoreFullError(StoreError):
+    """No room is left where the store is."""
 
 
 class CoverageError(RaybenchError):

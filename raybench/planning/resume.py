@@ -16,8 +16,8 @@ from raybench.schedule.work import TrialWork
 from raybench.store import Store
 from raybench.store.basis import basis_of
 from raybench.store.checkpoints import is_whole, list_checkpoints, read_digest
-from raybench.store.files import Skipped
-from raybench.store.records import count_records
+from raybench.store.parquet import Skipped
+from raybench.store.records import count_records, list_records
 from raybench.store.shards import ShardCommit, usable
 from raybench.store.trials import TrialRow
 
@@ -71,7 +71,11 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
     with ThreadPoolExecutor(_THREADS) as pool:
         failures = {trial_id: row for trial_id, row in ended.items() if row.status not in FINAL}
         final = {trial_id: row for trial_id, row in ended.items() if row.status in FINAL}
-        counts = pool.map(lambda row: count_records(store.files, row.trial_id, row.basis, skipped), final.values())
+        records = list_records(store.files) if final else {}
+        counts = pool.map(
+            lambda row: count_records(store.files, row.trial_id, records.get(row.trial_id, []), row.basis, skipped),
+            final.values(),
+        )
         rows = {}
         for (trial_id, row), count in zip(final.items(), counts, strict=True):
             if row.status is Status.OK and count != row.num_examples:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
@@ -18,6 +19,7 @@ from rich.table import Table
 
 from raybench.cluster.observer import Observer
 from raybench.core import Status
+from raybench.core.errors import StoreError
 from raybench.planning.plan import Plan
 from raybench.schedule.work import TrialWork
 from raybench.store.runs import RunDirectory
@@ -58,6 +60,9 @@ class Progress(Observer):
         self._began_at = time.time()
         self._last_line = self._began
         self._state = "running"
+        self._writer = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
+        self._is_written = True
 
     def __enter__(self) -> Progress:
         if self._todo:
@@ -67,7 +72,7 @@ class Progress(Observer):
             self.say(", ".join([f"{self._num_trials} trials", *parts]) + "; starting actors")
         if self._live is not None:
             self._live.start()
-        self._write()
+        self._write(self.as_dict())
         return self
 
     def __exit__(
@@ -76,7 +81,8 @@ class Progress(Observer):
         self._state = "ended" if kind is None else "stopped" if kind is KeyboardInterrupt else "failed"
         if self._live is not None:
             self._live.stop()
-        self._write()
+        self._writer.shutdown()
+        self._write(self.as_dict(), quiet=error is not None)
 
     def say(self, line: str) -> None:
         """A line that stays."""
@@ -111,7 +117,8 @@ class Progress(Observer):
         self.say(line)
 
     def tick(self) -> None:
-        self._write()
+        if self._writing is None or self._writing.done():
+            self._writing = self._writer.submit(self._write, self.as_dict())
         if self._live is not None:
             self._live.update(self._table(), refresh=True)
         elif time.monotonic() - self._last_line >= _PLAIN_SECONDS:
@@ -179,8 +186,16 @@ class Progress(Observer):
         grid.add_row("━" * round(share * width) + "╺" + "─" * (width - round(share * width)), self._line())
         return grid
 
-    def _write(self) -> None:
-        self._run.write_json("progress.json", self.as_dict())
+    def _write(self, state: dict[str, Any], *, quiet: bool = False) -> None:
+        """A store that refuses costs the display in `raybench status`, not the run: it is said once."""
+        try:
+            self._run.write_json("progress.json", state, most_tries=1)
+        except StoreError as error:
+            if self._is_written and not quiet:
+                self.say(f"warning: `raybench status` will not show this run: {error}")
+            self._is_written = False
+        else:
+            self._is_written = True
 
 
 def _duration(seconds: float) -> str:

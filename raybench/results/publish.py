@@ -29,7 +29,7 @@ from raybench.results.ranking import Ranking
 from raybench.results.slices import slice_scores
 from raybench.results.tables import MetricTrait, ranking_table, scores_table
 from raybench.store import Store
-from raybench.store.files import Skipped
+from raybench.store.parquet import Skipped
 from raybench.store.provenance import library_versions
 from raybench.store.records import read_records
 from raybench.store.runs import RunDirectory

@@ -25,7 +25,7 @@ from raybench.results.ranking import Ranking
 from raybench.results.slices import slice_scores
 from raybench.results.tables import MetricTrait
 from raybench.store import Store
-from raybench.store.files import Skipped
+from raybench.store.parquet import Skipped
 from raybench.store.records import read_records
 from raybench.store.runs import RunDirectory, list_runs
 from raybench.store.trials import TrialRow

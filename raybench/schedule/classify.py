@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import traceback
 
-from raybench.core.errors import DivergedError, IncompatibleError, RaybenchError
+from raybench.core.blips import is_blip, is_full
+from raybench.core.errors import DivergedError, IncompatibleError, RaybenchError, StoreFullError
 from raybench.schedule.retry import Failure, FailureKind
 
 __all__ = ["classify", "one_line"]
 
-_TRANSIENT = (ConnectionError, TimeoutError, InterruptedError)
 # After these the CUDA context is unusable until the process ends.
 _POISONED = ("device-side assert", "illegal memory access", "unspecified launch failure")
 
@@ -25,7 +25,7 @@ def classify(error: BaseException) -> Failure:
         kind = FailureKind.OOM
     elif isinstance(error, MemoryError):
         kind = FailureKind.HOST_OOM
-    elif isinstance(error, _TRANSIENT):
+    elif is_blip(error) or is_full(error):
         kind = FailureKind.TRANSIENT
     else:
         kind = FailureKind.ERROR
@@ -33,6 +33,7 @@ def classify(error: BaseException) -> Failure:
         kind=kind,
         message=text if isinstance(error, RaybenchError) else one_line(error),
         traceback="".join(traceback.format_exception(error)),
+        ends_run=isinstance(error, StoreFullError),
         poisons_actor=any(sign in text for sign in _POISONED),
     )
 

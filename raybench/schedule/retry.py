@@ -54,6 +54,7 @@ class Failure:
     kind: FailureKind
     message: str
     traceback: str = ""
+    ends_run: bool = False  # no other work would end better: the store is full
     poisons_actor: bool = False  # the process cannot be trusted any more, as after a CUDA device assert
 
 

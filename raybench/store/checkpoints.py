@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _SUFFIX = ".safetensors"
+_HEAD_BYTES = 4096  # longer headers need a second read
 
 
 def write_checkpoint(files: Files, trial_id: str, data: bytes) -> None:
@@ -38,11 +39,12 @@ def read_checkpoint(files: Files, trial_id: str) -> bytes:
 def is_whole(files: Files, trial_id: str) -> bool:
     """Whether a checkpoint's file is as long as its header says."""
     try:
-        header, header_end = _header(files, trial_id)
+        size = files.size(_path(trial_id))
+        header, header_end = _header(files, trial_id, size)
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    except (OSError, ValueError, KeyError, TypeError, struct.error):
+    except (FileNotFoundError, _TornError, LookupError, TypeError, AttributeError):
         return False
-    return files.size(_path(trial_id)) == header_end + max(ends, default=0)
+    return size == header_end + max(ends, default=0)
 
 
 def read_digest(files: Files, trial_id: str) -> str:
@@ -54,8 +56,15 @@ def read_digest(files: Files, trial_id: str) -> str:
 
 
 def read_metadata(files: Files, trial_id: str) -> dict[str, str]:
-    """The text the fit left beside its arrays, read without them; FileNotFoundError when there is no checkpoint."""
-    return _header(files, trial_id)[0].get("__metadata__", {})
+    """The text the fit left beside its arrays, read without them.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint, or one that is torn.
+    """
+    try:
+        return _header(files, trial_id, files.size(_path(trial_id)))[0].get("__metadata__", {})
+    except _TornError as error:
+        raise FileNotFoundError(_path(trial_id)) from error
 
 
 def list_checkpoints(files: Files) -> frozenset[str]:
@@ -69,10 +78,23 @@ def remove_checkpoint(files: Files, trial_id: str) -> None:
     files.remove(_path(trial_id))
 
 
-def _header(files: Files, trial_id: str) -> tuple[dict[str, Any], int]:
+class _TornError(Exception):
+    """A file that is no whole checkpoint."""
+
+
+def _header(files: Files, trial_id: str, size: int) -> tuple[dict[str, Any], int]:
     """A safetensors file starts with the length of its header (uint64, little-endian) and the header, a JSON object."""
-    (length,) = struct.unpack("<Q", files.read(_path(trial_id), 0, 8))
-    return json.loads(files.read(_path(trial_id), 8, 8 + length)), 8 + length
+    start = files.read(_path(trial_id), 0, min(size, _HEAD_BYTES)) if size >= 8 else b""
+    if len(start) < 8:
+        raise _TornError
+    end = 8 + int(struct.unpack_from("<Q", start)[0])
+    if end > size:
+        raise _TornError
+    header = start[8:end] if end <= len(start) else files.read(_path(trial_id), 8, end)
+    try:
+        return json.loads(header), end
+    except ValueError as error:
+        raise _TornError from error
 
 
 def _path(trial_id: str) -> str:

@@ -1,37 +1,48 @@
-"""Files of a store over fsspec: whole files appear at once or not at all; what cannot be trusted is named and skipped.
+"""Files of a store over fsspec: whole files appear at once or not at all, and faults that pass are outlived.
 
 files = Files("s3://bucket/prefix")
 files.write("trials/part-1.parquet", data)
 files.find("trials", ".parquet")
+
+Every read and write goes through `core.blips.persist`; what is still wrong then is a `StoreError` in one line.
 """
 
 from __future__ import annotations
 
 import os
+import time
 import uuid
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple, TypeVar
 
 import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from raybench.core.errors import StoreError, told
+from raybench.core.blips import TRIES, is_full, persist
+from raybench.core.errors import StoreError, StoreFullError, told
+from raybench.store.disk import list_files, list_folders, write_whole
 
-__all__ = ["Files", "Skipped", "parquet_bytes"]
+__all__ = ["Entry", "Files"]
 
-SCHEMA_KEY = b"raybench.schema"
-_THREADS = 16  # reads of many small files wait on the disk or the network, not on the processor
+T = TypeVar("T")
 
-Skipped = Callable[[str, str], None]  # called with a file's path and why it was not used
+_TRIES_AT_START = 3  # whoever waits for a command to begin would rather be told
+
+
+class Entry(NamedTuple):
+    """A file of a store: its path, its bytes, and when it was written, in seconds of the store's own clock."""
+
+    path: str
+    size: int
+    modified: float
 
 
 class Files:
     """A directory or bucket prefix; paths are relative to it and use forward slashes."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, pause: Callable[[float], None] = time.sleep) -> None:
         self.url = url
+        self._pause = pause
         try:
             self._fs, self._root = fsspec.core.url_to_fs(os.path.expanduser(url))
         except Exception as error:  # of whatever file system the URL names
@@ -41,13 +52,23 @@ class Files:
     def check_readable(self) -> None:
         """Raise StoreError in one line unless this is a folder, or a bucket that answers; it need not be there yet."""
         try:
-            entries = self._fs.ls(self._root, detail=True)
+            entries = persist(lambda: self._fs.ls(self._root, detail=True), self._pause, most_tries=_TRIES_AT_START)
         except FileNotFoundError:
             return
         except Exception as error:  # of whatever file system the URL names
             raise StoreError(f"store {self.url}: cannot be read: {told(error)}") from error
         if any(entry["name"] == self._root and entry["type"] != "directory" for entry in entries):
             raise StoreError(f"store {self.url}: is a file; name a directory or a bucket")
+
+    def check_writable(self) -> None:
+        """Raise StoreError in one line unless a file can be written and removed here."""
+        probe = self.path(f".probe-{uuid.uuid4().hex}.tmp")
+        try:
+            persist(lambda: self._put(probe, b""), self._pause, most_tries=_TRIES_AT_START)
+            persist(lambda: self._fs.rm(probe), self._pause, most_tries=_TRIES_AT_START)
+        except Exception as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise StoreError(f"store {self.url}: cannot be written ({reason}); name another with `store:`") from error
 
     def path(self, relative: str) -> str:
         """The whole path of a file in the file system's own form."""
@@ -58,95 +79,108 @@ class Files:
         """The store's URL for a process in another directory."""
         return self._root if self._local else self.url
 
-    def check_writable(self) -> None:
-        """Raise StoreError in one line unless a file can be written and removed here."""
-        probe = f".probe-{uuid.uuid4().hex}"
-        try:
-            self.write(probe, b"")
-            self.remove(probe)
-        except Exception as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise StoreError(f"store {self.url}: cannot be written ({reason}); name another with `store:`") from error
+    def write(self, relative: str, data: bytes, *, most_tries: int = TRIES) -> None:
+        """Write a whole file: under a temporary name and renamed, or the object store's atomic put.
 
-    def write(self, relative: str, data: bytes) -> None:
-        """Write a whole file: under a temporary name and renamed, or the object store's atomic put."""
-        path = self.path(relative)
-        if not self._local:
-            self._fs.pipe_file(path, data)
-            return
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        temporary = os.path.join(os.path.dirname(path), f".{uuid.uuid4().hex}.tmp")
-        with open(temporary, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
+        Raises:
+            StoreFullError: no room is left, also after a few seconds. StoreError: it cannot be written.
+        """
+        try:
+            self._do("written", relative, lambda: self._put(self.path(relative), data), most_tries)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:  # no such bucket, a file above it
+            raise StoreError(f"store {self.url}: {relative} cannot be written: {told(error)}") from error
 
     def read(self, relative: str, start: int | None = None, stop: int | None = None) -> bytes:
-        """A file's bytes, or those of a range; FileNotFoundError when there is no file."""
-        return self._fs.cat_file(self.path(relative), start=start, end=stop)
+        """A file's bytes, or those of a range that it has (a negative start counts from the end, as far as there is).
+
+        Raises:
+            FileNotFoundError: there is no file. StoreError: it cannot be read.
+        """
+        return self._do("read", relative, lambda: self._fs.cat_file(self.path(relative), start=start, end=stop))
 
     def size(self, relative: str) -> int:
-        """A file's length in bytes."""
-        return self._fs.size(self.path(relative))
+        """A file's length in bytes; FileNotFoundError when there is no file."""
+        return self._do("read", relative, lambda: self._fresh().size(self.path(relative)))
+
+    def modified(self, relative: str) -> float:
+        """When a file was written, in seconds of the store's clock; FileNotFoundError when there is no file."""
+        return self._do("read", relative, lambda: self._fresh().modified(self.path(relative)).timestamp())
 
     def exists(self, relative: str) -> bool:
         """Whether a file or folder is there, asked of the store and not of a cached listing."""
-        self._fs.invalidate_cache()
-        return self._fs.exists(self.path(relative))
+        return self._do("read", relative, lambda: self._fresh().exists(self.path(relative)))
 
     def remove(self, relative: str) -> None:
         """Remove a file or a folder; nothing there is no error."""
         try:
-            self._fs.rm(self.path(relative), recursive=True)
+            self._do("removed", relative, lambda: self._fs.rm(self.path(relative), recursive=True))
         except FileNotFoundError:
             return
 
     def find(self, folder: str, suffix: str) -> list[str]:
         """Relative paths below a folder that end so, sorted; unfinished files (a leading dot) left out."""
-        self._fs.invalidate_cache()
-        found = self._fs.find(self.path(folder))
+        found = self._do("read", folder, lambda: self._found(folder))
         prefix = len(self._root.rstrip("/")) + 1
         return sorted(
             path[prefix:] for path in found if path.endswith(suffix) and not path.rsplit("/", 1)[-1].startswith(".")
         )
 
+    def entries(self) -> list[Entry]:
+        """Every file of the store, unfinished ones too, by path."""
+        return sorted(self._do("read", "", self._all_entries))
+
     def folders(self, folder: str) -> list[str]:
         """Names of the folders directly below a folder, sorted."""
-        self._fs.invalidate_cache()
+        return sorted(self._do("read", folder, lambda: self._folders(folder)))
+
+    def _do(self, doing: str, relative: str, call: Callable[[], T], most_tries: int = TRIES) -> T:
         try:
-            entries = self._fs.ls(self.path(folder), detail=True)
+            return persist(call, self._pause, most_tries=most_tries)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise
+        except Exception as error:  # of whatever file system the URL names
+            if is_full(error):
+                raise StoreFullError(
+                    f"store {self.url}: is full ({getattr(error, 'strerror', None) or told(error)}); make room there "
+                    "and run the same command again: what is committed is kept"
+                ) from error
+            raise StoreError(f"store {self.url}: {relative or 'it'} cannot be {doing}: {told(error)}") from error
+
+    def _put(self, path: str, data: bytes) -> None:
+        if self._local:
+            write_whole(path, data)
+        else:
+            self._fs.pipe_file(path, data)
+
+    def _fresh(self) -> fsspec.AbstractFileSystem:
+        self._fs.invalidate_cache()
+        return self._fs
+
+    def _found(self, folder: str) -> list[str]:
+        path = self.path(folder)
+        return list(list_files(path.rstrip("/"))) if self._local else self._fresh().find(path)
+
+    def _folders(self, folder: str) -> list[str]:
+        if self._local:
+            return list_folders(self.path(folder))
+        try:
+            entries = self._fresh().ls(self.path(folder), detail=True)
         except FileNotFoundError:
             return []
-        return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == "directory")
+        return [entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == "directory"]
 
-    def read_tables(
-        self, paths: list[str], kind: str, skipped: Skipped, columns: list[str] | None = None
-    ) -> Iterator[tuple[str, pa.Table]]:
-        """Each path's table in the order given; a torn or foreign file is reported and left out."""
+    def _all_entries(self) -> list[Entry]:
+        prefix = len(self._root.rstrip("/")) + 1
+        if not self._local:
+            found = self._fresh().find(self._root, detail=True).items()
+            return [Entry(path[prefix:], entry["size"], self._written_at(path, entry)) for path, entry in found]
+        entries = []
+        for path in self._found(""):
+            with suppress(FileNotFoundError):  # gone since it was listed
+                stat = os.stat(path)
+                entries.append(Entry(path[prefix:], stat.st_size, stat.st_mtime))
+        return entries
 
-        def load(path: str) -> tuple[str, pa.Table | None, str]:
-            try:
-                table = pq.read_table(pa.BufferReader(self.read(path)), columns=columns)
-            except FileNotFoundError:
-                return path, None, ""  # compacted away between the listing and the reading
-            except (pa.ArrowException, OSError) as error:
-                return path, None, f"torn or not Parquet ({str(error).splitlines()[0]})"
-            found = (table.schema.metadata or {}).get(SCHEMA_KEY, b"").decode(errors="replace")
-            if found.split("/")[0] != kind:
-                return path, None, f"not a {kind} file of raybench"
-            return path, table, ""
-
-        with ThreadPoolExecutor(_THREADS) as pool:
-            loaded = pool.map(load, paths) if len(paths) > 1 else map(load, paths)
-            for path, table, reason in loaded:
-                if table is not None:
-                    yield path, table
-                elif reason:
-                    skipped(path, reason)
-
-
-def parquet_bytes(table: pa.Table, kind: str, version: int, metadata: dict[str, Any] | None = None) -> bytes:
-    """A table as Parquet that carries its kind and schema version."""
-    merged = {**(table.schema.metadata or {}), SCHEMA_KEY: f"{kind}/{version}".encode(), **(metadata or {})}
-    sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata(merged), sink, compression="zstd")
-    return sink.getvalue().to_pybytes()
+    def _written_at(self, path: str, entry: dict[str, Any]) -> float:
+        """S3 says it in a listing, others when asked."""
+        return (entry.get("LastModified") or self._fs.modified(path)).timestamp()

@@ -8,7 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from raybench.store.files import Files, parquet_bytes
+from raybench.core.blips import TRIES
+from raybench.store.files import Files
+from raybench.store.parquet import parquet_bytes
 
 __all__ = ["RunDirectory", "list_runs"]
 
@@ -30,19 +32,23 @@ class RunDirectory:
         """Where a file of the run is, for a user to open."""
         return f"{self.files.url.rstrip('/')}/{self.path(name)}"
 
-    def write_text(self, name: str, text: str) -> None:
+    def write_text(self, name: str, text: str, *, most_tries: int = TRIES) -> None:
         """Write a text file."""
-        self.files.write(self.path(name), text.encode())
+        self.files.write(self.path(name), text.encode(), most_tries=most_tries)
 
-    def write_json(self, name: str, value: dict[str, Any]) -> None:
+    def write_json(self, name: str, value: dict[str, Any], *, most_tries: int = TRIES) -> None:
         """Write a JSON file."""
-        self.write_text(name, json.dumps(value, indent=2, sort_keys=True) + "\n")
+        self.write_text(name, json.dumps(value, indent=2, sort_keys=True) + "\n", most_tries=most_tries)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """A JSON file's object, or None when it is not there, torn or something else."""
         try:
-            value = json.loads(self.files.read(self.path(name)))
-        except (FileNotFoundError, IsADirectoryError, ValueError):
+            data = self.files.read(self.path(name))
+        except (FileNotFoundError, IsADirectoryError):
+            return None
+        try:
+            value = json.loads(data)
+        except ValueError:
             return None
         return value if isinstance(value, dict) else None
 

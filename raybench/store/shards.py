@@ -1,7 +1,7 @@
 """Scored shards of trials under way: states and coverage, a few files a trial, the first commit of a batch wins.
 
 log = ShardLog(files)
-log.append(commit); log.flush()
+log.append(commit); log.write(log.take())
 usable(log.read(trial_id, skipped), basis)       # disjoint commits in canonical order
 """
 
@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 import pyarrow as pa
 
-from raybench.store.files import Files, Skipped, parquet_bytes
+from raybench.store.files import Files
+from raybench.store.parquet import Skipped, parquet_bytes, read_folder
 
 __all__ = ["ShardCommit", "ShardLog", "disjoint", "usable"]
 
 _KIND, _VERSION = "shards", 2
+_THREADS = 16
 _SCHEMA = pa.schema(
     {
         "trial_id": pa.string(),
@@ -61,31 +65,41 @@ class ShardCommit:
 
 
 class ShardLog:
-    """Appends commits; those not flushed are lost with the process and scored again."""
+    """Appends commits; those not written are lost with the process and scored again."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
         self._pending: list[ShardCommit] = []
 
     def append(self, commit: ShardCommit) -> None:
-        """Take a commit for the next flush."""
+        """Keep a commit until it is written."""
         self._pending.append(commit)
 
-    def flush(self) -> None:
-        """Write what is pending, one file a trial."""
+    def take(self) -> list[ShardCommit]:
+        """What is pending, to be written by the caller."""
+        pending, self._pending = self._pending, []
+        return pending
+
+    def write(self, commits: Iterable[ShardCommit]) -> None:
+        """Write commits, one file a trial."""
         by_trial = defaultdict(list)
-        for commit in self._pending:
+        for commit in commits:
             by_trial[commit.trial_id].append(asdict(commit))
-        for trial_id, rows in by_trial.items():
-            data = parquet_bytes(pa.Table.from_pylist(rows, _SCHEMA), _KIND, _VERSION)
+
+        def put(trial_id: str) -> None:
+            data = parquet_bytes(pa.Table.from_pylist(by_trial[trial_id], _SCHEMA), _KIND, _VERSION)
             self._files.write(f"{_folder(trial_id)}/part-{uuid.uuid4().hex}.parquet", data)
-        self._pending.clear()
+
+        if len(by_trial) == 1:
+            put(*by_trial)
+        elif by_trial:
+            with ThreadPoolExecutor(_THREADS) as pool:
+                list(pool.map(put, by_trial))
 
     def read(self, trial_id: str, skipped: Skipped) -> list[ShardCommit]:
         """A trial's commits by batch, on whatever basis; those of a version that named none are on basis ""."""
-        paths = self._files.find(_folder(trial_id), ".parquet")
-        tables = [table for _, table in self._files.read_tables(paths, _KIND, skipped)]
-        rows = [ShardCommit(**{"basis": "", **row}) for table in tables for row in table.to_pylist()]
+        tables = read_folder(self._files, _folder(trial_id), _KIND, skipped)
+        rows = [ShardCommit(**{"basis": "", **row}) for table in tables.values() for row in table.to_pylist()]
         return sorted((row for row in rows if row.trial_id == trial_id), key=_canonical)
 
     def trials(self) -> frozenset[str]:

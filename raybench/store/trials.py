@@ -1,7 +1,7 @@
 """How trials ended: one row a trial with identity, status, cost and merged states; the latest row of an id counts.
 
 log = TrialLog(files)
-log.append(TrialRow(trial_id=…, status="ok", …)); log.flush()
+log.append(TrialRow(trial_id=…, status="ok", …)); log.write(log.take())
 log.read(skipped)["3f…"].status
 """
 
@@ -10,17 +10,20 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from raybench.core import Status
-from raybench.store.files import Files, Skipped, parquet_bytes
+from raybench.store.files import Files
+from raybench.store.parquet import Skipped, parquet_bytes, read_folder
 
 __all__ = ["TrialLog", "TrialRow"]
 
 _KIND, _VERSION = "trials", 1
+_FOLDER = "trials"
 _SCHEMA = pa.schema(
     {
         "trial_id": pa.string(),
@@ -77,44 +80,42 @@ class TrialLog:
         self._pending: list[TrialRow] = []
 
     def append(self, row: TrialRow) -> None:
-        """Take a row for the next flush."""
+        """Keep a row until it is written."""
         self._pending.append(row)
 
-    def flush(self) -> None:
-        """Write what is pending as one file."""
-        if self._pending:
-            self._write(self._pending)
-            self._pending.clear()
+    def take(self) -> list[TrialRow]:
+        """What is pending, to be written by the caller."""
+        pending, self._pending = self._pending, []
+        return pending
+
+    def write(self, rows: list[TrialRow]) -> None:
+        """Write rows as one file."""
+        if rows:
+            table = pa.Table.from_pylist([row.as_record() for row in rows], _SCHEMA)
+            self._files.write(f"{_FOLDER}/part-{uuid.uuid4().hex}.parquet", parquet_bytes(table, _KIND, _VERSION))
 
     def read(self, skipped: Skipped) -> dict[str, TrialRow]:
         """Every trial's latest row by id."""
-        return self._latest(self._files.find("trials", ".parquet"), skipped)
+        return _latest(read_folder(self._files, _FOLDER, _KIND, skipped).values())
 
     def compact(self, skipped: Skipped) -> None:
-        """Join many small files into one: the new file is written first, so a crash leaves rows twice, never none."""
-        paths = self._files.find("trials", ".parquet")
-        if len(paths) <= _COMPACT_ABOVE:
+        """Join many small files into one: the new file is written first, so a crash leaves rows twice, never none.
+
+        Two may do so at once: each removes only what its own file holds, and neither can have read the other's.
+        """
+        if len(self._files.find(_FOLDER, ".parquet")) <= _COMPACT_ABOVE:
             return
-        unreadable: set[str] = set()
+        tables = read_folder(self._files, _FOLDER, _KIND, skipped)
+        self.write(list(_latest(tables.values()).values()))
+        for path in tables:
+            self._files.remove(path)
 
-        def note(path: str, reason: str) -> None:
-            unreadable.add(path)
-            skipped(path, reason)
 
-        self._write(list(self._latest(paths, note).values()))
-        for path in paths:
-            if path not in unreadable:
-                self._files.remove(path)
-
-    def _write(self, rows: list[TrialRow]) -> None:
-        table = pa.Table.from_pylist([row.as_record() for row in rows], _SCHEMA)
-        self._files.write(f"trials/part-{uuid.uuid4().hex}.parquet", parquet_bytes(table, _KIND, _VERSION))
-
-    def _latest(self, paths: list[str], skipped: Skipped) -> dict[str, TrialRow]:
-        latest: dict[str, TrialRow] = {}
-        for _, table in self._files.read_tables(paths, _KIND, skipped):
-            for record in table.to_pylist():
-                row = TrialRow.from_record(record)
-                if row.trial_id not in latest or row.finished_at >= latest[row.trial_id].finished_at:
-                    latest[row.trial_id] = row
-        return latest
+def _latest(tables: Iterable[pa.Table]) -> dict[str, TrialRow]:
+    latest: dict[str, TrialRow] = {}
+    for table in tables:
+        for record in table.to_pylist():
+            row = TrialRow.from_record(record)
+            if row.trial_id not in latest or row.finished_at >= latest[row.trial_id].finished_at:
+                latest[row.trial_id] = row
+    return latest

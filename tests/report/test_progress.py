@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from raybench.core import Status
+from raybench.core.errors import StoreError
 from raybench.report.progress import Progress
 from raybench.report.status_table import print_status
 from raybench.schedule.work import TrialWork
@@ -84,3 +85,15 @@ def test_status_tells_a_silent_driver_from_a_running_one(store, capsys):
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
     assert "running" in lines["now"]
     assert "silent for 100 s; run the job again to go on" in lines["gone"]
+
+
+def test_a_store_that_refuses_progress_ends_no_run_and_is_said_once(store, capsys, monkeypatch):
+    def refuse(*arguments, **options):
+        raise StoreError("store x: is full")
+
+    with Progress(plan("a"), [work("a")], store.run("r")) as progress:
+        monkeypatch.setattr(type(store.files), "write", refuse)
+        for _ in range(3):
+            progress.tick()
+            progress._writing.result()
+    assert capsys.readouterr().err.count("`raybench status` will not show this run: store x: is full") == 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+import pytest
+
 from raybench.core import Status
 from raybench.core.errors import DivergedError, IncompatibleError
 from raybench.schedule.classify import classify
@@ -55,13 +57,15 @@ def test_exceptions_become_their_status():
         DivergedError("loss is nan"): Status.NAN,
         IncompatibleError("no head"): Status.INCOMPATIBLE,
         ValueError("x"): Status.FAILED,
-        OSError(errno.ENOSPC, "No space left on device"): Status.FAILED,
+        PermissionError(errno.EACCES, "Permission denied"): Status.FAILED,
     }
     assert {error: decide(classify(error), attempts=1) for error in kinds} == kinds
 
 
-def test_a_lost_connection_is_tried_again():
-    assert decide(classify(ConnectionResetError("reset by peer")), attempts=1) is None
+@pytest.mark.parametrize("error", [ConnectionResetError("reset by peer"), OSError(errno.ENOSPC, "this node is full")])
+def test_what_another_actor_may_not_meet_is_tried_again(error):
+    assert decide(classify(error), attempts=1) is None
+    assert decide(classify(error), attempts=3) is Status.FAILED
 
 
 def test_a_device_assert_poisons_the_actor():

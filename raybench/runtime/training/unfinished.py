@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors_torch
 
 from raybench.core import Trial
+from raybench.core.errors import StoreError
 from raybench.core.identity import content_hash
 from raybench.recipes.methods.fine_tuning import FineTuning
 from raybench.recipes.methods.shared_steps import beginning
@@ -35,7 +36,7 @@ _MOST_SHARE = 0.05  # of a fit's time that writing may take
 
 
 class Shelf(Protocol):
-    """Where states are kept, by key. Whatever goes wrong with it is an OSError."""
+    """Where states are kept, by key. Whatever goes wrong with it is an OSError or a StoreError."""
 
     def keys(self) -> Collection[str]: ...
 
@@ -93,7 +94,7 @@ class Resuming:
             return [Waiting(everyone, Progress(), None)]
         try:
             there = self._saving.shelf.keys()
-        except OSError:
+        except (OSError, StoreError):
             there = ()
         groups: dict[str | None, list[int]] = {}
         for index in everyone:
@@ -123,7 +124,7 @@ class Resuming:
             for old in self._ours - needed:
                 saving.shelf.drop(old)
             self._ours &= needed
-        except OSError:
+        except (OSError, StoreError):
             pass  # the fit needs none of it; what is wrong with the store, its checkpoint will say
         now = time.monotonic()
         self._due = now + max(saving.every_seconds, (now - began) / _MOST_SHARE)

@@ -1,0 +1,91 @@
+"""Writing beside the driver's loop: commits and ends in one thread, what can go once a trial has ended in another.
+
+with Writer(store, skipped) as writer:
+    store.shards.append(commit); store.trials.append(row); writer.ended(row)
+    writer.turn()                     # every second or so; raises what the last turn could not write
+
+What is taken from the logs and cannot be written is not written later: the run ends, and does it again.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+
+from raybench.core.errors import told
+from raybench.store.checkpoints import remove_checkpoint
+from raybench.store.parquet import Skipped
+from raybench.store.records import compact_records
+from raybench.store.store import Pending, Store
+from raybench.store.trials import TrialRow
+from raybench.store.unfinished import UnfinishedFits
+
+__all__ = ["Writer", "clean_up"]
+
+_MOST_TURNS = 30  # that may go by while one is written: what is pending must not grow without end
+
+
+class Writer:
+    """One turn is written at a time; what comes in meanwhile is the next one's."""
+
+    def __init__(self, store: Store, skipped: Skipped) -> None:
+        self._store = store
+        self._skipped = skipped
+        self._writer, self._cleaner = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
+        self._turns_missed = 0
+        self._ended: list[TrialRow] = []
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Write the rest and wait for it, unless it was writing that failed."""
+        with self._cleaner, self._writer:
+            if self._writing is None or self._writing.exception() is None:
+                self._begin()
+                self._wait()
+
+    def ended(self, row: TrialRow) -> None:
+        """A trial's shards and checkpoint can go once its row is written."""
+        self._ended.append(row)
+
+    def turn(self) -> None:
+        """Begin to write what is pending, or let what is being written go on."""
+        if self._writing is not None and not self._writing.done() and self._turns_missed < _MOST_TURNS:
+            self._turns_missed += 1
+            return
+        self._wait()
+        self._begin()
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            self._writing.result()
+
+    def _begin(self) -> None:
+        self._turns_missed = 0
+        ended, self._ended = self._ended, []
+        self._writing = self._writer.submit(self._write, self._store.take(), ended)
+
+    def _write(self, pending: Pending, ended: list[TrialRow]) -> None:
+        self._store.write(pending)
+        if ended:
+            self._cleaner.submit(self._clean, ended)
+
+    def _clean(self, ended: list[TrialRow]) -> None:
+        for row in ended:
+            try:
+                clean_up(self._store, row, self._skipped)
+            except Exception as error:  # it costs room, not the run
+                reason = f"not cleaned up after it ended ({told(error)}); the next run does it, or `raybench clean`"
+                self._skipped(f"trials: {row.trial_id}", reason)
+
+
+def clean_up(store: Store, row: TrialRow, skipped: Skipped) -> None:
+    """What a trial that ended well leaves behind: one file of records, nothing else but its row."""
+    compact_records(store.files, row.trial_id, row.basis, skipped)
+    remove_checkpoint(store.files, row.trial_id)
+    store.shards.remove(row.trial_id)
+    UnfinishedFits(store.files).remove([row.trial_id])
