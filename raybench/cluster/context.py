@@ -8,6 +8,7 @@ from typing import Any
 
 import ray
 
+from raybench.cluster.agreement import Agreement
 from raybench.core import Trial
 from raybench.planning.plan import DataNeeds, FeatureNeeds
 
@@ -36,4 +37,6 @@ class RunContext:
     threads: int = 1
     gpus_per_actor: float = 0.0
     checkpoint_seconds: float = 30.0  # at most so often a fit under way writes where it is
+    agreement: Agreement | None = None  # what an actor must find as the driver does; None in tests of one process
+    stamps: Mapping[str, str] = field(default_factory=dict)  # trial id → of the model's files, as the driver saw them
     extra_path: tuple[str, ...] = ()  # where `module:attribute` of the job is found

@@ -6,7 +6,9 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from raybench.cluster.agreement import announced
 from raybench.cluster.connect import connect
+from raybench.cluster.hosts import check_hosts
 from raybench.cluster.observer import Observer
 from raybench.cluster.placement import ActorPlan
 from raybench.core import Status
@@ -40,8 +42,10 @@ def run_trials(
     skipped: Skipped,
 ) -> Outcome:
     """Fit and score what is left to do."""
-    with connect(plan.job.resources, address) as cluster:
+    with connect(plan.job.resources, address) as cluster, announced(store.run(plan.run_id)) as agreement:
         import ray
+
+        check_hosts(agreement, store.files, cluster.cpus_per_actor)
 
         if cluster.note:
             observer.note(cluster.note)
@@ -68,6 +72,8 @@ def run_trials(
             threads=resources.cpus_per_actor,
             gpus_per_actor=cluster.gpus_per_actor,
             checkpoint_seconds=resources.checkpoint_seconds,
+            agreement=agreement,
+            stamps={trial_id: planned[trial_id].stamp for trial_id in wanted},
             extra_path=(str(plan.job.directory),),
         )
         shared = ray.put(context)

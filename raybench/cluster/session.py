@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -14,7 +15,9 @@ import pyarrow as pa
 import ray
 import torch
 
+from raybench.cluster.agreement import check_agreement
 from raybench.cluster.context import FeaturePart, FeatureParts, RunContext
+from raybench.cluster.planned_files import PlannedFiles, not_planned
 from raybench.core import Trial
 from raybench.core.errors import StoreError
 from raybench.core.identity import RESULT_VERSION, content_hash
@@ -47,6 +50,8 @@ from raybench.tasks.catalog import get_task
 
 __all__ = ["Session"]
 
+_ANY = (Exception, SystemExit)  # a candidate's code that exits ends its trial, not the actor
+
 
 class Session:
     """One process's part of a run."""
@@ -56,6 +61,9 @@ class Session:
         torch.set_num_threads(context.threads)
         self._context = context
         self._files = Files(context.store_url)
+        if context.agreement is not None:
+            check_agreement(context.agreement, self._files)
+        self._planned = PlannedFiles(context.stamps, Path(context.extra_path[0]) if context.extra_path else Path.cwd())
         self._device = device_of(context.gpus_per_actor, cuda_available=torch.cuda.is_available())
         self._prepared: dict[str, PreparedData] = {}
         self._parts: dict[str, list[FeaturePart]] = {}  # group → where its features are
@@ -69,7 +77,7 @@ class Session:
         """Tokenise and plan; the numbers of batches and their digest go to the driver, the rows stay by reference."""
         try:
             prepared = self._prepare(data_key)
-        except Exception as error:
+        except _ANY as error:
             return None, classify(error)
         return prepared, (prepared.plan.num_batches, prepared.num_train_batches, prepared.digest)
 
@@ -83,13 +91,14 @@ class Session:
             rows = prepared.test if needs.split == "test" else prepared.train
             assert rows is not None
             trial = self._context.trials[needs.trial_id]
+            self._planned.check(trial)
             batches = prepared.forward_batches(needs.split, start, stop)
             part = with_room(
                 lambda: features_part(trial, rows, batches, self._device, for_scoring=needs.for_scoring), self._let_go
             )
             self._absorbed.add((group, start))
             return part, None
-        except Exception as error:
+        except _ANY as error:
             return None, classify(error)
 
     def features_are_at(self, parts: FeatureParts) -> None:
@@ -124,6 +133,8 @@ class Session:
             if not trial_ids:
                 return {}
             trials = [self._context.trials[trial_id] for trial_id in trial_ids]
+            for trial in trials:
+                self._planned.check(trial)
             prepared = self._data(self._context.data_keys[trial_ids[0]], data)
             self._predictor = None  # its memory is needed
             for trial_id in trial_ids:
@@ -145,7 +156,7 @@ class Session:
             with suppress(StoreError):  # the driver removes what is left
                 unfinished.remove(bundle)
             return failures
-        except Exception as error:
+        except _ANY as error:
             return classify(error)
 
     def leave(self) -> None:
@@ -167,7 +178,7 @@ class Session:
         """Score some batches; their records are in the store before their state is returned."""
         try:
             return with_room(lambda: self._score(trial_id, start, stop, data), self._let_go)
-        except Exception as error:
+        except _ANY as error:
             return classify(error)
 
     def _score(self, trial_id: str, start: int, stop: int, data: ray.ObjectRef) -> ShardCommit:
@@ -215,6 +226,7 @@ class Session:
         if self._predictor is None or self._predictor[0] != trial_id:
             self._predictor = None
             trial = self._context.trials[trial_id]
+            self._planned.check(trial)
             checkpoint = Checkpoint.from_bytes(read_checkpoint(self._files, trial_id)) if needs_fit(trial) else None
             digest = checkpoint.digest() if checkpoint is not None else ""
             self._predictor = (trial_id, open_predictor(trial, checkpoint, self._device), digest)
@@ -242,6 +254,8 @@ class Session:
 
     def _prepare(self, data_key: str) -> PreparedData:
         needs = self._context.data[data_key]
+        if get_task(needs.task).processor_key(needs.model) != needs.processor:
+            raise not_planned(needs.model)
         rows: dict[str, Any] = ray.get(self._context.rows[needs.dataset])
         return prepare_data(get_task(needs.task), rows, needs.model, needs.max_length)
 

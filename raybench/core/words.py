@@ -52,6 +52,7 @@ class ModelSpec:
     init: str = "pretrained"  # or "scratch": the architecture with random weights
     num_layers: int | None = None  # keep the first k layers
     tokenizer: str | None = None  # where the tokenizer is, when not with the model
+    tokenizer_revision: str | None = None  # of a tokenizer from the hub, once it is resolved
     config: Mapping[str, Any] = field(default_factory=dict)  # overrides of the model's configuration
     pooling: str = "auto"  # auto, mean, cls, static
     dtype: str = "float32"  # or bfloat16, float16, int8 (dynamic quantisation, scoring alone)

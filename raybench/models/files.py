@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +20,7 @@ from raybench.models.reference import Architecture, HubId, LocalPath, resolve
 
 __all__ = [
     "model_directory",
+    "pinned",
     "read_object",
     "require_safe_weights",
     "small_files",
@@ -41,11 +44,34 @@ def model_directory(model: ModelSpec, *, weights: bool = True) -> Path | None:
 
 def tokenizer_directory(model: ModelSpec) -> Path:
     """The directory with the tokenizer's files: `tokenizer`, or the model's own."""
-    reference, revision = (model.tokenizer, None) if model.tokenizer else (model.reference, model.revision)
+    own = (model.reference, model.revision)
+    reference, revision = (model.tokenizer, model.tokenizer_revision) if model.tokenizer else own
     directory = _directory(reference, revision, weights=False, allow_pickle=False)
     if directory is None:
         raise ModelError(f"model {model.reference!r}: an architecture has no tokenizer; name one with 'tokenizer:'")
     return directory
+
+
+def pinned(model: ModelSpec, pins: dict[tuple[str, str | None], str | None]) -> ModelSpec:
+    """The model with revisions of the hub as commit hashes, so that every process opens what this one saw.
+
+    `pins` are those resolved before, and takes new ones. What cannot be resolved stays as it is: whoever opens it says
+    why it cannot be.
+    """
+    if model.baseline is not None:
+        return model
+    tokenizer = _pin(model.tokenizer, model.tokenizer_revision, pins) if model.tokenizer else None
+    return replace(model, revision=_pin(model.reference, model.revision, pins), tokenizer_revision=tokenizer)
+
+
+def _pin(reference: str, revision: str | None, pins: dict[tuple[str, str | None], str | None]) -> str | None:
+    if (reference, revision) not in pins:
+        pins[reference, revision] = revision
+        with suppress(ModelError):
+            place = resolve(reference, Path.cwd())
+            if isinstance(place, HubId):
+                pins[reference, revision] = _snapshot(place, revision, weights=False, allow_pickle=False).name
+    return pins[reference, revision]
 
 
 def small_files(directory: Path) -> list[Path]:

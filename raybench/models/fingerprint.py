@@ -10,10 +10,16 @@ from raybench.core import ModelSpec
 from raybench.core.errors import ModelError
 from raybench.core.identity import content_hash, file_hash
 from raybench.models.configuration import from_scratch, open_config
-from raybench.models.files import model_directory, require_safe_weights, small_files, weight_files
+from raybench.models.files import (
+    model_directory,
+    require_safe_weights,
+    small_files,
+    tokenizer_directory,
+    weight_files,
+)
 from raybench.models.tokenizer import tokenizer_hash
 
-__all__ = ["weights_fingerprint"]
+__all__ = ["weights_fingerprint", "weights_stamp"]
 
 _OF_RELEASE = {"transformers_version"}  # of an architecture every other setting counts, defaults of the release too
 
@@ -48,6 +54,21 @@ def weights_fingerprint(model: ModelSpec) -> str:
     if model.tokenizer:
         content["tokenizer"] = tokenizer_hash(model)
     return content_hash(content)
+
+
+def weights_stamp(model: ModelSpec) -> str:
+    """What the file system says of the files in the fingerprint: an equal stamp, the same files, without reading them.
+
+    "" where there are none: a baseline, an architecture with the tokenizer it is given.
+    """
+    directory = None if model.baseline is not None else model_directory(model)
+    if directory is None:
+        return ""
+    paths = [*small_files(directory), *weight_files(directory, allow_pickle=model.allow_pickle)]
+    if model.tokenizer:
+        paths += small_files(tokenizer_directory(model))
+    seen = [(path, path.resolve().stat()) for path in paths]
+    return content_hash([[str(path), one.st_size, one.st_mtime_ns, one.st_ino] for path, one in seen])
 
 
 def _hash(path: Path) -> str:

@@ -23,7 +23,8 @@ from raybench.job import Configuration, DatasetSpec, Job
 from raybench.job.catalogs import measured_places, remarks, unfit
 from raybench.metrics import MetricSet
 from raybench.models.check import check
-from raybench.models.fingerprint import weights_fingerprint
+from raybench.models.files import pinned
+from raybench.models.fingerprint import weights_fingerprint, weights_stamp
 from raybench.models.forward_cost import forward_cost
 from raybench.planning.shared_work import bundle_of, feature_groups
 from raybench.recipes.methods.catalog import get_method
@@ -40,6 +41,7 @@ class DataNeeds:
 
     dataset: str
     model: ModelSpec
+    processor: str  # the key of what makes the model's inputs of rows
     task: str
     max_length: int
 
@@ -70,6 +72,7 @@ class PlannedTrial:
     bundle: str
     needs_fit: bool
     cost: float
+    stamp: str = ""  # of the files that the weights' fingerprint is of, before they were read
     problem: Problem | None = None
     train_features: str | None = None
     test_features: str | None = None
@@ -139,23 +142,24 @@ def make_plan(job: Job) -> Plan:
     code = code_digests([*named, *(spec.task for spec in job.datasets)], job.directory)
     data: dict[str, DataNeeds] = {}
     trials: dict[str, PlannedTrial] = {}
+    pins: dict[tuple[str, str | None], str | None] = {}  # revisions of the hub, as they are now
     for dataset in datasets.values():
         task = get_task(dataset.spec.task)
         for candidate in job.candidates:
             for configuration in candidate.expand():
-                adaptation = _Adaptation.of(configuration)
+                adaptation = _Adaptation.of(configuration, pins)
                 seeds = candidate.seeds or job.seeds
                 for seed in seeds if adaptation.uses_seed else seeds[:1]:
                     planned = _plan_trial(candidate.name, adaptation, dataset, task, seed, code)
                     trials[f"{candidate.name} {planned.trial.trial_id}"] = planned
-                    needs = DataNeeds(
-                        dataset=dataset.spec.name,
-                        model=adaptation.model,
-                        task=dataset.spec.task,
-                        max_length=dataset.spec.max_length,
-                    )
-                    if planned.problem is None:
-                        data.setdefault(planned.data_key, needs)
+                    if planned.problem is None and planned.data_key not in data:
+                        data[planned.data_key] = DataNeeds(
+                            dataset=dataset.spec.name,
+                            model=adaptation.model,
+                            processor=task.processor_key(adaptation.model),
+                            task=dataset.spec.task,
+                            max_length=dataset.spec.max_length,
+                        )
     planned_trials = tuple(trials.values())
     identity: list[Any] = [
         sorted(one.trial.trial_id for one in planned_trials),
@@ -180,8 +184,9 @@ class _Adaptation:
     passes: float = 1.0  # over the training rows, in forward passes
 
     @classmethod
-    def of(cls, configuration: Configuration) -> _Adaptation:
+    def of(cls, configuration: Configuration, pins: dict[tuple[str, str | None], str | None]) -> _Adaptation:
         model, name, given = configuration
+        model = pinned(model, pins)
         if model.baseline is not None:
             return cls(model=model, method=name, hyperparameters={}, needs_fit=True)
         method = get_method(name)
@@ -234,12 +239,13 @@ def _plan_trial(
     loaded, spec = dataset.loaded, dataset.spec
     model, method, hyperparameters = adaptation.model, adaptation.method, dict(adaptation.hyperparameters)
     problem, cost = None, 0.0
-    weights, data_key = f"unavailable:{model.reference}", ""
+    weights, stamp, data_key = f"unavailable:{model.reference}", "", ""
     try:
         check(model, task, loaded.labels, method)
         if model.baseline is None:
             get_method(method).check(model, hyperparameters)
         cost = forward_cost(model)
+        stamp = weights_stamp(model)  # before the files are read: if they change meanwhile, actors read them again
         weights = weights_fingerprint(model)
         data_key = content_hash([loaded.fingerprint, spec.task, task.processor_key(model), spec.max_length])
         if adaptation.needs_fit and "train" not in loaded.splits:
@@ -248,7 +254,7 @@ def _plan_trial(
         problem = Problem(status=Status.INCOMPATIBLE, reason=str(error))
     except ModelError as error:
         problem = Problem(status=Status.FAILED, reason=str(error))
-    except Exception as error:  # whatever a candidate's files or code do is its own: the others go on
+    except (Exception, SystemExit) as error:  # whatever a candidate's files or code do is its own: the others go on
         problem = Problem(status=Status.FAILED, reason=f"model {model.reference!r}: {told(error)}")
     key = DatasetKey(
         name=spec.name,
@@ -289,6 +295,7 @@ def _plan_trial(
         bundle=bundle_of(trial, data_key, num_rows.get("train", 0)),
         needs_fit=adaptation.needs_fit,
         cost=cost * num_passes if problem is None else 0.0,
+        stamp=stamp,
         problem=problem,
         train_features=groups.get("train"),
         test_features=groups.get("test"),

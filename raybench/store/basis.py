@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raybench.core.identity import content_hash
-from raybench.store.provenance import library_versions
+from raybench.store.provenance import library_releases
 
 __all__ = ["basis_of", "measures_of"]
 
@@ -23,4 +23,4 @@ def measures_of(metrics: Sequence[str], config: Mapping[str, Any], code: Mapping
 
 def basis_of(*, plan: str, checkpoint: str, measures: str) -> str:
     """The hash of a batch plan's digest, a checkpoint's ("" where nothing is fitted), the measures', the libraries."""
-    return content_hash([plan, checkpoint, measures, library_versions()])[:_LENGTH]
+    return content_hash([plan, checkpoint, measures, library_releases()])[:_LENGTH]

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from raybench.core.identity import VERSION
 
-__all__ = ["library_versions", "processor_name"]
+__all__ = ["library_releases", "library_versions", "processor_name"]
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "datasets", "numpy", "scikit-learn")
 
@@ -18,6 +18,11 @@ _LIBRARIES = ("torch", "transformers", "tokenizers", "datasets", "numpy", "sciki
 def library_versions() -> dict[str, str]:
     """Of raybench and of every library that may change a number."""
     return {"raybench": VERSION, **{name: version(name) for name in _LIBRARIES}}
+
+
+def library_releases() -> dict[str, str]:
+    """The same without the build, such as torch's +cpu: a head without a GPU may drive nodes that have one."""
+    return {name: found.partition("+")[0] for name, found in library_versions().items()}
 
 
 @cache

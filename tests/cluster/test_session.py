@@ -16,6 +16,7 @@ from raybench.cluster.context import RunContext
 from raybench.cluster.session import Session
 from raybench.core import DatasetKey, ModelSpec, Trial
 from raybench.models.cache import BACKBONES
+from raybench.models.fingerprint import weights_fingerprint
 from raybench.planning.plan import FeatureNeeds
 from raybench.recipes.methods.catalog import get_method
 from raybench.runtime.prepare import prepare_data
@@ -41,7 +42,8 @@ def session(tmp_path: Path, tiny_bert: Path, no_caches: None) -> Session:
     trials = {
         f"t{decay}": Trial(
             trial_id=f"t{decay}", candidate="frozen", model=model, dataset=key, method="frozen",
-            hyperparameters=get_method("frozen").resolve({"weight_decay": decay}), seed=0, weights_fingerprint="tiny",
+            hyperparameters=get_method("frozen").resolve({"weight_decay": decay}), seed=0,
+            weights_fingerprint=weights_fingerprint(model),
         )
         for decay in (1, 2)
     }  # fmt: skip
