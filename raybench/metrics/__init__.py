@@ -14,6 +14,7 @@ from raybench.metrics.catalog import METRICS, describe
 from raybench.metrics.coverage import Coverage
 from raybench.metrics.metric import Info, Measure, Metric, OneHot, TableMetric
 from raybench.metrics.metric_set import MetricSet
+from raybench.metrics.running import RunningState, state
 from raybench.metrics.state_set import StateSet
 
 __all__ = [
@@ -25,8 +26,10 @@ __all__ = [
     "MetricError",
     "MetricSet",
     "OneHot",
+    "RunningState",
     "StateSet",
     "TableMetric",
     "describe",
     "evaluate",
+    "state",
 ]

@@ -30,7 +30,7 @@ from raybench.metrics.metric import REQUIRED, Metric, TableMetric, declared_opti
 from raybench.metrics.metric_set import MetricSet
 from raybench.metrics.options import OPTIONS, check_options
 
-__all__ = ["asked", "evaluate", "given_records", "scores_of"]
+__all__ = ["apart", "asked", "columns_read", "evaluate", "given_records", "options_of", "scores_of"]
 
 _ROLES = ("id", "group", "weight")
 
@@ -57,8 +57,8 @@ def evaluate(
     and options by name. `seed` is that of resampling: equal seeds and ids draw alike.
     """
     wanted = asked(names)
-    checked = _options(wanted, config)
-    options, columns = _apart(wanted, columns, checked)
+    checked = options_of(wanted, config)
+    options, columns = apart(wanted, columns, checked)
     found = scores_of(wanted, given_records(records, columns), {**checked, **options}, seed=seed)
     return found[names] if isinstance(names, str) else found
 
@@ -114,7 +114,7 @@ def _scores(
     wanted: Mapping[str, Metric | TableMetric],
     table: pa.Table,
     config: dict[str, Any],
-    labels: list[str] | None,
+    labels: list[Any] | None,
     seed: int,
     *,
     classes: bool,
@@ -156,7 +156,7 @@ def _with_roles(table: pa.Table, config: Mapping[str, Any]) -> tuple[pa.Table, d
     return table, found
 
 
-def _apart(
+def apart(
     wanted: Mapping[str, Metric | TableMetric], given: Mapping[str, Any], config: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What was given by name: options and columns; a name that is neither of any metric is a mistake."""
@@ -170,7 +170,7 @@ def _apart(
         if name not in known and not any(name in columns_read(find(other)[0]) for other in METRICS):
             nearest = did_you_mean(name, {*read, *_ROLES, *OPTIONS}, noun="they read")
             raise MetricError(f"{name!r} is no column or option of these metrics{nearest}")
-    return _options(wanted, options), columns
+    return options_of(wanted, options), columns
 
 
 def _require_classes(
@@ -197,6 +197,6 @@ def _needs_labels(metric: Metric | TableMetric) -> bool:
     return declared_options(metric).get("labels") is REQUIRED
 
 
-def _options(wanted: Mapping[str, Metric | TableMetric], config: Any) -> dict[str, Any]:
+def options_of(wanted: Mapping[str, Metric | TableMetric], config: Any) -> dict[str, Any]:
     """The options of `config`; those that it may name are the catalogue's and those that these metrics declare."""
     return check_options(config, {option for metric in wanted.values() for option in declared_options(metric)})

@@ -24,7 +24,7 @@ __all__ = ["SCORES", "as_column", "with_records"]
 SCORES: tuple[Kind, ...] = ("logits", "probabilities")
 _OF_CLASSES = ("prediction", "confidence", "nll", "rank", "brier", "score", "scores")
 _OF_LABELS = ("predictions", "scores")
-_ROUNDING = 1e-3  # of a class's probability from a half-precision softmax
+_ROUNDING = 1e-2  # of a probability in bfloat16
 
 
 def with_records(table: pa.Table, config: Mapping[str, Any], needed: Collection[str]) -> pa.Table:
@@ -83,7 +83,7 @@ def _require_probabilities(table: pa.Table, matrix_NC: np.ndarray, *, one_sum: b
         row, place = (int(places[0]) for places in np.nonzero(outside_NC))
         expected = "a probability from 0 to 1 (scores of another kind are logits=…, or score=…)"
         refuse(table, "probabilities", row, f"{matrix_NC[row, place]:g}", expected)
-    off = np.abs(matrix_NC.sum(axis=1) - 1.0) > _ROUNDING * max(1, matrix_NC.shape[1])
+    off = np.abs(matrix_NC.sum(axis=1) - 1.0) > _ROUNDING
     if one_sum and off.any():
         row = int(np.argmax(off))
         refuse(table, "probabilities", row, f"a sum of {matrix_NC[row].sum():g}", "probabilities that sum to 1")

@@ -27,7 +27,7 @@ class Given(NamedTuple):
     """The records, and the class names that came with them, if any did."""
 
     table: pa.Table
-    labels: list[str] | None = None
+    labels: list[Any] | None = None
 
 
 def table_of(records: Any) -> Given:

@@ -76,6 +76,7 @@ def fused_records(
         target = target.clamp(max=num_classes - 1)
         if kind == "probabilities":
             outside = ((logits < 0) | (logits > 1 + _ROUNDING)).any(dim=1)
+            outside |= (logits.sum(dim=1) - 1).abs() > _ROUNDING
             out_WB[6, rows] += torch.where(outside, _NO_PROBABILITY, 0.0).double()
             logits = logits.log()
         lse = torch.logsumexp(logits, dim=1)
@@ -102,10 +103,15 @@ def fused_records(
 
 
 def columns_of_fused(
-    host_WB: np.ndarray, targets_B: torch.Tensor, num_classes: int, *, precise: bool = False
+    host_WB: np.ndarray,
+    targets_B: torch.Tensor | np.ndarray,
+    num_classes: int,
+    *,
+    precise: bool = False,
+    first_row: int = 0,
 ) -> dict[str, np.ndarray]:
     """The columns of what `fused_records` made; MetricError for a row whose target or probabilities are none."""
-    _require_classes(host_WB[6], targets_B, num_classes)
+    _require_classes(host_WB[6], targets_B, num_classes, first_row)
     kind = np.float64 if precise else np.float32
     columns = {
         "prediction": host_WB[0].astype(np.int32),
@@ -152,13 +158,18 @@ def _require_shapes(logits_BC: torch.Tensor, targets_B: torch.Tensor) -> None:
         raise MetricError(f"targets are {targets_B.dtype}; expected integers: numbers of classes")
 
 
-def _require_classes(found_B: np.ndarray, targets_B: torch.Tensor, num_classes: int) -> None:
+def _require_classes(
+    found_B: np.ndarray, targets_B: torch.Tensor | np.ndarray, num_classes: int, first_row: int
+) -> None:
     if not found_B.any():
         return
     row = int(np.argmax(found_B > 0))
+    where = f"row {first_row + row}"
     if found_B[row] >= _NO_PROBABILITY:
-        raise MetricError(f"row {row} has a probability outside 0 to 1; give logits as kind='logits'")
-    raise MetricError(f"target {int(targets_B[row])} (row {row}) is no class: expected 0 to {num_classes - 1}")
+        raise MetricError(
+            f"{where} has a probability outside 0 to 1, or probabilities that do not sum to 1; give logits as 'logits'"
+        )
+    raise MetricError(f"target {int(targets_B[row])} ({where}) is no class: expected 0 to {num_classes - 1}")
 
 
 def classification_schema(num_classes: int) -> pa.Schema:
