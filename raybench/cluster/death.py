@@ -16,10 +16,13 @@ def death(error: exceptions.RayError, *, starting: bool, grew_most: bool = True)
     text = str(error)
     if getattr(error, "preempted", False):
         return Failure(kind=FailureKind.PREEMPTED, message="its node was taken away")
-    # Ray's memory monitor gives advice on its threshold; the word OOM stands in every death's list of common causes.
+    # An actor's end by the memory monitor is an OutOfMemoryError or, told later, a death with advice on the threshold;
+    # the word OOM stands in every death's list of common causes.
     if isinstance(error, exceptions.OutOfMemoryError) or "RAY_memory_usage_threshold" in text:
         kind = FailureKind.HOST_OOM if grew_most else FailureKind.BYSTANDER
         return Failure(kind=kind, message="the node ran out of memory and ended the actor", traceback=text)
+    if not isinstance(error, exceptions.RayActorError | exceptions.OwnerDiedError):
+        return Failure(kind=FailureKind.DIED, message=text.split("\n")[0], traceback=text)
     if starting:
         return Failure(kind=FailureKind.DIED, message=_own_words(text), traceback=text)
     return Failure(kind=FailureKind.DIED, message="its actor died while it ran", traceback=text)

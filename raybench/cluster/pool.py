@@ -182,18 +182,15 @@ class Pool:
         return commits
 
     def _events_of(self, ref: ray.ObjectRef, call: _Call) -> list[Event]:
-        actor = call.actor
+        actor, left = call.actor, self._leaving.pop(ref, None)
         try:
             value = ray.get(ref)
-        except (exceptions.RayActorError, exceptions.OwnerDiedError) as error:
+        except exceptions.RayError as error:  # dead, or out of reach: the call may or may not have run
             failure = death(error, starting=not call.work, grew_most=blame(actor, self._growth_beside(actor)))
             if not call.work and (node := node_of(self._handles[actor])) is not None:
                 self._bad_nodes.add(node)
             self.stop(actor)
             return [Lost(actor=actor, failure=failure)]
-        except exceptions.RayError as error:  # the call could not be run or answered, the actor may be anywhere
-            self.stop(actor)
-            return [Lost(actor=actor, failure=Failure(kind=FailureKind.DIED, message=str(error).splitlines()[0]))]
         self._watch.idle(actor)
         self._clock.end(actor, time.monotonic())
         waiting = next((other for other in self._calls.values() if other.actor == actor), None)
@@ -204,10 +201,9 @@ class Pool:
             self._bad_nodes.discard(value)
             return [ActorReady(actor=actor)]
         values = value if isinstance(value, list) else [value]
-        return [self._event(actor, work, value, ref) for work, value in zip(call.work, values, strict=True)]
+        return [self._event(actor, work, value, left) for work, value in zip(call.work, values, strict=True)]
 
-    def _event(self, actor: int, work: Work, value: Any, ref: ray.ObjectRef) -> Event:
-        left = self._leaving.pop(ref, None)
+    def _event(self, actor: int, work: Work, value: Any, left: ray.ObjectRef | None) -> Event:
         if isinstance(value, Failure):
             return Failed(actor=actor, work=work, failure=value)
         match work:
@@ -290,5 +286,6 @@ class Pool:
         self._clock.end(actor, now)
         self._due.pop(actor, None)
         self._memory.pop(actor, None)
+        self._drained.discard(actor)
         if self._nodes.pop(actor, None) is not None and not self._nodes:
             self._none_since = now

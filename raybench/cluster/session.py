@@ -25,8 +25,9 @@ from raybench.metrics import MetricSet
 from raybench.runtime.prepare import PreparedData, prepare_data
 from raybench.runtime.scoring.latency import Latency, measure_latency
 from raybench.runtime.training.device import device_of
+from raybench.runtime.training.feature_cache import FEATURES
 from raybench.runtime.training.memory import with_room
-from raybench.runtime.training.opened import feature_cache, let_go
+from raybench.runtime.training.opened import feature_cache, let_go, network_key
 from raybench.runtime.trial import (
     Checkpoint,
     Predictor,
@@ -67,7 +68,8 @@ class Session:
         self._device = device_of(context.gpus_per_actor, cuda_available=torch.cuda.is_available())
         self._prepared: dict[str, PreparedData] = {}
         self._parts: dict[str, list[FeaturePart]] = {}  # group → where its features are
-        self._absorbed: set[tuple[str, int]] = set()  # (group, start) of parts that are in this process
+        self._absorbed: dict[str, set[int]] = {}  # group → the starts of its parts that are in this process
+        self._unread: set[str] = set()  # keys of rows and features that no trial reads any more
         self._leaving = Event()
         self._metric_sets: dict[str, MetricSet] = {}
         self._predictor: tuple[str, Predictor, str] | None = None  # trial, what scores it, the digest of its checkpoint
@@ -96,7 +98,7 @@ class Session:
             part = with_room(
                 lambda: features_part(trial, rows, batches, self._device, for_scoring=needs.for_scoring), self._let_go
             )
-            self._absorbed.add((group, start))
+            self._absorbed.setdefault(group, set()).add(start)
             return part, None
         except _ANY as error:
             return None, classify(error)
@@ -110,19 +112,32 @@ class Session:
         for key in keys:
             self._prepared.pop(key, None)
             self._parts.pop(key, None)
+            self._absorbed.pop(key, None)
+        self._unread.update(keys)
+        features = self._context.features
+        read = {self._network(group) for group in features if group not in self._unread}
+        for network in {self._network(key) for key in keys if key in features} - read:
+            FEATURES.drop(network)
+
+    def _network(self, group: str) -> str:
+        """The network whose features a group is a part of."""
+        needs = self._context.features[group]
+        trial = self._context.trials[needs.trial_id]
+        return network_key(trial, self._device, own_head=False, for_scoring=needs.for_scoring)
 
     def _absorb(self, trial_id: str, split: str, first: int = 0, last: int | None = None) -> None:
         """Take the features of batches [first, last) that a trial reads from whoever computed them."""
         for group in self._context.groups[trial_id]:
             needs = self._context.features[group]
             for start, stop, (ref,) in self._parts.get(group, []):
-                if needs.split != split or (group, start) in self._absorbed:
+                absorbed = self._absorbed.setdefault(group, set())
+                if needs.split != split or start in absorbed:
                     continue
                 if stop > first and (last is None or start < last):
                     cache = feature_cache(self._context.trials[trial_id], self._device, for_scoring=needs.for_scoring)
                     with suppress(ray.exceptions.ObjectLostError):  # its node is gone: computed again here
                         cache.absorb(ray.get(ref))
-                    self._absorbed.add((group, start))
+                    absorbed.add(start)
 
     def fit(self, trial_ids: tuple[str, ...], data: ray.ObjectRef) -> dict[str, Failure] | Failure:
         """Fit a bundle; each trial's checkpoint is in the store before its name is returned as fitted."""

@@ -30,6 +30,10 @@ class ProcessCache:
         self._values.move_to_end(key)
         return self._values[key]  # type: ignore[return-value]
 
+    def drop(self, key: str) -> None:
+        """Let go of a value that nobody will ask for."""
+        self._values.pop(key, None)
+
     def __len__(self) -> int:
         return len(self._values)
 

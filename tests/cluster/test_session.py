@@ -189,3 +189,31 @@ def test_a_fit_says_what_it_was_made_on(session: Session) -> None:
     assert meta["versions"] == library_versions()
     assert (meta["device"], meta["device_name"], meta["dtype"]) == ("cpu", processor_name(), "float32")
     assert meta["threads"] == 1
+
+
+def test_nothing_is_held_of_rows_and_features_that_nobody_reads(session: Session) -> None:
+    needs = {
+        f"{name}:{split}": FeatureNeeds(trial_id=name, split=split, for_scoring=True)
+        for name in ("t1", "t2")
+        for split in ("train", "test")
+    }
+    dataset = replace(session._context.trials["t2"].dataset, labels=("x", "z"))
+    other = replace(session._context.trials["t2"], dataset=dataset)
+    session._context = replace(
+        session._context, features=needs, trials=session._context.trials | {"t2": other},
+        groups={name: (f"{name}:train", f"{name}:test") for name in ("t1", "t2")},
+    )  # fmt: skip
+    FEATURES.clear()
+    for group in needs:
+        session.features(group, 0, 1, None)
+        session.features_are_at({group: [(0, 1, [None])]})
+    assert len(FEATURES) == 2
+    session.release(["t1:train"])
+    assert len(FEATURES) == 2, "its test rows' features are of the same network"
+    session.release(["t1:test"])
+    assert len(FEATURES) == 1
+    session.release(["t2:train", "t2:test", "rows"])
+    assert len(FEATURES) == 0
+    assert not session._prepared
+    assert not session._parts
+    assert not session._absorbed
