@@ -1,0 +1,314 @@
+"""Kills at random: each schedule of faults on driver, actors, nodes and files must end in an undisturbed run's tables.
+
+    nice -n 19 python tests/bench/kill_schedules.py --schedules 10 --seed 0
+
+A cluster of three nodes on this machine, and one tiny job (baselines, frozen and fine-tuned random BERTs). A schedule
+is one to three runs, each with one to three faults: SIGKILL, SIGTERM or SIGSTOP (and SIGCONT some seconds later) to the
+driver, an actor or the raylet of a node, after so many seconds or when the store first holds a file of a kind. Between
+runs some of the store's files are torn and unfinished ones are left. Then the job is run in peace. Every run that says
+that all is well (exit code 0), and the last must, is held against the reference: ranking.parquet and scores.parquet,
+bit for bit but for times. What is drawn depends on the seed alone; where it hits depends on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from raybench.results.tables import TIMING_COLUMNS
+from tests.cluster.toy_job import JobFolder, save_tiny_bert
+
+RUN_SECONDS = 300  # a run that takes longer hangs
+TARGETS = ("driver", "actor", "node")
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP)
+MOMENTS = ("", "checkpoints/*", "unfinished/*", "shards/*/part-*", "records/*/part-*", "trials/part-*")
+TORN = ("checkpoints", "unfinished", "shards", "records", "trials", "runs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A signal to a target, `after` seconds after the store first holds a file like `moment` ("": after the start)."""
+
+    target: str
+    signal: signal.Signals
+    moment: str
+    after: float
+    stopped_seconds: float  # until SIGCONT
+
+    def __str__(self) -> str:
+        return f"{self.target} {self.signal.name.removeprefix('SIG')}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storm:
+    """A run's faults, and how many files of the store are torn when it has ended."""
+
+    faults: tuple[Fault, ...]
+    num_torn: int
+
+
+def draw_schedule(rng: random.Random, targets: tuple[str, ...] = TARGETS) -> list[Storm]:
+    """One to three runs with their faults."""
+    return [
+        Storm(faults=tuple(_draw_fault(rng, targets) for _ in range(rng.randint(1, 3))), num_torn=rng.choice([0, 1, 2]))
+        for _ in range(rng.randint(1, 3))
+    ]
+
+
+def _draw_fault(rng: random.Random, targets: tuple[str, ...]) -> Fault:
+    moment = rng.choice(MOMENTS)
+    return Fault(
+        target=rng.choice(targets),
+        signal=rng.choice(SIGNALS),
+        moment=moment,
+        after=rng.uniform(0, 0.5) if moment else rng.uniform(0, 20),
+        stopped_seconds=rng.uniform(0.5, 15),
+    )
+
+
+class LocalCluster:
+    """A head and some nodes, each a process group of its own; nodes that have gone are put back."""
+
+    def __init__(self, folder: Path, *, num_nodes: int = 2) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
+        # short: Ray's socket paths have 107 characters at most
+        own = ["--head", f"--port={self.address.split(':')[1]}", "--include-dashboard=false", f"--temp-dir={folder}"]
+        self._head = self._start(*own)
+        self._wait_for([self._head])
+        self._nodes: list[subprocess.Popen[bytes]] = []
+        self._num_nodes = num_nodes
+        self.mend()
+
+    def mend(self) -> None:
+        """Start as many nodes as are missing."""
+        for node in [node for node in self._nodes if not _raylets([node])]:
+            _end_group(node)
+            self._nodes.remove(node)
+        new = [self._start(f"--address={self.address}") for _ in range(self._num_nodes - len(self._nodes))]
+        self._nodes += new
+        self._wait_for(new)
+
+    def processes(self, target: str) -> list[psutil.Process]:
+        """Those that a fault may hit: the head is not, for with it the cluster is lost."""
+        if target == "node":
+            return _raylets(self._nodes)
+        found = [child for raylet in _raylets([self._head, *self._nodes]) for child in raylet.children()]
+        return [process for process in found if _title(process).startswith("ray::Worker")]
+
+    def stop(self) -> None:
+        for process in [*self._nodes, self._head]:
+            _end_group(process)
+
+    @staticmethod
+    def _start(*arguments: str) -> subprocess.Popen[bytes]:
+        common = ["start", "--block", "--num-cpus=2", "--disable-usage-stats", "--object-store-memory=150000000"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "ray.scripts.scripts", *common, *arguments],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+
+    @staticmethod
+    def _wait_for(started: list[subprocess.Popen[bytes]]) -> None:
+        deadline = time.monotonic() + 120
+        while len(_raylets(started)) < len(started):
+            assert time.monotonic() < deadline, "a node did not start"
+            time.sleep(0.2)
+
+
+def _raylets(parents: list[subprocess.Popen[bytes]]) -> list[psutil.Process]:
+    found = []
+    for parent in parents:
+        try:
+            found += [child for child in psutil.Process(parent.pid).children() if child.name() == "raylet"]
+        except psutil.NoSuchProcess:
+            continue
+    return [process for process in found if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    process.wait(10)
+
+
+class Player:
+    """Plays schedules of one job over one cluster."""
+
+    def __init__(self, cluster: LocalCluster, *, run_seconds: float = RUN_SECONDS) -> None:
+        self._cluster = cluster
+        self._run_seconds = run_seconds
+
+    def play(self, schedule: list[Storm], path: Path, rng: random.Random, expected: object) -> tuple[list[str], str]:
+        """What hit, and what went wrong ("": nothing)."""
+        store, hits = path.parent / "store", []
+        for storm in [*schedule, Storm(faults=(), num_torn=0)]:
+            self._cluster.mend()
+            code, words = self.run(path, storm.faults, rng, hits)
+            if code is None:
+                return hits, f"a run did not end in {self._run_seconds:g} s"
+            if code == 0 and tables(store) != expected:
+                return hits, "a run that says that all is well has other tables"
+            if not storm.faults and code != 0:
+                return hits, f"the run in peace ended with {code}: {words}"
+            hits += tear(store, rng, storm.num_torn)
+        return hits, ""
+
+    def run(self, path: Path, faults: tuple[Fault, ...], rng: random.Random, hits: list[str]) -> tuple[int | None, str]:
+        """The driver's exit code (None: it hangs) and last words."""
+        command = [sys.executable, "-c", "from raybench.cli import main; main()", "run", str(path)]
+        with tempfile.TemporaryFile("w+") as words:
+            driver = subprocess.Popen(
+                [*command, "--address", self._cluster.address],
+                stdout=words, stderr=words, env=os.environ | {"PYTHONWARNINGS": "ignore"},
+            )  # fmt: skip
+            seeds = [rng.random() for _ in faults]
+            threads = [
+                threading.Thread(target=self._strike, args=(fault, driver, path.parent / "store", seed, hits))
+                for fault, seed in zip(faults, seeds, strict=True)
+            ]
+            for thread in threads:
+                thread.start()
+            try:
+                code: int | None = driver.wait(self._run_seconds)
+            except subprocess.TimeoutExpired:
+                driver.kill()
+                driver.wait()
+                code = None
+            for thread in threads:
+                thread.join()
+            words.seek(0)
+            return code, words.read()[-2000:]
+
+    def _strike(self, fault: Fault, driver: subprocess.Popen[bytes], store: Path, seed: float, hits: list[str]) -> None:
+        while driver.poll() is None and fault.moment and not list(store.glob(fault.moment)):
+            time.sleep(0.02)
+        deadline = time.monotonic() + fault.after
+        while driver.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if driver.poll() is not None:
+            return
+        there = [psutil.Process(driver.pid)] if fault.target == "driver" else self._cluster.processes(fault.target)
+        if not there:
+            return
+        victim = random.Random(seed).choice(there)
+        try:
+            victim.send_signal(fault.signal)
+            hits.append(str(fault))
+            if fault.signal == signal.SIGSTOP:
+                time.sleep(fault.stopped_seconds)
+                victim.send_signal(signal.SIGCONT)
+        except psutil.NoSuchProcess:
+            return
+
+
+def tear(store: Path, rng: random.Random, count: int) -> list[str]:
+    """Cut some of a store's files short, and leave an unfinished one beside each."""
+    files = sorted(path for folder in TORN for path in (store / folder).rglob("*") if path.is_file())
+    chosen = rng.sample(files, min(count, len(files)))
+    for path in chosen:
+        path.write_bytes(path.read_bytes()[: rng.randrange(max(1, path.stat().st_size))])
+        (path.parent / f".{rng.getrandbits(64):x}.tmp").write_bytes(b"unfinished")
+    return [f"torn {path.relative_to(store).parts[0]}" for path in chosen]
+
+
+def tables(store: Path) -> object:
+    """The newest run's ranking and scores but for times."""
+    newest = max((store / "runs").glob("*/ranking.parquet"), key=lambda path: path.stat().st_mtime)
+    ranking = pq.read_table(newest)
+    timeless = [name for name in ranking.column_names if name not in TIMING_COLUMNS]
+    return repr(ranking.select(timeless).to_pylist()), repr(pq.read_table(newest.parent / "scores.parquet").to_pylist())
+
+
+def write_job(folder: Path, model: Path) -> Path:
+    """Baselines, heads and a bundle of fits, long enough under way to be hit."""
+    job = JobFolder(folder, model)
+    full = {"name": "full", "warmup": 0.0, "decay": "constant"}
+    return job.write(
+        candidates=[
+            {"baseline": "plugins:Slow", "name": "slow"},
+            *job.job["candidates"][1:3],
+            {"model": str(model), "name": "full", "method": full, "grid": {"epochs": [40, 60]}},
+        ],
+        seeds=[0],
+        resources={"actors": 3, "shard_batches": 1, "hang_seconds": 8, "checkpoint_seconds": 0},
+    )
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder with a short path, gone in the end."""
+    folder = Path(tempfile.mkdtemp(prefix="rk", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--schedules", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="begin with this schedule of the seed")
+    parser.add_argument("--keep", type=Path, help="where the folders of schedules that went wrong are kept")
+    given = parser.parse_args()
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
+    wrong = 0
+    with scratch() as folder:
+        model = save_tiny_bert(folder / "model")
+        cluster = LocalCluster(folder / "ray")
+        try:
+            player = Player(cluster)
+            calm = write_job(folder / "calm", model)
+            code, words = player.run(calm, (), random.Random(0), [])
+            assert code == 0, words
+            expected = tables(calm.parent / "store")
+            for number in range(given.first, given.first + given.schedules):
+                rng = random.Random(f"{given.seed}:{number}")
+                schedule, path = draw_schedule(rng), write_job(folder / f"schedule-{number}", model)
+                began = time.monotonic()
+                hits, problem = player.play(schedule, path, rng, expected)
+                wrong += bool(problem)
+                end = problem or "the same tables"
+                print(f"{given.seed}:{number} {len(schedule) + 1} runs, {', '.join(hits) or 'nothing hit'}: {end} "
+                      f"({time.monotonic() - began:.0f} s)", flush=True)  # fmt: skip
+                if problem and given.keep:
+                    shutil.copytree(path.parent, given.keep / f"{given.seed}-{number}", dirs_exist_ok=True)
+                shutil.rmtree(path.parent)
+        finally:
+            cluster.stop()
+    print(f"{given.schedules - wrong} of {given.schedules} schedules ended in the same tables", flush=True)
+    return min(wrong, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
