@@ -16,6 +16,8 @@ from raybench.report.progress import Progress
 from raybench.results.publish import publish
 from raybench.results.ranking import Ranking
 from raybench.store import Store
+from raybench.store.leases import Lease
+from raybench.store.writer import clean_up
 
 __all__ = ["StoreWarning", "rank", "run", "warn_skipped"]
 
@@ -36,24 +38,31 @@ def run(
 
     `address` is a Ray cluster's (default: an embedded Ray, or the cluster this runs inside); `actors` overrides the
     job's number. Raises RaybenchError for what a user can mend, before anything starts. A trial that fails does not
-    raise: it has a status and a reason in the ranking. Running again does only what is missing.
+    raise: it has a status and a reason in the ranking. Running again does only what is missing; trials that another
+    process is doing on the same store are waited for.
     """
     plan = _plan(job, actors)
     store = Store.open(plan.job.store)
     store.files.check_writable()
-    found = look_up(plan, store, warn_skipped)
-    todo = found.todo(plan)
-    tracebacks: dict[str, str] = {}
-    rows = {**found.failures, **found.rows}
-    with Progress(plan, todo, store.run(plan.run_id), quiet=quiet) as progress:
-        if todo:
-            from raybench.cluster.run import run_trials
+    trial_ids = {planned.trial.trial_id for planned in plan.trials if planned.problem is None}
+    with Lease(store.files, plan.run_id, trial_ids) as lease:
+        division = lease.divide(trial_ids)
+        found = look_up(plan, store, warn_skipped)
+        for trial_id in found.leftovers & division.take:
+            clean_up(store, found.rows[trial_id], warn_skipped)
+        todo = found.todo(plan)
+        rows, tracebacks = {**found.failures, **found.rows}, {}
+        with Progress(plan, todo, store.run(plan.run_id), quiet=quiet) as progress:
+            if todo:
+                from raybench.cluster.rounds import run_rounds
 
-            outcome = run_trials(plan, todo, found, store, address=address, observer=progress, skipped=warn_skipped)
-            rows |= outcome.rows
-            tracebacks = dict(outcome.tracebacks)
-            store.trials.compact(warn_skipped)
-        return publish(plan, rows, store, warn_skipped, tracebacks)
+                outcome = run_rounds(
+                    plan, found, division, lease, store, address=address, observer=progress, skipped=warn_skipped
+                )
+                rows |= outcome.rows
+                tracebacks = dict(outcome.tracebacks)
+                store.trials.compact(warn_skipped)
+            return publish(plan, rows, store, warn_skipped, tracebacks)
 
 
 def rank(job: str | Path | Job) -> Ranking:

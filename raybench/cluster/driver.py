@@ -76,6 +76,7 @@ class Driver:
         usable: Callable[[str, str], list[ShardCommit]],  # of a trial under a batch plan, from earlier runs
         observer: Observer,
         skipped: Skipped,
+        check: Callable[[], None],  # raises when another run has taken the trials over
     ) -> None:
         self._queue = queue
         self._pool = pool
@@ -96,7 +97,7 @@ class Driver:
             }
         )
         self._observer = observer
-        self._writer = Writer(store, skipped)
+        self._writer = Writer(store, skipped, check)
         self._shard_seconds = _AHEAD_SECONDS  # a running mean
         self._last_flush = time.monotonic()
         self.rows: dict[str, TrialRow] = {}

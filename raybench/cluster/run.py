@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from raybench.cluster.agreement import announced
@@ -40,8 +40,9 @@ def run_trials(
     address: str | None,
     observer: Observer,
     skipped: Skipped,
+    check: Callable[[], None],
 ) -> Outcome:
-    """Fit and score what is left to do."""
+    """Fit and score what is left to do; `check` raises when another run has taken the trials over."""
     with connect(plan.job.resources, address) as cluster, announced(store.run(plan.run_id)) as agreement:
         import ray
 
@@ -98,6 +99,7 @@ def run_trials(
             ),
             observer=observer,
             skipped=skipped,
+            check=check,
         )
         driver.run()
         return Outcome(driver.rows, driver.tracebacks)

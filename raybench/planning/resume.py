@@ -37,6 +37,7 @@ class Found:
     commits: Mapping[str, list[ShardCommit]]
     fitted: Mapping[str, str]  # trial id → the digest of its checkpoint
     failures: Mapping[str, TrialRow]  # trials that ended badly and are tried again: why, for who only looks
+    leftovers: frozenset[str] = frozenset()  # trials that have ended and still lie there as if under way
 
     def usable(self, planned: PlannedTrial, plan: str, measures: str) -> list[ShardCommit]:
         """What need not be scored again: shards of this batch plan, of the checkpoint that is there, so measured."""
@@ -82,12 +83,14 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
                 skipped(f"trials: {trial_id}", f"{count} of its {row.num_examples} records are there; scored again")
             else:
                 rows[trial_id] = row
-        begun = sorted(store.shards.trials() & wanted - rows.keys())
+        scored, kept = store.shards.trials() & wanted, list_checkpoints(store.files) & wanted
+        begun = sorted(scored - rows.keys())
         commits = dict(zip(begun, pool.map(lambda one: store.shards.read(one, skipped), begun), strict=True))
-        stored = sorted(list_checkpoints(store.files) & wanted - rows.keys())
+        stored = sorted(kept - rows.keys())
         whole = pool.map(lambda trial_id: is_whole(store.files, trial_id), stored)
         good = [trial_id for trial_id, is_good in zip(stored, whole, strict=True) if is_good]
         fitted = dict(zip(good, pool.map(lambda one: read_digest(store.files, one), good), strict=True))
         for trial_id in set(stored) - fitted.keys():
             skipped(f"checkpoints: {trial_id}", "torn; fitted again")
-    return Found(rows=rows, commits=commits, fitted=fitted, failures=failures)
+    leftovers = (scored | kept) & rows.keys()
+    return Found(rows=rows, commits=commits, fitted=fitted, failures=failures, leftovers=leftovers)

@@ -1,6 +1,6 @@
 """Writing beside the driver's loop: commits and ends in one thread, what can go once a trial has ended in another.
 
-with Writer(store, skipped) as writer:
+with Writer(store, skipped, check) as writer:
     store.shards.append(commit); store.trials.append(row); writer.ended(row)
     writer.turn()                     # every second or so; raises what the last turn could not write
 
@@ -9,6 +9,7 @@ What is taken from the logs and cannot be written is not written later: the run 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
@@ -28,9 +29,10 @@ _MOST_TURNS = 30  # that may go by while one is written: what is pending must no
 class Writer:
     """One turn is written at a time; what comes in meanwhile is the next one's."""
 
-    def __init__(self, store: Store, skipped: Skipped) -> None:
+    def __init__(self, store: Store, skipped: Skipped, check: Callable[[], None]) -> None:
         self._store = store
         self._skipped = skipped
+        self._check = check  # raises when the trials are another run's: then no end of one is written, nothing removed
         self._writer, self._cleaner = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
         self._turns_missed = 0
@@ -70,22 +72,25 @@ class Writer:
         self._writing = self._writer.submit(self._write, self._store.take(), ended)
 
     def _write(self, pending: Pending, ended: list[TrialRow]) -> None:
+        if pending.rows:
+            self._check()
         self._store.write(pending)
         if ended:
             self._cleaner.submit(self._clean, ended)
 
     def _clean(self, ended: list[TrialRow]) -> None:
         for row in ended:
-            try:
-                clean_up(self._store, row, self._skipped)
-            except Exception as error:  # it costs room, not the run
-                reason = f"not cleaned up after it ended ({told(error)}); the next run does it, or `raybench clean`"
-                self._skipped(f"trials: {row.trial_id}", reason)
+            self._check()
+            clean_up(self._store, row, self._skipped)
 
 
 def clean_up(store: Store, row: TrialRow, skipped: Skipped) -> None:
-    """What a trial that ended well leaves behind: one file of records, nothing else but its row."""
-    compact_records(store.files, row.trial_id, row.basis, skipped)
-    remove_checkpoint(store.files, row.trial_id)
-    store.shards.remove(row.trial_id)
-    UnfinishedFits(store.files).remove([row.trial_id])
+    """Leave of a trial that ended one file of records, nothing else but its row; what goes wrong costs room alone."""
+    try:
+        compact_records(store.files, row.trial_id, row.basis, skipped)
+        remove_checkpoint(store.files, row.trial_id)
+        store.shards.remove(row.trial_id)
+        UnfinishedFits(store.files).remove([row.trial_id])
+    except Exception as error:
+        reason = f"not cleaned up after it ended ({told(error)}); the next run does it, or `raybench clean`"
+        skipped(f"trials: {row.trial_id}", reason)

@@ -100,6 +100,7 @@ def driver(store, pool, num_expected=NUM_SHARDS, found=lambda trial_id, plan: []
         usable=found,
         observer=Observer(),
         skipped=pytest.fail,
+        check=lambda: None,
     )
 
 

@@ -42,7 +42,7 @@ def row(name):
 
 
 def test_the_loop_does_not_wait_for_a_slow_store_and_nothing_is_lost(store):
-    with Writer(store, pytest.fail) as writer:
+    with Writer(store, pytest.fail, lambda: None) as writer:
         for number in range(10):
             store.trials.append(row(f"t{number}"))
             writer.turn()
@@ -55,7 +55,7 @@ def test_the_loop_does_not_wait_for_a_slow_store_and_nothing_is_lost(store):
 def test_a_loop_far_ahead_of_its_store_waits(store):
     opened = threading.Timer(0.2, store.files.gate.set)
     opened.start()
-    with Writer(store, pytest.fail) as writer:
+    with Writer(store, pytest.fail, lambda: None) as writer:
         for number in range(100):
             store.trials.append(row(f"t{number}"))
             writer.turn()
@@ -68,7 +68,7 @@ def test_what_could_not_be_written_is_raised_in_the_loop_once(store):
     store.files.gate.set()
 
     def loop():
-        with Writer(store, pytest.fail) as writer:
+        with Writer(store, pytest.fail, lambda: None) as writer:
             for _ in range(1000):
                 store.trials.append(row("t"))
                 writer.turn()
@@ -82,13 +82,30 @@ def test_a_cleaner_that_fails_is_a_warning(store, monkeypatch):
     def refuse(*arguments):
         raise OSError("not today")
 
-    monkeypatch.setattr(writer_module, "clean_up", refuse)
+    monkeypatch.setattr(writer_module, "compact_records", refuse)
     store.files.gate.set()
     notes = {}
-    with Writer(store, notes.__setitem__) as writer:
+    with Writer(store, notes.__setitem__, lambda: None) as writer:
         store.trials.append(row("t"))
         writer.ended(row("t"))
     assert notes == {
         "trials: t": "not cleaned up after it ended (OSError: not today); the next run does it, or `raybench clean`"
     }
     assert store.trials.read(pytest.fail).keys() == {"t"}
+
+
+def test_a_run_whose_trials_are_another_one_s_writes_no_end_and_removes_nothing(store, monkeypatch):
+    def taken():
+        raise StoreError("another one goes on")
+
+    monkeypatch.setattr(writer_module, "clean_up", pytest.fail)
+    store.files.gate.set()
+
+    def loop():
+        with Writer(store, pytest.fail, taken) as writer:
+            store.trials.append(row("t"))
+            writer.ended(row("t"))
+
+    with pytest.raises(StoreError, match="another one goes on"):
+        loop()
+    assert store.trials.read(pytest.fail) == {}
