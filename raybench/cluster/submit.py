@@ -34,6 +34,9 @@ __all__ = ["Attempt", "next_attempt", "submission_id", "submit"]
 
 _ENDED = {"SUCCEEDED", "FAILED", "STOPPED"}
 _POLL_SECONDS = 1.0
+_ANSWER_SECONDS = 20.0  # for the dashboard's first word
+_AGENT_SECONDS = 300.0  # a cluster's dashboard answers before its agents take jobs
+_BROKEN_SECONDS = 60.0  # how long a dashboard may be out of reach while a job is followed
 
 
 class Attempt(NamedTuple):
@@ -90,8 +93,11 @@ def _client(address: str) -> JobSubmissionClient:
     if scheme not in (None, "http", "https"):
         hint = did_you_mean(scheme or "", ["http", "https"])
         raise RaybenchError(f"--address {address}: want the dashboard's, such as http://127.0.0.1:8265{hint}")
+    import requests
     from ray.job_submission import JobSubmissionClient
 
+    # Ray's client has no time limit of its own; whatever is answered here, it understands better.
+    requests.get(f"{address if scheme else f'http://{address}'}/api/version", timeout=_ANSWER_SECONDS)
     for name in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
         logging.getLogger(f"ray.{name}").setLevel(logging.WARNING)  # uploads and sockets, by internal addresses
     masked = {name: os.environ.pop(name) for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS") if name in os.environ}
@@ -102,6 +108,21 @@ def _client(address: str) -> JobSubmissionClient:
 
 
 def _start(client: JobSubmissionClient, attempt: Attempt, package: Package) -> Attempt:
+    """Submit once the cluster has an agent that takes jobs; a repeated try finds what an earlier one has started."""
+    deadline, told = time.monotonic() + _AGENT_SECONDS, False
+    while True:
+        try:
+            return _submit(client, attempt, package)
+        except RuntimeError as error:  # Ray tells this one from others by its text alone
+            if "No available agent" not in str(error) or time.monotonic() > deadline:
+                raise
+        if not told:
+            print("waiting for an agent of the cluster that takes jobs", file=sys.stderr, flush=True)
+            told = True
+        time.sleep(_POLL_SECONDS)
+
+
+def _submit(client: JobSubmissionClient, attempt: Attempt, package: Package) -> Attempt:
     try:
         client.submit_job(
             entrypoint=f"python -m raybench run {package.job_file!r}",
@@ -123,15 +144,27 @@ def _start(client: JobSubmissionClient, attempt: Attempt, package: Package) -> A
 
 def _follow(client: JobSubmissionClient, name: str) -> int:
     """Stream a submission's log to its end, through interruptions of the connection."""
-    log = _Log()
+    import aiohttp
+    import requests
+
+    broken = (RuntimeError, ConnectionError, requests.exceptions.RequestException, aiohttp.ClientError)
+    log, heard, ended_at = _Log(), time.monotonic(), None
     while True:
-        ended = str(client.get_job_status(name)) in _ENDED  # asked before the log is read: nothing is missed
+        try:
+            ended = str(client.get_job_status(name)) in _ENDED  # asked before the log is read: nothing is missed
+        except broken:
+            if time.monotonic() - heard > _BROKEN_SECONDS:
+                raise
+            time.sleep(_POLL_SECONDS)
+            continue
+        heard = time.monotonic()
+        ended_at = (ended_at or heard) if ended else None
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # Ray's way of calling aiohttp
                 asyncio.run(log.print_on(client, name))
-        except RuntimeError:  # the connection broke: read again from where it was shown
-            ended = False
+        except broken:  # read again from where it was shown; a log on a node that is gone is never had
+            ended = ended_at is not None and heard - ended_at > _BROKEN_SECONDS
         if ended:
             break
         time.sleep(_POLL_SECONDS)

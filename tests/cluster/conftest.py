@@ -27,12 +27,12 @@ def cluster_ports():
 
     Ended as a process group, not by `ray stop`, which ends every Ray on the machine.
     """
-    port, dashboard_port = free_ports(2)
+    port, dashboard_port, agent_port = free_ports(3)  # the agent's usual one may be another cluster's of this machine
     folder = Path("/tmp") / f"rb{os.getpid()}"  # short: Ray's socket paths have 107 characters at most
     head = subprocess.Popen(
         [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=8", f"--port={port}",
-         "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard_port}", "--disable-usage-stats",
-         f"--temp-dir={folder}"],
+         "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard_port}",
+         f"--dashboard-agent-listen-port={agent_port}", "--disable-usage-stats", f"--temp-dir={folder}"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},  # what jobs call python
     )  # fmt: skip

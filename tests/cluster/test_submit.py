@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import requests
 
 from raybench.cluster import submit as module
 from raybench.cluster.package import packed
@@ -98,6 +100,11 @@ def test_more_than_a_submission_carries_is_refused(job: Path, monkeypatch: pytes
         carried(job)
 
 
+def identity_now(job: Path) -> str:
+    with packed(job) as package:
+        return submission_id(package, datetime.now(UTC))
+
+
 def identity(job: Path, day: int = 1) -> str:
     with packed(job) as package:
         return submission_id(package, datetime(2030, 5, day, 23, 59, tzinfo=UTC))
@@ -141,6 +148,9 @@ class FakeClient:
     exit_code: int | None = 0
     log: tuple[str, ...] = ("one\n", "two\n", "three\n")
     breaks_after: int | None = None
+    refusals: list[Exception] = field(default_factory=list)  # of submissions, one after the other
+    silences: list[Exception] = field(default_factory=list)  # of questions for the status
+    log_is_lost: bool = False
     jobs: dict[str, str] = field(default_factory=dict)
     submitted: list[dict[str, Any]] = field(default_factory=list)
 
@@ -148,17 +158,24 @@ class FakeClient:
         return [SimpleNamespace(submission_id=name, status=SimpleNamespace(value=it)) for name, it in self.jobs.items()]
 
     def submit_job(self, **request: Any) -> str:
+        if self.refusals:
+            raise self.refusals.pop(0)
         self.submitted.append(request)
         self.jobs[request["submission_id"]] = "RUNNING"
         return str(request["submission_id"])
 
     def get_job_status(self, name: str) -> str:
+        if self.silences:
+            raise self.silences.pop(0)
         return self.jobs[name]
 
     def get_job_info(self, name: str) -> Any:
         return SimpleNamespace(status=self.jobs[name], message="a\nreason", driver_exit_code=self.exit_code)
 
     async def tail_job_logs(self, name: str) -> AsyncIterator[str]:
+        if self.log_is_lost:
+            self.jobs[name] = self.ends_as
+            raise RuntimeError("its node is gone")
         for number, chunk in enumerate(self.log):
             if number == self.breaks_after:
                 self.breaks_after = None
@@ -195,6 +212,57 @@ def test_a_log_whose_connection_breaks_is_shown_once(
     server(breaks_after=2)
     assert submit(job, "http://head:8265") == 0
     assert capsys.readouterr().out.endswith("submitted\none\ntwo\nthree\n")
+
+
+NO_AGENT = "Request failed with status code 500: No available agent to submit job, please try again later.."
+
+
+def test_a_cluster_that_has_just_come_up_is_waited_for(job: Path, server: Callable[..., FakeClient]) -> None:
+    client = server(refusals=[RuntimeError(NO_AGENT), RuntimeError(NO_AGENT)])
+    assert submit(job, "http://head:8265") == 0
+    assert len(client.submitted) == 1
+
+
+def test_a_try_that_went_through_unheard_is_followed(job: Path, server: Callable[..., FakeClient]) -> None:
+    client = server(refusals=[RuntimeError(NO_AGENT), RuntimeError("Job raybench-x already exists")])
+    client.jobs |= dict.fromkeys([identity_now(job)], "RUNNING")
+    client.list_jobs = list  # type: ignore[method-assign]
+    assert submit(job, "http://head:8265") == 0
+    assert not client.submitted
+
+
+@pytest.mark.parametrize(
+    ("words", "agent_seconds"), [(NO_AGENT, 0.0), ("Request failed with status code 400: no such image", 300.0)]
+)
+def test_waiting_has_an_end_and_other_refusals_are_not_waited_for(
+    job: Path, server: Callable[..., FakeClient], monkeypatch: pytest.MonkeyPatch, words: str, agent_seconds: float
+) -> None:
+    monkeypatch.setattr(module, "_AGENT_SECONDS", agent_seconds)
+    client = server(refusals=[RuntimeError(words)] * 50)
+    with pytest.raises(RaybenchError, match=r"^--address http://head:8265: Request failed with status code") as caught:
+        submit(job, "http://head:8265")
+    assert "\n" not in str(caught.value)
+    assert len(client.refusals) >= 48
+
+
+def test_a_dashboard_out_of_reach_for_a_moment_ends_nothing(
+    job: Path, server: Callable[..., FakeClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [RuntimeError("503"), requests.exceptions.ConnectionError("reset"), ConnectionError("refused")]
+    server(silences=errors)
+    assert submit(job, "http://head:8265") == 0
+    monkeypatch.setattr(module, "_BROKEN_SECONDS", -1.0)
+    server(silences=[ConnectionError("gone for good")])
+    with pytest.raises(RaybenchError, match=r"^--address http://head:8265: no Ray dashboard answers there"):
+        submit(job, "http://head:8265")
+
+
+def test_a_log_that_went_with_its_node_is_not_waited_for(
+    job: Path, server: Callable[..., FakeClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_BROKEN_SECONDS", 0.0)
+    server(log_is_lost=True, ends_as="FAILED", exit_code=None)
+    assert submit(job, "http://head:8265") == 1
 
 
 @pytest.mark.parametrize(
@@ -274,6 +342,14 @@ def test_an_address_where_nothing_answers_is_one_line(job: Path, address: str) -
         RaybenchError, match=r"^--address .*: no Ray dashboard answers there; `ray dashboard cluster\.yaml`"
     ):
         submit(job, address)
+
+
+def test_an_address_that_takes_calls_and_never_answers_is_one_line(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ANSWER_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        with pytest.raises(RaybenchError, match=rf"^--address {address}: no Ray dashboard answers there"):
+            submit(job, address)
 
 
 def test_another_kind_of_address_is_told_which_is_wanted(job: Path) -> None:
