@@ -10,8 +10,9 @@ takes tables of every kind. State sums merge exactly (state.py); `catalog.METRIC
 
 from raybench.core.errors import MetricError
 from raybench.metrics.alone import evaluate
-from raybench.metrics.catalog import METRICS, describe
+from raybench.metrics.catalog import METRICS
 from raybench.metrics.coverage import Coverage
+from raybench.metrics.description import describe
 from raybench.metrics.metric import Info, Measure, Metric, OneHot, TableMetric
 from raybench.metrics.metric_set import MetricSet
 from raybench.metrics.running import RunningState, state

@@ -23,7 +23,7 @@ from raybench.core.errors import MetricError
 from raybench.core.suggestion import did_you_mean
 from raybench.metrics.catalog import METRICS, find
 from raybench.metrics.classes import encoded
-from raybench.metrics.columns import keys_of
+from raybench.metrics.columns import column_of, keys_of
 from raybench.metrics.from_scores import SCORES, with_records
 from raybench.metrics.given import Given, column_from, table_of
 from raybench.metrics.metric import REQUIRED, Metric, TableMetric, declared_options
@@ -183,6 +183,9 @@ def _require_classes(
         if _needs_labels(wanted[name]):
             columns = sorted(columns_read(wanted[name]))
             lacking = next((column for column in columns if column not in table.column_names), None)
+            for column in columns:
+                if column in table.column_names:
+                    column_of(table, column)  # says where it has nulls
             if lacking is not None:
                 have = [column for column in table.column_names if column not in _ROLES]
                 nearest = did_you_mean(lacking, have, noun="they have")

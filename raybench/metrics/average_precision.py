@@ -80,6 +80,7 @@ def _by_class(average: str) -> TableMetric:
         options={"labels": REQUIRED, "positive": None, "ignore_index": IGNORE_INDEX},
         check=check_positive,
         higher_is_better=True,
+        undefined="no positive among the targets",
         source=_SOURCE,
     )
 
@@ -96,5 +97,6 @@ MULTILABEL_AVERAGE_PRECISION = TableMetric(
     problem=lambda records, options: _problem(label_splits(records, options)),
     options={"labels": REQUIRED},
     higher_is_better=True,
+    undefined="no positive among the targets",
     source=_SOURCE,
 )

@@ -13,9 +13,9 @@ from typing import Any
 
 from raybench.core.catalog import import_place
 from raybench.core.errors import JobError, MetricError
-from raybench.metrics.metric import Info, Metric, TableMetric
+from raybench.metrics.metric import Metric, TableMetric
 
-__all__ = ["METRICS", "describe", "find"]
+__all__ = ["METRICS", "find"]
 
 METRICS: dict[str, str] = {
     # one class an example
@@ -125,6 +125,8 @@ METRICS: dict[str, str] = {
 
 def find(name: str) -> tuple[Metric | TableMetric, Mapping[str, Any]]:
     """The metric of that name and the options that the name itself sets."""
+    if not isinstance(name, str):
+        raise MetricError(f"metric {name!r} is a {type(name).__name__}; expected a name such as 'macro_f1'")
     bound: dict[str, Any] = {}
     place = METRICS.get(name)
     if place is None and ":" in name:
@@ -141,27 +143,6 @@ def find(name: str) -> tuple[Metric | TableMetric, Mapping[str, Any]]:
     if metric.parameter is None or bound[""] < 1:
         raise MetricError(f"unknown metric {name!r}: {bound['']} is no parameter of it")
     return metric, {metric.parameter: bound[""]}
-
-
-def describe() -> list[Info]:
-    """What every metric of the catalog needs and means."""
-    found = [(name, find(name)[0]) for name in METRICS]
-    return [
-        Info(
-            name=name,
-            columns=_columns(metric),
-            higher_is_better=metric.higher_is_better,
-            unit=metric.unit,
-            range=metric.range,
-            source=metric.source if isinstance(metric.source, str) else "depends on the options",
-        )
-        for name, metric in found
-    ]
-
-
-def _columns(metric: Metric | TableMetric) -> tuple[str, ...]:
-    columns = metric.measure.columns if isinstance(metric, Metric) else metric.columns
-    return () if callable(columns) else columns
 
 
 def _load(name: str, place: str) -> Metric | TableMetric:

@@ -4,8 +4,8 @@
 
 Names (strings, also dictionary-encoded and categorical) are classes by themselves; without `labels` the classes are the
 sorted union of those that occur. Integers are places in `labels`, unless the labels are integers too: then they are
-names. Integers without labels are names as well, and none below 0 is a class. A prediction that is no class is wrong; a
-target that is none is an error.
+names. Integers without labels are names as well, and none below 0 is a class. A prediction that is no class is wrong
+(but digits as text are an error); a target that is none is an error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raybench.core.errors import MetricError
-from raybench.metrics.columns import column_of, integers_of, is_text, lists_of, refuse, text_lists_of
+from raybench.metrics.columns import column_of, integer_lists_of, integers_of, is_text, refuse, text_lists_of
 from raybench.metrics.confusion import IGNORE_INDEX
 
 __all__ = ["encoded"]
@@ -131,8 +131,17 @@ def _unique(table: pa.Table, name: str) -> list[Any]:
 
 def _integers(table: pa.Table, name: str) -> np.ndarray:
     if name in _LISTS:
-        return lists_of(table, name).values.astype(np.int64)
+        return integer_lists_of(table, name).values
     return pc.unique(pa.chunked_array([integers_of(table, name)])).to_numpy()
+
+
+def _is_digits(name: str) -> bool:
+    """Whether a name is a number as text: then it is meant for a place in `labels`, and is no wrong answer."""
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _placed(table: pa.Table, name: str, labels: Sequence[Any], ignored: int | None) -> pa.Table:
@@ -157,7 +166,9 @@ def _placed(table: pa.Table, name: str, labels: Sequence[Any], ignored: int | No
         kept = values.to_numpy(zero_copy_only=False) != ignored
         codes = np.where(kept, codes, IGNORE_INDEX)
     wrong = kept & (codes == _NO_CLASS)
-    if wrong.any() and name != "prediction":
+    if name == "prediction" and _is_text(table, name):
+        wrong &= np.array([_is_digits(value) for value in values.to_pylist()], dtype=bool) if wrong.any() else False
+    if wrong.any() and (name != "prediction" or _is_text(table, name)):
         place = int(np.argmax(wrong))
         offsets = np.cumsum([0, *map(len, column.to_pylist())]) if name in _LISTS else np.arange(len(values) + 1)
         row = int(np.searchsorted(offsets, place, side="right")) - 1

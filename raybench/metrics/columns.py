@@ -69,7 +69,8 @@ class Ragged(NamedTuple):
 
 def place_of(records: pa.Table, row: int) -> str:
     """How a row is named to the caller: "row 3 (id 'x')"."""
-    return f"row {row} (id {str(records.column('id')[row])!r})" if "id" in records.column_names else f"row {row}"
+    name = records.column("id")[row].as_py() if "id" in records.column_names else None
+    return f"row {row}" if name is None else f"row {row} (id {str(name)!r})"
 
 
 def refuse(records: pa.Table, column: str, row: int, given: object, expected: str) -> NoReturn:
@@ -81,7 +82,9 @@ def integers_of(records: pa.Table, column: str, *, low: int | None = None) -> np
     """An integer column as int64 [N] (small and unsigned types are widened first), none below `low`."""
     array = column_of(records, column)
     if not (pa.types.is_integer(array.type) or pa.types.is_boolean(array.type) or pa.types.is_null(array.type)):
-        raise MetricError(f"column {column!r} holds {_kind(array.type)}; expected integers{_remedy(array.type)}")
+        names = ", and names of classes into places in 'labels', as metrics.evaluate does"
+        remedy = _remedy(array.type) + (names if is_text(array.type) else "")
+        _refuse_kind(records, column, array.type, f"integers{remedy}")
     values = array.to_numpy()
     if values.dtype == np.uint64 and values.size and int(values.max()) >= _INT64:
         refuse(records, column, int(values.argmax()), int(values.max()), "at most 2**63 - 1")
@@ -114,7 +117,8 @@ def class_targets(
 def numbers_of(records: pa.Table, column: str, *, low: float = -inf, high: float = inf, nan: bool = True) -> np.ndarray:
     """A numeric column as float64 [N], all from `low` to `high`, NaN only where it is allowed."""
     array = column_of(records, column)
-    _require_numbers(array.type, column)
+    if not _is_number(array.type):
+        _refuse_kind(records, column, array.type, f"numbers{_remedy(array.type)}")
     values = array.to_numpy().astype(np.float64)
     _require_range(records, column, values, np.arange(values.size), low, high, nan)
     return values
@@ -124,7 +128,7 @@ def strings_of(records: pa.Table, column: str) -> list[str]:
     """A string column; nulls are refused: an empty answer is "", a missing one is an error."""
     array = column_of(records, column)
     if not is_text(array.type):
-        raise MetricError(f"column {column!r} holds {_kind(array.type)}; expected strings")
+        _refuse_kind(records, column, array.type, "strings")
     return [str(text) for text in array.to_pylist()]
 
 
@@ -134,7 +138,7 @@ def text_lists_of(records: pa.Table, column: str) -> list[list[str]]:
     if is_text(array.type) and not pa.types.is_null(array.type):
         return [[text] for text in array.to_pylist()]
     if not _is_list(array.type) or not (is_text(array.type.value_type)):
-        raise MetricError(f"column {column!r} holds {_kind(array.type)}; expected lists of strings")
+        _refuse_kind(records, column, array.type, "lists of strings")
     rows: list[list[str]] = array.to_pylist()
     for row, texts in enumerate(rows):
         if any(text is None for text in texts):
@@ -149,12 +153,14 @@ def lists_of(
     one after the other."""
     array = column_of(records, column)
     if not _is_list(array.type):
-        raise MetricError(f"column {column!r} holds {_kind(array.type)}; expected lists of numbers")
+        _refuse_kind(records, column, array.type, "lists of numbers")
     flat, offsets = _flattened(records, column, array)
     if nested and _is_list(flat.type):
         flat, inner = _flattened(records, column, pa.chunked_array([flat]))
         offsets = inner[offsets]
-    _require_numbers(flat.type, column, "lists of numbers")
+    if not _is_number(flat.type):
+        remedy = _remedy(flat.type) if is_text(flat.type) else ""
+        _refuse_kind(records, column, array.type, f"lists of numbers{remedy}")
     found = Ragged(flat.to_numpy(zero_copy_only=False), offsets)
     if flat.type == pa.uint64() and found.values.size and int(found.values.max()) >= _INT64:
         place = int(found.values.argmax())
@@ -183,7 +189,9 @@ def integer_lists_of(records: pa.Table, column: str, *, low: float = -inf, high:
     """A list column of integers."""
     found = lists_of(records, column, low=low, high=high)
     if found.values.size and found.values.dtype.kind not in "iu":
-        raise MetricError(f"column {column!r} holds lists of {found.values.dtype}; expected lists of integers")
+        place = int(np.argmax(found.values != np.rint(found.values)))
+        kind = f"lists of {found.values.dtype}"
+        _refuse_kind(records, column, kind, "lists of integers", found.row_of(place))
     return Ragged(found.values.astype(np.int64), found.offsets)
 
 
@@ -217,7 +225,7 @@ def keys_of(records: pa.Table, column: str) -> pa.ChunkedArray:
     """Ids or groups as strings: each a string or an integer."""
     array = column_of(records, column)
     if not (is_text(array.type) or pa.types.is_integer(array.type)):
-        raise MetricError(f"column {column!r} holds {_kind(array.type)}; expected strings or integers")
+        _refuse_kind(records, column, array.type, "strings or integers")
     return array.cast(pa.string())
 
 
@@ -236,10 +244,26 @@ def _flattened(records: pa.Table, column: str, values: pa.ChunkedArray) -> tuple
     return flat, offsets
 
 
-def _require_numbers(kind: pa.DataType, column: str, expected: str = "numbers") -> None:
+def _is_number(kind: pa.DataType) -> bool:
     types = pa.types
-    if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_null(kind)):
-        raise MetricError(f"column {column!r} holds {_kind(kind)}; expected {expected}{_remedy(kind)}")
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_null(kind))
+
+
+def _refuse_kind(
+    records: pa.Table, column: str, kind: pa.DataType | str, expected: str, row: int | None = None
+) -> NoReturn:
+    """MetricError for a column of another kind, with the first row that shows it."""
+    said = kind if isinstance(kind, str) else _kind(kind)
+    values = records.column(column)
+    if row is None and not isinstance(kind, str) and pa.types.is_floating(kind):
+        floats = values.to_numpy().astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            row = int(np.argmax(floats != np.rint(floats)))  # a fraction, if there is one
+    shown = ""
+    if len(values):
+        given = repr(values[row or 0].as_py())
+        shown = f"; {place_of(records, row or 0)} has {given if len(given) <= 60 else given[:60] + '…'}"
+    raise MetricError(f"column {column!r} holds {said}; expected {expected}{shown}")
 
 
 def _require_range(
@@ -276,7 +300,7 @@ def _kind(kind: pa.DataType) -> str:
 
 def _remedy(kind: pa.DataType) -> str:
     if is_text(kind):
-        return ": turn digits into numbers, and names of classes into their places in 'labels' (metrics.evaluate does)"
+        return ": turn digits into numbers"
     if _is_list(kind):
         return ", one a row; scores of all classes are given as logits=… or probabilities=…"
     if pa.types.is_floating(kind):

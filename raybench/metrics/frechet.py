@@ -26,6 +26,7 @@ GRID_BITS = 16
 _ROUNDING = 1e-3  # of probabilities from a half-precision softmax
 _EXACT = 1 << 53
 _SIDES = ("real", "generated")
+_LARGEST = 2.0**15  # of a feature: on the grid its square is below 2⁶², as the exact Gram matrix wants
 
 
 def _features(records: pa.Table) -> tuple[np.ndarray, np.ndarray]:
@@ -36,11 +37,21 @@ def _features(records: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     if (lengths != lengths[:1]).any():
         row = int(np.argmax(lengths != lengths[0]))
         refuse(records, "features", row, f"{lengths[row]} numbers", f"{lengths[0]}, as in the first row")
+    if len(lengths) and not lengths[0]:
+        refuse(records, "features", 0, "an empty list", "one number a feature")
     with np.errstate(over="ignore"):
         features_ND = np.rint(values.astype(np.float64) * (1 << GRID_BITS))
-    if not np.isfinite(features_ND).all():
-        row = int(np.argmin(np.isfinite(features_ND))) // max(1, int(lengths[0]))
-        refuse(records, "features", row, "NaN or a number without end", "finite numbers")
+    fits = np.abs(features_ND) < _LARGEST * (1 << GRID_BITS)
+    if not fits.all():
+        place = int(np.argmin(fits))
+        row = place // int(lengths[0])
+        refuse(
+            records,
+            "features",
+            row,
+            f"{values[place]:g}",
+            f"finite numbers below {_LARGEST:g}: scale all by one number",
+        )
     return features_ND.reshape(len(real), lengths[0] if len(real) else 0), real
 
 
@@ -214,6 +225,8 @@ def _inception(records: pa.Table, options: Options) -> dict[str, Contribution]:
     if not n:
         return {"n": np.ones(0, dtype=np.int64)}
     offsets = lists_of(records, "probabilities").offsets
+    if not offsets[1]:
+        refuse(records, "probabilities", 0, "an empty list", "the probability of each class")
     p_NC = matrix_of(records, "probabilities", int(offsets[1]), low=0.0, high=1.0 + _ROUNDING, nan=False)
     p_NC = p_NC.astype(np.float64)
     off = np.abs(p_NC.sum(axis=1) - 1.0) > _ROUNDING * max(1, p_NC.shape[1])

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from raybench.core.errors import MetricError
+from raybench.core.errors import MetricError, told
 
 __all__ = ["Given", "column_from", "table_of"]
 
@@ -60,6 +60,15 @@ def table_of(records: Any) -> Given:
 
 def column_from(name: str, values: Any) -> pa.Array | pa.ChunkedArray:
     """A column with one entry a row; MetricError where `values` is one value, or mixes kinds."""
+    try:
+        return _column(name, values)
+    except MetricError:
+        raise
+    except _ARROW as error:
+        raise MetricError(f"column {name!r} cannot be read: {told(error)}") from error
+
+
+def _column(name: str, values: Any) -> pa.Array | pa.ChunkedArray:
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values
     if hasattr(values, "detach") and hasattr(values, "cpu"):
@@ -173,18 +182,36 @@ def _of_list(name: str, values: list[Any]) -> pa.Array:
     try:
         return pa.array(plain)
     except _ARROW as error:
-        first = next((value for value in plain if value is not None), None)
-        for row, value in enumerate(plain):
-            try:
-                pa.array([first, value])
-            except _ARROW:
-                expected = f"{_kind(first)} as before it" if row else "a number, a string, or a list of one of these"
-                raise MetricError(f"column {name!r} has {_shown(value)} in row {row}; expected {expected}") from error
-        raise MetricError(f"column {name!r} cannot be read: {' '.join(str(error).split())[:200]}") from error
+        row, value, expected = _misfit(plain)
+        raise MetricError(f"column {name!r} has {_shown(value)} in row {row}; expected {expected}") from error
+
+
+def _misfit(values: list[Any]) -> tuple[int, Any, str]:
+    """The first entry that does not go with those before it, and what would."""
+    first = next((value for value in values if value is not None), None)
+    for row, value in enumerate(values):
+        if _is_array([first, value]):
+            continue
+        inside = value if isinstance(value, list | tuple) else []
+        place = next((place for place in range(len(inside)) if not _is_array([*inside[:1], inside[place]])), None)
+        odd = value if place is None else inside[place]
+        if isinstance(odd, int) and odd.bit_length() > 63:
+            return row, odd, "at most 2**63 - 1"
+        return row, odd, f"{_kind(first)}, as before it" if row else "a number, a string, or a list of one of these"
+    return 0, first, "values of one kind"
+
+
+def _is_array(values: list[Any]) -> bool:
+    try:
+        pa.array(values)
+    except _ARROW:
+        return False
+    return True
 
 
 def _kind(value: Any) -> str:
-    return "a list" if isinstance(value, list | tuple) else f"{type(value).__name__},"
+    kinds = {bool: "true or false", int: "an integer", float: "a number", str: "a string", list: "a list of one kind"}
+    return kinds.get(type(value), f"a {type(value).__name__}")
 
 
 def _shown(value: Any) -> str:

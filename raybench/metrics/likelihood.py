@@ -12,7 +12,7 @@ from math import inf, log
 import numpy as np
 import pyarrow as pa
 
-from raybench.metrics.columns import class_targets, numbers_of
+from raybench.metrics.columns import class_targets, numbers_of, refuse
 from raybench.metrics.confusion import IGNORE_INDEX
 from raybench.metrics.mean import mean, mean_measure
 from raybench.metrics.metric import Metric, Options
@@ -30,7 +30,11 @@ def _nll(records: pa.Table, options: Options) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _brier(records: pa.Table, options: Options) -> tuple[np.ndarray, np.ndarray]:
-    brier = numbers_of(records, "brier", low=-_ROUNDING, high=2.0 + _ROUNDING)
+    brier = numbers_of(records, "brier")
+    outside = (brier < -_ROUNDING) | (brier > 2.0 + _ROUNDING)
+    if outside.any():
+        row = int(np.argmax(outside))
+        refuse(records, "brier", row, f"{brier[row]:g}", "a number from 0 to 2")
     return np.clip(brier, 0.0, 2.0), _kept(records, options)
 
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import inf
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +32,7 @@ __all__ = [
     "Measure",
     "Metric",
     "OneHot",
+    "OptionInfo",
     "Options",
     "TableMetric",
     "declared_options",
@@ -45,15 +48,50 @@ REQUIRED: Any = ...  # an option without a default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OptionInfo:
+    """An option of a metric: its default, the value at hand, what it does and what it takes."""
+
+    name: str
+    default: Any
+    required: bool
+    value: Any
+    meaning: str
+    expected: str
+
+    def __str__(self) -> str:
+        if self.required and self.value is None:
+            return f"{self.name} (found in the data by `evaluate`): {self.meaning}; {self.expected}"
+        default = "" if self.required or self.value == self.default else f" (default {self.default!r})"
+        return f"{self.name} = {self.value!r}{default}: {self.meaning}; {self.expected}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Info:
-    """What a reader must know of a metric beside its value."""
+    """What a reader must know of a metric beside its value; printed, a paragraph of it."""
 
     name: str
     columns: tuple[str, ...]
+    options: tuple[OptionInfo, ...]
     higher_is_better: bool | None
     unit: str
     range: tuple[float, float]
+    undefined: str  # when there is no value
+    interval: str  # how its 95 % interval is found
+    coverage: str  # how often that held the truth where it was measured; empty: within 93 to 97 %
+    weights: bool  # whether it reads `weight`
     source: str
+
+    def __str__(self) -> str:
+        better = {True: "higher is better", False: "lower is better", None: "no direction"}[self.higher_is_better]
+        lines = [
+            f"{self.name}: {self.unit} from {self.range[0]:g} to {self.range[1]:g}, {better}",
+            f"  reads     {', '.join(self.columns)}{'; weight' if self.weights else ''}",
+            *[f"  option    {option}" for option in self.options],
+            f"  interval  {self.interval}{f'; {self.coverage}' if self.coverage else ''}",
+            f"  no value  {self.undefined}",
+            f"  source    {self.source}",
+        ]
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +119,7 @@ class Measure:
     totals: Callable[[pa.Table, Options], dict[str, Cells]] | None = None  # where a faster exact sum is known
     quantities: bool = False  # `target` and `prediction` are numbers that have a distance, not numbers of classes
     reads: Mapping[str, str] = field(default_factory=dict)  # a contribution's column, where the two differ in name
+    weights: bool = False  # whether a weight a record has a meaning
 
     def state(self, records: pa.Table, options: Options) -> State:
         """The exact sums over `records`."""
@@ -119,7 +158,8 @@ class Metric:
     unit: str = "fraction"
     range: tuple[float, float] = (0.0, 1.0)
     source: str | Callable[[Options], str]
-    undefined: str = "not defined for these records"
+    coverage: str = ""  # of its interval, where measured outside 93 to 97 %
+    undefined: str = "the records leave it undefined"
     undefined_class: str = "not defined for this class"
 
 
@@ -145,7 +185,9 @@ class TableMetric:
     unit: str = "fraction"
     range: tuple[float, float] = (0.0, 1.0)
     source: str | Callable[[Options], str]
-    undefined: str = "not defined for these records"
+    coverage: str = ""  # of its interval, where measured outside 93 to 97 %
+    undefined: str = "the records leave it undefined"
+    weights: bool = False  # whether a weight a record has a meaning
 
 
 def declared_options(metric: Metric | TableMetric) -> dict[str, Any]:
@@ -177,12 +219,27 @@ def ratio(numerator: Any, denominator: Any) -> np.ndarray:
     if numerator.dtype != object and denominator.dtype != object:
         return np.where(zero, np.nan, numerator / np.where(zero, 1, denominator))
     safe = np.where(zero, 1, denominator)
-    return np.where(zero, np.nan, to_float(numerator.astype(object) / safe.astype(object)))
+    try:
+        quotient = numerator.astype(object) / safe.astype(object)
+    except OverflowError:  # of integers beyond float64
+        quotient = (numerator.astype(object) * Fraction(1)) / safe.astype(object)
+    return np.where(zero, np.nan, to_float(quotient))
 
 
 def to_float(values: np.ndarray) -> np.ndarray:
-    """Exact numbers, each rounded once to float64."""
-    return np.asarray(values).astype(np.float64)
+    """Exact numbers, each rounded once to float64; infinite beyond it."""
+    values = np.asarray(values)
+    try:
+        return values.astype(np.float64)
+    except OverflowError:
+        return np.array([_rounded(value) for value in values.flat]).reshape(values.shape)
+
+
+def _rounded(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return inf if value > 0 else -inf
 
 
 def totals_of(contributions: Mapping[str, Contribution]) -> dict[str, Cells]:

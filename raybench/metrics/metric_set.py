@@ -21,6 +21,7 @@ from raybench.core.suggestion import did_you_mean
 from raybench.metrics.catalog import find
 from raybench.metrics.columns import keys_of
 from raybench.metrics.coverage import Coverage
+from raybench.metrics.description import info_of
 from raybench.metrics.metric import Info, Measure, Metric, Options, TableMetric, declared_options, resolve_options
 from raybench.metrics.options import check_options
 from raybench.metrics.scoring import Scorer
@@ -58,15 +59,7 @@ class MetricSet:
         return frozenset(needed | {"id"} | ({self.group} if self.group else set()))
 
     def info(self, name: str) -> Info:
-        metric = self._metrics[name]
-        return Info(
-            name=name,
-            columns=self._columns(name),
-            higher_is_better=metric.higher_is_better,
-            unit=metric.unit,
-            range=metric.range,
-            source=metric.source(self._options[name]) if callable(metric.source) else metric.source,
-        )
+        return info_of(name, self._metrics[name], self._options[name])
 
     def metric(self, name: str) -> tuple[Metric | TableMetric, Options]:
         """A metric and the options it reads."""

@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 _EMPTY = {"skip": np.nan, "zero": 0.0, "one": 1.0}
+_LARGEST = 1e300  # of a relevance: their discounted sum stays a number
 Query = Callable[[np.ndarray, np.ndarray, int], float]
 
 
@@ -108,7 +109,8 @@ def hit_of_query(relevance_D: np.ndarray, scores_D: np.ndarray, cutoff: int) -> 
 
 def _rows(query: Query) -> Callable[[pa.Table, Options], tuple[np.ndarray, np.ndarray]]:
     def rows(records: pa.Table, options: Options) -> tuple[np.ndarray, np.ndarray]:
-        relevance, scores = lists_of(records, "relevance", low=0.0, nan=False), lists_of(records, "scores")
+        relevance = lists_of(records, "relevance", low=0.0, high=_LARGEST, nan=False)
+        scores = lists_of(records, "scores")
         same_lengths(records, ("documents", "scores"), relevance, scores)
         values = np.full(records.num_rows, _EMPTY[options["empty_queries"]])
         kept = np.full(records.num_rows, options["empty_queries"] != "skip")

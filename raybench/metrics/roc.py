@@ -150,6 +150,7 @@ def _roc_auc(average: str, source: str) -> TableMetric:
         options={"labels": REQUIRED, "positive": None, "ignore_index": IGNORE_INDEX},
         check=check_positive,
         higher_is_better=True,
+        undefined="only one class among the targets",
         source=source,
     )
 
@@ -175,5 +176,6 @@ MULTILABEL_ROC_AUC = TableMetric(
     problem=lambda records, options: scores_problem(label_splits(records, options)),
     options={"labels": REQUIRED},
     higher_is_better=True,
+    undefined="only one class among the targets",
     source=_SOURCE,
 )

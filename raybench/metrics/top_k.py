@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from raybench.metrics.columns import class_targets, integers_of
+from raybench.metrics.columns import class_targets, integers_of, refuse
 from raybench.metrics.confusion import IGNORE_INDEX
 from raybench.metrics.metric import Contribution, Measure, Metric, Options, ratio
 
@@ -17,7 +17,11 @@ __all__ = ["TOP_K_ACCURACY"]
 
 def _contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
     _, kept = class_targets(records, options["labels"], options["ignore_index"])
-    hit = (integers_of(records, "rank", low=0) < options["top_k"]) & kept
+    rank = integers_of(records, "rank", low=0)
+    labels = options["labels"]
+    if labels is not None and rank.size and int(rank.max()) > len(labels):
+        refuse(records, "rank", int(rank.argmax()), int(rank.max()), f"at most {len(labels)}, behind all classes")
+    hit = (rank < options["top_k"]) & kept
     return {"n": kept.astype(np.int64), "ignored": (~kept).astype(np.int64), "hits": hit.astype(np.int64)}
 
 

@@ -251,7 +251,7 @@ OUTSIDE = [
     ("inception_score", {"probabilities": [[0.5, 0.5], [2.5, 0.5]]}, "'probabilities' has 2.5 in row 1"),
     ("inception_score", {"probabilities": [[0.5, 0.5], [0.1, 0.2]]}, "'probabilities' has a sum of 0.3 in row 1"),
     ("fid", {"features": [[0.5], [0.1]], "real": [1, 2]}, "'real' has 2 in row 1"),
-    ("fid", {"features": [[0.5], [math.inf]], "real": [True, False]}, "'features' has NaN.* in row 1"),
+    ("fid", {"features": [[0.5], [math.inf]], "real": [True, False]}, "'features' has inf in row 1"),
     ("fid", {"features": [[0.5], [0.5, 0.5]], "real": [True, False]}, "'features' has 2 numbers in row 1"),
 ]
 

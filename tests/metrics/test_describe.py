@@ -1,0 +1,60 @@
+"""What `describe` says of a metric is what the metric does."""
+
+import pytest
+
+from raybench.core.errors import MetricError
+from raybench.metrics import METRICS, describe, evaluate
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "columns"),
+    [
+        ("roc_auc", None, ("target", "score")),
+        ("roc_auc", {"labels": ["a", "b"]}, ("target", "score")),
+        ("roc_auc", {"labels": ["a", "b", "c"]}, ("target", "scores")),
+        ("top_5_accuracy", {}, ("target", "rank")),
+        ("coco_ap", {}, ("truth_boxes", "truth_labels", "boxes", "labels", "box_scores")),
+    ],
+)
+def test_columns_are_those_of_the_options_at_hand(name, config, columns):
+    assert describe(name, config).columns == columns
+
+
+def test_every_option_is_there_with_its_default_value_meaning_and_range():
+    info = describe("ece", {"bins": 10})
+    bins = {option.name: option for option in info.options}["bins"]
+    assert (bins.default, bins.value, bins.required) == (15, 10, False)
+    assert str(bins) == "bins = 10 (default 15): bins of equal width for the confidence; an integer from 1 up"
+    labels = {option.name: option for option in describe("macro_f1").options}["labels"]
+    assert (labels.required, labels.value) == (True, None)
+    assert "found in the data" in str(labels)
+    assert {option.name: option.value for option in describe("top_3_accuracy").options}["top_k"] == 3
+    for one in describe():
+        for option in one.options:
+            assert option.meaning != "an option of the metric's own", (one.name, option.name)
+
+
+def test_all_of_the_catalogue_is_described_and_prints():
+    infos = describe()
+    assert [info.name for info in infos] == list(METRICS)
+    for info in infos:
+        said = str(info)
+        for part in (info.name, info.unit, info.source, info.interval, info.undefined, *info.columns):
+            assert part
+            assert part in said
+        assert describe(info.name) == info
+
+
+def test_what_is_described_is_enough_to_call_the_metric():
+    info = describe("average_precision")
+    score = evaluate("average_precision", **{column: [0, 1, 1] for column in info.columns})
+    assert info.range[0] <= score.value <= info.range[1]
+
+
+def test_unknown_names_and_options_are_refused_with_the_nearest():
+    with pytest.raises(MetricError, match="did you mean 'macro_f1'"):
+        describe("macro_f2")
+    with pytest.raises(MetricError, match="unknown option 'bin'; did you mean bins"):
+        describe("ece", {"bin": 3})
+    with pytest.raises(MetricError, match="'bins' is 0"):
+        describe("ece", {"bins": 0})
