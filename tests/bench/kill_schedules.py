@@ -282,6 +282,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="where the folders of schedules that went wrong are kept")
     given = parser.parse_args()
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the cluster is ended all the same
     wrong = 0
     with scratch() as folder:
         model = save_tiny_bert(folder / "model")
