@@ -93,7 +93,7 @@ def _gpus_per_actor(resources: Resources, nodes: Sequence[Node], growth: Sequenc
         raise RaybenchError(
             "resources: gpus_per_actor: auto cannot be decided while no worker node is up; say 0, 1 or a fraction"
         )
-    return float(any(node.gpus for node in (*nodes, *growth)))
+    return float(any(node.gpus for node in (*nodes, *growth) if node.count != 0))
 
 
 def _size(cpus: float, gpus: float) -> str:

@@ -63,6 +63,11 @@ def test_what_the_autoscaler_may_add_counts():
         actors((0, 0), growth=[(8, 1, 5)], cpus_per_actor=9)
 
 
+def test_auto_takes_the_gpus_of_nodes_that_are_still_to_come_and_of_no_others():
+    assert actors((8, 0), growth=[(8, 0, 2), (8, 1, 5)]) == (5, 1.0)
+    assert actors((8, 0), growth=[(8, 0, 2), (8, 1, 0)]) == (16, 0.0)
+
+
 def test_this_machine_is_oversubscribed_by_a_few_times_at_most():
     assert check_machine(Resources(actors=4), 2) == 4
     assert check_machine(Resources(), 2) == 2
