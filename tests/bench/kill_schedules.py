@@ -81,66 +81,80 @@ def _draw_fault(rng: random.Random, targets: tuple[str, ...]) -> Fault:
         signal=rng.choice(SIGNALS),
         moment=moment,
         after=rng.uniform(0, 0.5) if moment else rng.uniform(0, 20),
-        stopped_seconds=rng.uniform(0.5, 15),
+        stopped_seconds=rng.uniform(0.5, 30),
     )
 
 
 class LocalCluster:
     """A head and some nodes, each a process group of its own; nodes that have gone are put back."""
 
-    def __init__(self, folder: Path, *, num_nodes: int = 2) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
-        # short: Ray's socket paths have 107 characters at most
-        own = ["--head", f"--port={self.address.split(':')[1]}", "--include-dashboard=false", f"--temp-dir={folder}"]
-        self._head = self._start(*own)
-        self._wait_for([self._head])
+    def __init__(self, address: str, head_pid: int, *, num_nodes: int = 2) -> None:
+        self.address = address
+        self._head_pid = head_pid
         self._nodes: list[subprocess.Popen[bytes]] = []
         self._num_nodes = num_nodes
-        self.mend()
 
     def mend(self) -> None:
         """Start as many nodes as are missing."""
-        for node in [node for node in self._nodes if not _raylets([node])]:
+        for node in [node for node in self._nodes if not _raylets([node.pid])]:
             _end_group(node)
             self._nodes.remove(node)
-        new = [self._start(f"--address={self.address}") for _ in range(self._num_nodes - len(self._nodes))]
+        new = [_start_ray(f"--address={self.address}") for _ in range(self._num_nodes - len(self._nodes))]
         self._nodes += new
-        self._wait_for(new)
+        _wait_for(new)
 
     def processes(self, target: str) -> list[psutil.Process]:
         """Those that a fault may hit: the head is not, for with it the cluster is lost."""
+        nodes = [node.pid for node in self._nodes]
         if target == "node":
-            return _raylets(self._nodes)
-        found = [child for raylet in _raylets([self._head, *self._nodes]) for child in raylet.children()]
+            return _raylets(nodes)
+        found = [child for raylet in _raylets([self._head_pid, *nodes]) for child in raylet.children()]
         return [process for process in found if _title(process).startswith("ray::Worker")]
 
     def stop(self) -> None:
-        for process in [*self._nodes, self._head]:
-            _end_group(process)
-
-    @staticmethod
-    def _start(*arguments: str) -> subprocess.Popen[bytes]:
-        common = ["start", "--block", "--num-cpus=2", "--disable-usage-stats", "--object-store-memory=150000000"]
-        return subprocess.Popen(
-            [sys.executable, "-m", "ray.scripts.scripts", *common, *arguments],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-
-    @staticmethod
-    def _wait_for(started: list[subprocess.Popen[bytes]]) -> None:
-        deadline = time.monotonic() + 120
-        while len(_raylets(started)) < len(started):
-            assert time.monotonic() < deadline, "a node did not start"
-            time.sleep(0.2)
+        """End the nodes."""
+        for node in self._nodes:
+            _end_group(node)
 
 
-def _raylets(parents: list[subprocess.Popen[bytes]]) -> list[psutil.Process]:
+@contextmanager
+def local_cluster(folder: Path, *, num_nodes: int = 2) -> Iterator[LocalCluster]:
+    """A cluster of its own; `folder` is short: Ray's socket paths have 107 characters at most."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    head = _start_ray("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}")
+    try:
+        _wait_for([head])
+        cluster = LocalCluster(f"127.0.0.1:{port}", head.pid, num_nodes=num_nodes)
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
+    finally:
+        _end_group(head)
+
+
+def _start_ray(*arguments: str) -> subprocess.Popen[bytes]:
+    common = ["start", "--block", "--num-cpus=2", "--disable-usage-stats", "--object-store-memory=150000000"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "ray.scripts.scripts", *common, *arguments],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+
+def _wait_for(started: list[subprocess.Popen[bytes]]) -> None:
+    deadline = time.monotonic() + 300
+    while len(_raylets([process.pid for process in started])) < len(started):
+        assert time.monotonic() < deadline, "a node did not start"
+        time.sleep(0.2)
+
+
+def _raylets(parents: list[int]) -> list[psutil.Process]:
     found = []
     for parent in parents:
         try:
-            found += [child for child in psutil.Process(parent.pid).children() if child.name() == "raylet"]
+            found += [child for child in psutil.Process(parent).children() if child.name() == "raylet"]
         except psutil.NoSuchProcess:
             continue
     return [process for process in found if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
@@ -249,7 +263,7 @@ def tables(store: Path) -> object:
     return repr(ranking.select(timeless).to_pylist()), repr(pq.read_table(newest.parent / "scores.parquet").to_pylist())
 
 
-def write_job(folder: Path, model: Path) -> Path:
+def write_job(folder: Path, model: Path, *, actors: int = 3) -> Path:
     """Baselines, heads and a bundle of fits, long enough under way to be hit."""
     job = JobFolder(folder, model)
     full = {"name": "full", "warmup": 0.0, "decay": "constant"}
@@ -260,7 +274,7 @@ def write_job(folder: Path, model: Path) -> Path:
             {"model": str(model), "name": "full", "method": full, "grid": {"epochs": [40, 60]}},
         ],
         seeds=[0],
-        resources={"actors": 3, "shard_batches": 1, "hang_seconds": 8, "checkpoint_seconds": 0},
+        resources={"actors": actors, "shard_batches": 1, "hang_seconds": 20, "checkpoint_seconds": 0},
     )
 
 
@@ -284,29 +298,25 @@ def main() -> int:
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the cluster is ended all the same
     wrong = 0
-    with scratch() as folder:
-        model = save_tiny_bert(folder / "model")
-        cluster = LocalCluster(folder / "ray")
-        try:
-            player = Player(cluster)
-            calm = write_job(folder / "calm", model)
-            code, words = player.run(calm, (), random.Random(0), [])
-            assert code == 0, words
-            expected = tables(calm.parent / "store")
-            for number in range(given.first, given.first + given.schedules):
-                rng = random.Random(f"{given.seed}:{number}")
-                schedule, path = draw_schedule(rng), write_job(folder / f"schedule-{number}", model)
-                began = time.monotonic()
-                hits, problem = player.play(schedule, path, rng, expected)
-                wrong += bool(problem)
-                end = problem or "the same tables"
-                print(f"{given.seed}:{number} {len(schedule) + 1} runs, {', '.join(hits) or 'nothing hit'}: {end} "
-                      f"({time.monotonic() - began:.0f} s)", flush=True)  # fmt: skip
-                if problem and given.keep:
-                    shutil.copytree(path.parent, given.keep / f"{given.seed}-{number}", dirs_exist_ok=True)
-                shutil.rmtree(path.parent)
-        finally:
-            cluster.stop()
+    with scratch() as folder, local_cluster(folder / "ray") as cluster:
+        cluster.mend()
+        model, player = save_tiny_bert(folder / "model"), Player(cluster)
+        calm = write_job(folder / "calm", model)
+        code, words = player.run(calm, (), random.Random(0), [])
+        assert code == 0, words
+        expected = tables(calm.parent / "store")
+        for number in range(given.first, given.first + given.schedules):
+            rng = random.Random(f"{given.seed}:{number}")
+            schedule, path = draw_schedule(rng), write_job(folder / f"schedule-{number}", model)
+            began = time.monotonic()
+            hits, problem = player.play(schedule, path, rng, expected)
+            wrong += bool(problem)
+            runs, seconds = len(schedule) + 1, time.monotonic() - began
+            end = f"{', '.join(hits) or 'nothing hit'}: {problem or 'the same tables'}"
+            print(f"{given.seed}:{number} {runs} runs in {seconds:.0f} s, {end}", flush=True)
+            if problem and given.keep:
+                shutil.copytree(path.parent, given.keep / f"{given.seed}-{number}", dirs_exist_ok=True)
+            shutil.rmtree(path.parent)
     print(f"{given.schedules - wrong} of {given.schedules} schedules ended in the same tables", flush=True)
     return min(wrong, 1)
 

@@ -23,7 +23,7 @@ os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
 
 @pytest.fixture(scope="session")
 def cluster_ports():
-    """A cluster of its own, so that a test does not wait for an embedded one to start; its port and its dashboard's.
+    """A cluster of its own, so that a test does not wait for an embedded one to start; its ports and its process.
 
     Ended as a process group, not by `ray stop`, which ends every Ray on the machine.
     """
@@ -38,7 +38,7 @@ def cluster_ports():
     )  # fmt: skip
     try:
         wait_until(lambda: answers(port) and answers(dashboard_port), seconds=120)
-        yield port, dashboard_port
+        yield port, dashboard_port, head.pid
     finally:
         head.terminate()
         try:

@@ -1,0 +1,79 @@
+"""Two short kill schedules: whatever dies or is torn on the way, the job's tables are those of an undisturbed run.
+
+`tests/bench/kill_schedules.py` draws as many longer ones as one likes.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+
+import pytest
+
+import raybench
+from tests.bench.kill_schedules import Fault, LocalCluster, Player, draw_schedule, tables, tear, write_job
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning",
+    "ignore::ResourceWarning",
+    "ignore::FutureWarning",
+    "ignore::raybench.api.StoreWarning",
+)
+
+
+@pytest.fixture(scope="module")
+def cluster(cluster_ports, ray_address):
+    """The tests' cluster with one node more."""
+    import ray
+
+    cluster = LocalCluster(ray_address, cluster_ports[2], num_nodes=1)
+    yield cluster
+    cluster.stop()
+    ray.init(address=ray_address, log_to_driver=False)
+    deadline = time.monotonic() + 60
+    while sum(node["Alive"] for node in ray.nodes()) > 1 and time.monotonic() < deadline:
+        time.sleep(0.1)  # tests to come count its nodes
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, tiny_bert, cluster):
+    cluster.mend()
+    path = write_job(tmp_path_factory.mktemp("calm"), tiny_bert, actors=2)
+    assert raybench.run(path, address=cluster.address, quiet=True).complete
+    return tables(path.parent / "store")
+
+
+def fault(target, number, after):
+    """In the middle of a fit."""
+    return Fault(target=target, signal=number, moment="unfinished/*", after=after, stopped_seconds=0.5)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [fault("node", signal.SIGKILL, 0.0), fault("driver", signal.SIGTERM, 1.0)],
+        [fault("actor", signal.SIGKILL, 0.0), fault("driver", signal.SIGKILL, 1.0)],
+    ],
+    ids=["node and driver", "actor and driver"],
+)
+def test_whatever_is_killed_the_tables_are_those_of_an_undisturbed_run(
+    faults, tmp_path, tiny_bert, cluster, undisturbed
+):
+    path, rng, hits = write_job(tmp_path / "job", tiny_bert, actors=2), random.Random(0), []
+    cluster.mend()
+    code, words = Player(cluster, run_seconds=120).run(path, tuple(faults), rng, hits)
+    assert set(hits) == {str(one) for one in faults}, (code, words)
+    tear(path.parent / "store", rng, 2)
+    assert raybench.run(path, address=cluster.address, quiet=True).complete
+    assert tables(path.parent / "store") == undisturbed
+
+
+def test_a_schedule_is_drawn_from_its_seed_alone():
+    drawn = [draw_schedule(random.Random(seed)) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    faults = [one for seed in range(200) for storm in draw_schedule(random.Random(seed)) for one in storm.faults]
+    assert {(one.target, one.signal.name) for one in faults} == {
+        (target, name) for target in ("driver", "actor", "node") for name in ("SIGKILL", "SIGTERM", "SIGSTOP")
+    }
