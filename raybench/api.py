@@ -6,6 +6,7 @@ ranking = raybench.run("jobs/quickstart.yaml")
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 from raybench.core.errors import RaybenchError
@@ -16,7 +17,7 @@ from raybench.report.progress import Progress
 from raybench.results.publish import publish
 from raybench.results.ranking import Ranking
 from raybench.store import Store
-from raybench.store.leases import Lease
+from raybench.store.leases import Lease, read_living
 from raybench.store.writer import clean_up
 
 __all__ = ["StoreWarning", "rank", "run", "warn_skipped"]
@@ -66,12 +67,24 @@ def run(
 
 
 def rank(job: str | Path | Job) -> Ranking:
-    """Rank what the store holds of a job; trials that have not ended are `stopped`, failures keep their reason."""
+    """Rank what the store holds of a job; trials that have not ended are `stopped`, failures keep their reason.
+
+    While the job runs its directory is the run's own: the ranking is returned and not written.
+    """
     plan = _plan(job, None)
     store = Store.open(plan.job.store)
     store.files.check_writable()
-    found = look_up(plan, store, warn_skipped)
-    return publish(plan, {**found.failures, **found.rows}, store, warn_skipped)
+    while True:
+        ends = store.trials.files()
+        found = look_up(plan, store, warn_skipped)
+        running = next((one for one in read_living(store.files) if one.run_id == plan.run_id), None)
+        rows = {**found.failures, **found.rows}
+        ranking = publish(plan, rows, store, warn_skipped, write=running is None)
+        if running is not None:
+            note = f"the run is under way ({running}): its tables are written when it ends"
+            return replace(ranking, notes=(*ranking.notes, note))
+        if store.trials.files() == ends:  # else a run has come and gone meanwhile: these tables are older than its own
+            return ranking
 
 
 def _plan(job: str | Path | Job, actors: int | None) -> Plan:

@@ -1,4 +1,4 @@
-"""The command line: check, plan, run, rank, rescore, status, submit; heavy imports live inside the commands.
+"""The command line: check, plan, run, rank, rescore, status, submit, clean; heavy imports live inside the commands.
 
 Exit codes: 0 all well, 1 some trials did not end well, 2 something to mend before anything starts, 3 a bug of ours,
 130 stopped by Ctrl-C or SIGTERM, 141 nobody reads the output any more.
@@ -139,6 +139,23 @@ def submit(
         from raybench.cluster.submit import submit as submit_job
 
         raise typer.Exit(submit_job(job, address, follow=follow))
+
+
+@app.command()
+def clean(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="the store to clean")],
+    yes: Annotated[bool, typer.Option("--yes", help="do it; without, only say what would go")] = False,
+    older_than: Annotated[
+        float, typer.Option(min=0, help="days after which nobody goes on with a run that was stopped")
+    ] = 7.0,
+    debug: Debug = False,
+) -> None:
+    """Say what nobody needs any more in a store, and remove it with --yes; leaves alone what runs are doing."""
+    with _exit_codes(debug):
+        from raybench.api import warn_skipped
+        from raybench.report.clean_table import clean as clean_store
+
+        clean_store(store, warn_skipped, yes=yes, older_than_days=older_than)
 
 
 def main() -> None:

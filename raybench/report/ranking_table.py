@@ -35,7 +35,8 @@ def print_ranking(ranking: Ranking, console: Console | None = None) -> None:
         console.print(f"{count} × {status}: {reason}", markup=False, soft_wrap=True)
     for note in ranking.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
-    console.print(f"written to {ranking.location}", markup=False, soft_wrap=True)
+    if ranking.location:
+        console.print(f"written to {ranking.location}", markup=False, soft_wrap=True)
 
 
 def _table(ranking: Ranking, rows: list[dict[str, Any]], console: Console) -> Table:

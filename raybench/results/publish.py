@@ -45,9 +45,18 @@ class _Measured(NamedTuple):
 
 
 def publish(
-    plan: Plan, rows: Mapping[str, TrialRow], store: Store, skipped: Skipped, tracebacks: dict[str, str] | None = None
+    plan: Plan,
+    rows: Mapping[str, TrialRow],
+    store: Store,
+    skipped: Skipped,
+    tracebacks: dict[str, str] | None = None,
+    *,
+    write: bool = True,
 ) -> Ranking:
-    """Scores and ranking of a plan as far as it has got; trials without a row are `stopped`."""
+    """Scores and ranking of a plan as far as it has got; trials without a row are `stopped`.
+
+    Not to be written where the run is under way: its own tables could be replaced by these, which are older.
+    """
     measured: dict[str, _Measured] = {}
     entries = []
     for planned in plan.trials:
@@ -60,7 +69,8 @@ def publish(
     for dataset in plan.datasets.values():
         traits |= traits_of(dataset.metric_set())
     run = store.run(plan.run_id)
-    run.write_text("job.yaml", plan.job.text)
+    if write:
+        run.write_text("job.yaml", plan.job.text)
     planned_ids = {planned.trial.trial_id for planned in plan.trials}
     fits = [row.provenance.get("fit", {}) for trial_id, row in rows.items() if trial_id in planned_ids]
     return write_tables(
@@ -71,6 +81,7 @@ def publish(
         traits,
         notes=(*plan.notes, *fit_notes(fits)),
         tracebacks=tracebacks,
+        write=write,
     )
 
 
@@ -83,20 +94,22 @@ def write_tables(
     *,
     notes: tuple[str, ...] = (),
     tracebacks: dict[str, str] | None = None,
+    write: bool = True,
 ) -> Ranking:
     """Make a run's tables of its trials' entries and write them; a mix of devices or versions is one of the notes."""
     scores = scores_table(run.run_id, entries, traits)
     table = ranking_table(entries, metrics, rank_by, traits)
-    run.write_table("scores", scores)
-    run.write_table("ranking", table)
-    run.write_json("environment.json", {**_environment(), "trials": list(distinct(entries))})
+    if write:
+        run.write_table("scores", scores)
+        run.write_table("ranking", table)
+        run.write_json("environment.json", {**_environment(), "trials": list(distinct(entries))})
     return Ranking(
         run_id=run.run_id,
         rank_by=rank_by,
         higher_is_better=traits[rank_by].higher_is_better is not False,
         table=table,
         scores=scores,
-        location=run.location("ranking.parquet"),
+        location=run.location("ranking.parquet") if write else "",
         notes=(*notes, *mixed_notes(entries)),
         tracebacks=tracebacks or {},
     )

@@ -38,7 +38,7 @@ from raybench.store.claims import (
 from raybench.store.files import Files
 from raybench.store.process import Process, still_runs, this_process
 
-__all__ = ["Holder", "Lease", "read_holders", "remove_lease"]
+__all__ = ["Holder", "Lease", "read_holders", "read_living", "remove_lease"]
 
 _FOLDER = "leases"
 
@@ -53,6 +53,11 @@ class Holder:
     process: Process
     began_at: float
     modified: float  # its last sign of life, by the store's clock
+
+    @property
+    def name(self) -> str:
+        """Of its files, without what follows the dot."""
+        return _path(self.ticket, "").rpartition("/")[2].removesuffix(".")
 
     def is_dead(self, now: float, dead_seconds: float = DEAD_SECONDS) -> bool:
         """Whether its trials may be taken; `now` by the store's clock."""
@@ -75,7 +80,7 @@ class Lease:
         dead_seconds: float = DEAD_SECONDS,
     ) -> None:
         self._files = files
-        self._owner = uuid.uuid4().hex
+        self.owner = uuid.uuid4().hex
         self._body = json.dumps(
             {
                 "run_id": run_id,
@@ -85,14 +90,14 @@ class Lease:
             }
         ).encode()
         self._beat_seconds, self._dead_seconds = beat_seconds, dead_seconds
-        self._ticket = Ticket(0, self._owner)
+        self._ticket = Ticket(0, self.owner)
         self._over = threading.Event()
         self._beating = threading.Thread(target=self._beat, daemon=True, name="raybench-lease")
         self.holders: dict[Ticket, Holder] = {}  # the others, as they were last seen
 
     def __enter__(self) -> Lease:
         while True:
-            self._ticket = Ticket(next_number(_tickets(self._files)), self._owner)
+            self._ticket = Ticket(next_number(_tickets(self._files)), self.owner)
             self._files.write(_path(self._ticket, "json"), self._body)
             if not is_late(self._ticket, _tickets(self._files)):
                 self._beating.start()
@@ -159,6 +164,11 @@ def read_holders(files: Files, known: dict[Ticket, Holder] | None = None) -> Ite
             yield _holder(ticket, json.loads(data), modified)
         except (ValueError, KeyError, TypeError):
             continue  # of another program, or of a raybench to come
+
+
+def read_living(files: Files) -> list[Holder]:
+    """The runs that hold a lease and are alive, by this machine's clock where they are on another one."""
+    return [holder for holder in read_holders(files) if not holder.is_dead(time.time())]
 
 
 def _holder(ticket: Ticket, body: dict[str, Any], modified: float) -> Holder:

@@ -98,12 +98,16 @@ class TrialLog:
         """Every trial's latest row by id."""
         return _latest(read_folder(self._files, _FOLDER, _KIND, skipped).values())
 
+    def files(self) -> list[str]:
+        """Names of the files that are there: others once a trial has ended."""
+        return self._files.find(_FOLDER, ".parquet")
+
     def compact(self, skipped: Skipped) -> None:
         """Join many small files into one: the new file is written first, so a crash leaves rows twice, never none.
 
         Two may do so at once: each removes only what its own file holds, and neither can have read the other's.
         """
-        if len(self._files.find(_FOLDER, ".parquet")) <= _COMPACT_ABOVE:
+        if len(self.files()) <= _COMPACT_ABOVE:
             return
         tables = read_folder(self._files, _FOLDER, _KIND, skipped)
         self.write(list(_latest(tables.values()).values()))

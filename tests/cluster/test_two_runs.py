@@ -83,7 +83,8 @@ def test_runs_that_share_trials_do_each_once_and_publish_the_same(jobs, expected
     second, third = jobs.start(jobs.one, ray_address), jobs.start(jobs.other, ray_address)
     jobs.wait_for("leases/*.json", first, count=3)
     while first.poll() is None:  # whoever looks meanwhile sees a whole state: a warning would be an error
-        raybench.rank(jobs.one)
+        seen = raybench.rank(jobs.one)
+        assert not seen.location or not any("the run is under way" in note for note in seen.notes)
         print_status(str(jobs.store))
     said = {process: process.communicate(timeout=120) for process in (first, second, third)}
     assert [process.returncode for process in said] == [0, 0, 0], said

@@ -103,7 +103,7 @@ def test_a_run_that_was_taken_for_dead_finds_out_and_does_not_come_to_life_again
         with pytest.raises(StoreError, match="another one goes on with its trials; run the same command again"):
             silent.check()
         time.sleep(0.1)  # some beats
-        assert [holder.ticket.owner for holder in read_holders(files)] == [other._owner]
+        assert [holder.ticket.owner for holder in read_holders(files)] == [other.owner]
 
 
 def test_many_who_begin_at_once_never_hold_the_same(tmp_path):
