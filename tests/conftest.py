@@ -14,7 +14,7 @@ import torch
 
 from raybench.core import DatasetKey, ModelSpec, Trial
 from raybench.models.cache import BACKBONES
-from raybench.models.fingerprint import weights_fingerprint
+from raybench.recipes.fingerprint import candidate_fingerprint
 from raybench.recipes.methods.catalog import get_method
 from raybench.runtime.training.feature_cache import FEATURES
 
@@ -149,7 +149,7 @@ def make_trial() -> Callable[..., Trial]:
             method=method,
             hyperparameters=resolved,
             seed=seed,
-            weights_fingerprint=weights_fingerprint(spec),
+            weights_fingerprint=candidate_fingerprint(spec),
         )
 
     return make

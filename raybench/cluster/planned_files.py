@@ -9,7 +9,8 @@ from pathlib import Path
 from raybench.core import ModelSpec, Trial
 from raybench.core.code import code_digests
 from raybench.core.errors import JobError, ModelError
-from raybench.models.fingerprint import weights_fingerprint, weights_stamp
+from raybench.models.fingerprint import weights_stamp
+from raybench.recipes.fingerprint import candidate_fingerprint
 
 __all__ = ["PlannedFiles", "not_planned"]
 
@@ -44,7 +45,7 @@ class PlannedFiles:
         stamp = weights_stamp(trial.model)
         if (stamp and stamp == self._stamps.get(trial.trial_id)) or (trial.weights_fingerprint, stamp) in self._checked:
             return
-        if weights_fingerprint(trial.model) != trial.weights_fingerprint:
+        if candidate_fingerprint(trial.model) != trial.weights_fingerprint:
             raise not_planned(trial.model)
         self._checked.add((trial.weights_fingerprint, stamp))
 

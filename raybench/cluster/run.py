@@ -63,7 +63,7 @@ def run_trials(
         context = RunContext(
             store_url=store.files.absolute_url,
             trials={trial_id: planned[trial_id].trial for trial_id in wanted},
-            data={key: needs for key, needs in plan.data.items() if needs.dataset in datasets},
+            data={key: needs for key, needs in plan.data.items() if needs.dataset.name in datasets},
             data_keys={trial_id: planned[trial_id].data_key for trial_id in wanted},
             features=plan.features(wanted),
             groups={work.trial_id: work.groups for work in todo},
@@ -117,6 +117,7 @@ def blank_row(trial: Any) -> TrialRow:
         "task": trial.dataset.task,
         "task_config": dict(trial.dataset.task_config),
         "labels": list(trial.dataset.labels),
+        "statistics": dict(trial.dataset.statistics),
         "max_length": trial.dataset.max_length,
         "seed": trial.seed,
         "weights_fingerprint": trial.weights_fingerprint,

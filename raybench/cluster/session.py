@@ -47,7 +47,7 @@ from raybench.store.provenance import library_versions, processor_name
 from raybench.store.records import write_records
 from raybench.store.shards import ShardCommit
 from raybench.store.unfinished import UnfinishedFits
-from raybench.tasks.catalog import get_task
+from raybench.tasks.catalog import task_of
 
 __all__ = ["Session"]
 
@@ -269,10 +269,11 @@ class Session:
 
     def _prepare(self, data_key: str) -> PreparedData:
         needs = self._context.data[data_key]
-        if get_task(needs.task).processor_key(needs.model) != needs.processor:
+        task = task_of(needs.dataset)
+        if task.processor_key(needs.model) != needs.processor:
             raise not_planned(needs.model)
-        rows: dict[str, Any] = ray.get(self._context.rows[needs.dataset])
-        return prepare_data(get_task(needs.task), rows, needs.model, needs.max_length)
+        rows: dict[str, Any] = ray.get(self._context.rows[needs.dataset.name])
+        return prepare_data(task, rows, needs.model, needs.dataset)
 
     def _metric_set(self, dataset: str) -> MetricSet:
         if dataset not in self._metric_sets:

@@ -70,13 +70,16 @@ class ModelSpec:
 class Column:
     """A column that a task reads, under its canonical name.
 
-    kind: "text" (string), "label" (int32 index into the dataset's labels), "image" (struct of height, width,
-    channels and data: uint8 pixels, row by row, channels last) or "slice" (string: splits scores, no model sees it).
+    kind: what its cells are, see `raybench.data.kinds`: text, texts, label, labels, value, …; "image" (struct of
+    height, width, channels and data: uint8 pixels, row by row, channels last) or "slice" (string: splits scores, no
+    model sees it). Cells of labels become int32 indices into the dataset's labels.
+    role: "input" is what a model is given, and the content that ids come from; "target" is what it is compared with.
     """
 
     name: str
     kind: str
     required: bool = True
+    role: str = "input"
 
 
 def slice_column(name: str) -> str:
@@ -94,6 +97,7 @@ class DatasetKey:
     fingerprint: str
     max_length: int
     task_config: Mapping[str, Any] = field(default_factory=dict)
+    statistics: Mapping[str, float] = field(default_factory=dict)  # of the training targets, where the task wants some
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

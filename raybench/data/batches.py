@@ -59,9 +59,16 @@ def bucket(lengths: np.ndarray | int) -> np.ndarray:
 
 
 def plan_batches(
-    lengths: np.ndarray, token_budget: int = 4096, max_rows: int = 64, keys: np.ndarray | None = None
+    lengths: np.ndarray,
+    token_budget: int = 4096,
+    max_rows: int = 64,
+    keys: np.ndarray | None = None,
+    rows: np.ndarray | None = None,
 ) -> BatchPlan:
     """Batches of one bucket each, shortest first, at most `token_budget` padded tokens and `max_rows` rows.
+
+    `rows` is how many model rows each example makes (its windows or choices), where that is not one: they are never
+    parted, so an example of more than a batch holds is a batch of its own.
 
     Within a bucket rows keep their order, or go by `keys` (any sortable array, such as a hash of the input), which
     puts equal inputs beside each other so that they are forwarded once.
@@ -76,8 +83,11 @@ def plan_batches(
     lengths_of_batches: list[np.ndarray] = []
     first = 0
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
-        rows = max(1, min(max_rows, token_budget // size))
-        batch_starts = np.arange(first, first + count, rows, dtype=np.int32)
+        most = max(1, min(max_rows, token_budget // size))
+        if rows is None:
+            batch_starts = np.arange(first, first + count, most, dtype=np.int32)
+        else:
+            batch_starts = first + _cuts(rows[order[first : first + count]], most)
         starts.append(batch_starts)
         lengths_of_batches.append(np.full(len(batch_starts), size, dtype=np.int32))
         first += count
@@ -86,3 +96,14 @@ def plan_batches(
         offsets=np.concatenate([*starts, np.array([first])]).astype(np.int32),
         padded=np.concatenate([np.zeros(0, dtype=np.int32), *lengths_of_batches]),
     )
+
+
+def _cuts(rows: np.ndarray, most: int) -> np.ndarray:
+    """Where batches of up to `most` model rows begin, int32; `rows` [examples]."""
+    cuts, held = [0], 0
+    for place, count in enumerate(rows.tolist()):
+        if held and held + count > most:
+            cuts.append(place)
+            held = 0
+        held += count
+    return np.array(cuts, dtype=np.int32)

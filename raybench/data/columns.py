@@ -1,12 +1,13 @@
-"""A source's columns under the task's names and in its types: text, labels as names, pictures.
+"""A source's columns under the task's names and in its types: inputs, targets (labels as names), pictures.
 
 A column is found by the job's `columns`, else by its canonical name; one that is missing is an error that names
-those there are. Empty cells (null) are errors too: which rows a user wants to leave out is theirs to say.
+those there are. `columns: {source: translation.de}` is a field of a struct. Empty cells (null) are errors too: which
+rows a user wants to leave out is theirs to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,25 +16,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raybench.core import Column
-from raybench.core.errors import DataError, told
+from raybench.core.errors import DataError
 from raybench.core.suggestion import did_you_mean
 from raybench.data.files import RawSplit, SplitReader
 from raybench.data.fingerprint import RowHashes
 from raybench.data.images import canonical_images, image_paths
-from raybench.data.labels import class_names, label_names
+from raybench.data.kinds import LABEL_KINDS, LIST_LABEL_KINDS, as_text, read_cells, refuse_null
+from raybench.data.labels import class_names, label_lists, label_names
 
 __all__ = ["Rows", "canonical_rows", "map_columns"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """A split's rows in the source's order: inputs, labels as names, content hashes of the inputs."""
+    """A split's rows in the source's order: inputs, targets (labels as names), content hashes of the inputs."""
 
     columns: dict[str, pa.ChunkedArray]
+    targets: dict[str, pa.ChunkedArray]  # what no model is given; no part of ids
     slices: dict[str, pa.ChunkedArray]  # values by which scores are split, as text; no part of the content
     images: frozenset[str]  # the columns that may still be encoded pictures
     paths: dict[str, pa.ChunkedArray]  # of pictures, where the source has them: for errors
-    labels: pa.ChunkedArray | None
+    label_column: str | None  # the target whose cells are names of labels
     declared: tuple[str, ...]  # the labels that the source says there are
     ids: pa.ChunkedArray | None
     hashes: RowHashes
@@ -43,14 +46,20 @@ class Rows:
     def num_rows(self) -> int:
         return len(self.numbers)
 
+    @property
+    def labels(self) -> pa.ChunkedArray | None:
+        """Names of labels: strings, or lists of them."""
+        return None if self.label_column is None else self.targets[self.label_column]
+
     def take(self, rows: np.ndarray) -> Rows:
         index = pa.array(rows)
         return Rows(
             columns={name: column.take(index) for name, column in self.columns.items()},
+            targets={name: column.take(index) for name, column in self.targets.items()},
             slices={name: column.take(index) for name, column in self.slices.items()},
             images=self.images,
             paths={name: column.take(index) for name, column in self.paths.items()},
-            labels=self.labels.take(index) if self.labels is not None else None,
+            label_column=self.label_column,
             declared=self.declared,
             ids=self.ids.take(index) if self.ids is not None else None,
             hashes=self.hashes.take(rows),
@@ -71,7 +80,8 @@ def map_columns(
     for name in given:
         if name not in known:
             raise DataError(f"unknown column {name!r} of the task{did_you_mean(name, known)}", key=("columns", name))
-    raw = read(known | set(given.values()))
+    wanted = known | set(given.values())
+    raw = _with_fields(read(wanted | {name.partition(".")[0] for name in wanted}), given.values())
     if not raw.column_names:
         raise DataError(f"split {split!r} is empty", key=("splits",))
     mapping = {}
@@ -112,9 +122,10 @@ def canonical_rows(
 ) -> Rows:
     """The split's rows; DataError for null cells, cells of a wrong type and ids that repeat."""
     inputs: dict[str, pa.ChunkedArray] = {}
+    targets: dict[str, pa.ChunkedArray] = {}
     slices: dict[str, pa.ChunkedArray] = {}
     paths: dict[str, pa.ChunkedArray] = {}
-    labels: pa.ChunkedArray | None = None
+    label_column: str | None = None
     declared: tuple[str, ...] = ()
     for column in columns:
         if column.name not in mapping:
@@ -123,34 +134,35 @@ def canonical_rows(
         cells = table[source]
         key = ("columns", column.name)
         try:
-            if column.kind != "slice":
-                _refuse_null(cells, source)
-            if column.kind == "label":
-                declared = class_names(table, source)
-                labels = label_names(cells, declared, source)
-                _refuse_null(pc.if_else(pc.equal(labels, ""), None, labels), source)
-            elif column.kind == "text":
-                inputs[column.name] = _text(cells, source)
-                if column.required:
-                    _refuse_all_empty(inputs[column.name], source)
-            elif column.kind == "slice":
-                slices[column.name] = pc.fill_null(_as_text(cells, f"slice column {source!r}"), "")
-            elif column.kind == "image":
-                inputs[column.name] = canonical_images(cells, source, directory)
-                _refuse_null(inputs[column.name], source)
+            if column.kind == "slice":
+                slices[column.name] = pc.fill_null(as_text(cells, f"slice column {source!r}"), "")
+                continue
+            refuse_null(cells, source)
+            if column.kind in LABEL_KINDS:
+                label_column, declared = column.name, class_names(table, source)
+                read = label_lists if column.kind in LIST_LABEL_KINDS else _label_names
+                targets[column.name] = read(cells, declared, source)
+                continue
+            into = targets if column.role == "target" else inputs
+            if column.kind == "image":
+                into[column.name] = canonical_images(cells, source, directory)
+                refuse_null(into[column.name], source)
                 if (of_pictures := image_paths(cells)) is not None:
                     paths[column.name] = of_pictures
             else:
-                raise DataError(f"columns of {column.kind} ({source!r}) are not read yet")
+                into[column.name] = read_cells(column.kind, cells, source)
+                if column.kind == "text" and column.required:
+                    _refuse_all_empty(into[column.name], source)
         except DataError as error:
             raise DataError(f"split {split!r}: {error}", key=key) from error.__cause__
     ids = _ids(table[mapping["id"]], mapping["id"], split) if "id" in mapping else None
     return Rows(
         columns=inputs,
+        targets=targets,
         slices=slices,
         images=frozenset(column.name for column in columns if column.kind == "image"),
         paths=paths,
-        labels=labels,
+        label_column=label_column,
         declared=declared,
         ids=ids,
         hashes=RowHashes.of(list(inputs.values())),
@@ -158,11 +170,24 @@ def canonical_rows(
     )
 
 
-def _text(cells: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
-    kind = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
-        raise DataError(f"text column {source!r} holds {kind}, not text")
-    return _as_text(cells, f"text column {source!r}")
+def _with_fields(raw: RawSplit, sources: Iterable[str]) -> RawSplit:
+    """The split with the fields of structs that `struct.field` names as columns of their own."""
+    table, names = raw
+    for source in sources:
+        head, _, field = source.partition(".")
+        if source in names or not field or head not in table.column_names:
+            continue
+        kind = table.schema.field(head).type
+        if pa.types.is_struct(kind) and kind.get_field_index(field) >= 0:
+            table = table.append_column(source, pc.struct_field(table[head], field))
+            names = (*names, source)
+    return RawSplit(table, names)
+
+
+def _label_names(cells: pa.ChunkedArray, declared: tuple[str, ...], source: str) -> pa.ChunkedArray:
+    labels = label_names(cells, declared, source)
+    refuse_null(pc.if_else(pc.equal(labels, ""), None, labels), source)
+    return labels
 
 
 def _refuse_all_empty(texts: pa.ChunkedArray, source: str) -> None:
@@ -170,20 +195,11 @@ def _refuse_all_empty(texts: pa.ChunkedArray, source: str) -> None:
         raise DataError(f"text column {source!r} is empty in all {len(texts)} rows")
 
 
-def _as_text(cells: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
-    try:
-        texts = cells.cast(pa.string())
-        texts.validate(full=True)  # a cast takes text at its word
-    except pa.ArrowException as error:
-        raise DataError(f"{what} holds {cells.type} that is no text: {told(error)}") from error
-    return texts
-
-
 def _ids(cells: pa.ChunkedArray, source: str, split: str) -> pa.ChunkedArray:
     key = ("columns", "id")
     try:
-        _refuse_null(cells, source)
-        ids = _as_text(cells, f"id column {source!r}")
+        refuse_null(cells, source)
+        ids = as_text(cells, f"id column {source!r}")
     except DataError as error:
         raise DataError(f"split {split!r}: {error}", key=key) from error.__cause__
     counts = pc.value_counts(ids)
@@ -192,10 +208,3 @@ def _ids(cells: pa.ChunkedArray, source: str, split: str) -> pa.ChunkedArray:
         first = repeated[0]["values"].as_py()
         raise DataError(f"split {split!r}: id column {source!r} holds {first!r} more than once", key=key)
     return ids
-
-
-def _refuse_null(cells: pa.ChunkedArray, source: str) -> None:
-    if cells.null_count:
-        first = pc.index(pc.is_null(cells), True).as_py()
-        count = f"{cells.null_count} of {len(cells)} rows"
-        raise DataError(f"column {source!r} is empty (null) in {count}, first in row {first}")

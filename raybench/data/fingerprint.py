@@ -18,6 +18,8 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import slice_column
+from raybench.core.identity import canonical_json
+from raybench.data.kinds import is_text
 
 __all__ = ["RowHashes", "fingerprint"]
 
@@ -32,7 +34,7 @@ class RowHashes:
 
     @classmethod
     def of(cls, columns: Sequence[pa.ChunkedArray]) -> RowHashes:
-        """Hashes of rows of text, bytes, or structs of these and integers."""
+        """Hashes of rows of text, bytes, structs of these and integers, or anything else that JSON can hold."""
         blake2b = hashlib.blake2b
         if len(columns) == 1:
             joined = b"".join([blake2b(value, digest_size=32).digest() for value in _bytes(columns[0])])
@@ -69,7 +71,9 @@ class RowHashes:
         return np.ascontiguousarray(self.digests).view(">u8")[:, index].astype(np.uint64)
 
 
-def fingerprint(labels: Sequence[str], splits: Mapping[str, tuple[pa.Table, RowHashes]]) -> str:
+def fingerprint(
+    labels: Sequence[str], splits: Mapping[str, tuple[pa.Table, RowHashes]], targets: Sequence[str] = ("label",)
+) -> str:
     """The hash of what is trained on and scored: labels, and of each split column names, ids, contents, targets.
 
     Names, paths, file formats and slices are not in it.
@@ -87,19 +91,24 @@ def fingerprint(labels: Sequence[str], splits: Mapping[str, tuple[pa.Table, RowH
         add("\n".join([name, str(table.num_rows), *inputs]))
         add("\n".join(table["id"].to_pylist()))
         digest.update(hashes.digests.tobytes())
-        for column in table.columns:
+        for column in (table[target] for target in targets):
             if pa.types.is_int32(column.type):
                 digest.update(column.to_numpy().astype("<i4").tobytes())
+            else:
+                digest.update(RowHashes.of([column]).digests.tobytes())
     return digest.hexdigest()
 
 
 def _bytes(column: pa.ChunkedArray) -> Iterator[bytes]:
     for chunk in column.chunks:
-        if pa.types.is_struct(chunk.type):
+        if pa.types.is_struct(chunk.type) and not any(pa.types.is_nested(field.type) for field in chunk.type):
             for row in zip(*(chunk.field(index).to_pylist() for index in range(chunk.type.num_fields)), strict=True):
                 yield b"\0".join(value if isinstance(value, bytes) else str(value).encode() for value in row)
         elif pa.types.is_binary(chunk.type) or pa.types.is_large_binary(chunk.type):
             yield from chunk.to_pylist()
+        elif not is_text(chunk.type):
+            for value in chunk.to_pylist():
+                yield canonical_json(value).encode("utf-8", "surrogatepass")
         else:
             for value in chunk.to_pylist():
                 yield value.encode("utf-8", "surrogatepass")

@@ -15,19 +15,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raybench.core.errors import DataError
+from raybench.data.kinds import as_lists, is_list, is_text
 
-__all__ = ["class_names", "encode", "label_dictionary", "label_names", "refuse_unseen"]
+__all__ = [
+    "class_names",
+    "encode",
+    "encode_lists",
+    "flat_names",
+    "label_dictionary",
+    "label_lists",
+    "label_names",
+    "refuse_unseen",
+]
 
 _WHOLE = re.compile(r"-?(0|[1-9]\d*)")
 _MAX_NAMED = 5
 
 
 def class_names(table: pa.Table, column: str) -> tuple[str, ...]:
-    """The names that a source of `datasets` declares for an integer column, or none."""
+    """The names that a source of `datasets` declares for a column of integers, or of lists of them, or none."""
     try:
         metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
-        names = metadata["info"]["features"][column]["names"]
-    except (ValueError, KeyError, TypeError):  # other tools write there too
+        feature = metadata["info"]["features"][column]
+        names = feature.get("feature", feature)["names"]  # of a list: those of its elements
+    except (ValueError, KeyError, TypeError, AttributeError):  # other tools write there too
         return ()
     return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
 
@@ -48,7 +59,7 @@ def label_names(column: pa.ChunkedArray, declared: tuple[str, ...], source: str)
         if not pc.all(pc.equal(column, pc.round(column))).as_py():
             raise DataError(f"label column {source!r} holds fractions; a label is a name or a whole number")
         column = column.cast(pa.int64())
-    elif not (pa.types.is_integer(kind) or _is_text(kind)):
+    elif not (pa.types.is_integer(kind) or is_text(kind)):
         raise DataError(f"label column {source!r} holds {kind}; a label is text, a whole number or true/false")
     if declared and pa.types.is_integer(column.type):
         outside = pc.or_(pc.less(column, 0), pc.greater_equal(column, len(declared)))
@@ -62,8 +73,23 @@ def label_names(column: pa.ChunkedArray, declared: tuple[str, ...], source: str)
     return column.cast(pa.string())
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+def label_lists(column: pa.ChunkedArray, declared: tuple[str, ...], source: str) -> pa.ChunkedArray:
+    """A column of lists of labels as lists of names."""
+    if not is_list(column.type):
+        raise DataError(f"label column {source!r} holds {column.type}; want lists of labels")
+    lists = as_lists(column, column.type.value_type, source).combine_chunks()
+    flat = pa.chunked_array([lists.flatten()])
+    if flat.null_count:
+        raise DataError(f"label column {source!r} holds an empty (null) label")
+    kind = pa.list_(pa.string())
+    names = label_names(flat, declared, source) if len(flat) else pa.chunked_array([], pa.string())
+    offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(pc.list_value_length(lists).to_numpy(), dtype=np.int32)])
+    return pa.chunked_array([pa.ListArray.from_arrays(pa.array(offsets), names.combine_chunks())], kind)
+
+
+def flat_names(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The names in a column of names or of lists of them, one after the other."""
+    return pc.list_flatten(column) if is_list(column.type) else column
 
 
 def label_dictionary(names: Iterable[str]) -> tuple[str, ...]:
@@ -77,6 +103,14 @@ def label_dictionary(names: Iterable[str]) -> tuple[str, ...]:
 def encode(column: pa.ChunkedArray, labels: tuple[str, ...]) -> np.ndarray:
     """Names as int32 indices into `labels`."""
     return pc.index_in(column, value_set=pa.array(labels, pa.string())).to_numpy().astype(np.int32)
+
+
+def encode_lists(column: pa.ChunkedArray, labels: tuple[str, ...]) -> pa.ChunkedArray:
+    """Lists of names as list<int32> of indices into `labels`."""
+    lists = column.combine_chunks()
+    flat = encode(pa.chunked_array([lists.flatten()], pa.string()), labels)
+    offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(pc.list_value_length(lists).to_numpy(), dtype=np.int32)])
+    return pa.chunked_array([pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, pa.int32()))])
 
 
 def refuse_unseen(names: Mapping[str, pa.ChunkedArray]) -> None:

@@ -22,7 +22,8 @@ from raybench.core.errors import DataError, told
 from raybench.data.columns import Rows, canonical_rows, map_columns
 from raybench.data.fingerprint import RowHashes, fingerprint
 from raybench.data.images import decode_images
-from raybench.data.labels import encode, label_dictionary, refuse_unseen
+from raybench.data.kinds import is_list
+from raybench.data.labels import encode, encode_lists, flat_names, label_dictionary, refuse_unseen
 from raybench.data.sources import open_source
 from raybench.data.splits import TEST_FRACTION, choose_splits, cut_test
 from raybench.job.spec import DatasetSpec
@@ -72,8 +73,9 @@ def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> Lo
         )
     labels: tuple[str, ...] = ()
     if all(split.labels is not None for split in rows.values()):
-        names = {role: split.labels for role, split in rows.items() if split.labels is not None}
-        refuse_unseen(names)
+        names = {role: flat_names(split.labels) for role, split in rows.items() if split.labels is not None}
+        if _one_label(rows["test"]):  # of many a row some may be too rare for every split
+            refuse_unseen(names)
         declared = {name for split in rows.values() for name in split.declared}
         labels = label_dictionary(
             declared | {name for column in names.values() for name in column.unique().to_pylist()}
@@ -87,14 +89,14 @@ def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> Lo
         name=spec.name,
         splits={role: table for role, (table, _) in splits.items()},
         labels=labels,
-        fingerprint=fingerprint(labels, splits),
+        fingerprint=fingerprint(labels, splits, tuple(rows["test"].targets)),
         notes=tuple(notes),
     )
 
 
 def _cut(train: Rows, name: str) -> tuple[Rows, Rows]:
     target = np.zeros(train.num_rows, np.int32)
-    if train.labels is not None:
+    if train.labels is not None and _one_label(train):
         target = train.labels.combine_chunks().dictionary_encode().indices.to_numpy()
     is_test = cut_test(train.hashes.side, target)
     if not is_test.any() or is_test.all():
@@ -107,7 +109,10 @@ def _cut(train: Rows, name: str) -> tuple[Rows, Rows]:
 
 def _ordered(split: Rows, labels: tuple[str, ...], limit: int | None) -> tuple[pa.Table, RowHashes]:
     """The first `limit` rows in canonical order as a table of ids and columns."""
-    target = encode(split.labels, labels) if split.labels is not None else np.zeros(split.num_rows, np.int32)
+    targets = {name: _indices(column, labels) for name, column in split.targets.items() if name == split.label_column}
+    targets |= {name: column for name, column in split.targets.items() if name not in targets}
+    one = targets.get(split.label_column or "") if _one_label(split) else None
+    target = _ties(split) if one is None else one.to_numpy()
     given = np.array(split.ids.to_pylist()) if split.ids is not None else np.zeros(split.num_rows, np.int8)
     kept = split.hashes.sort(target, given)[:limit]
     hashes = split.hashes.take(kept)
@@ -117,9 +122,24 @@ def _ordered(split: Rows, labels: tuple[str, ...], limit: int | None) -> tuple[p
     for name, column in split.columns.items():
         taken = column.take(pa.array(kept))
         columns[name] = decode_images(taken, split.picture_names(name, kept)) if name in split.images else taken
-    if split.labels is not None:
-        columns["label"] = pa.array(target[kept], pa.int32())
+    columns |= {name: column.take(pa.array(kept)) for name, column in targets.items()}
     return pa.table(columns), hashes
+
+
+def _one_label(split: Rows) -> bool:
+    """Whether each row has exactly one label."""
+    return split.labels is not None and not is_list(split.labels.type)
+
+
+def _indices(column: pa.ChunkedArray, labels: tuple[str, ...]) -> pa.ChunkedArray:
+    return encode_lists(column, labels) if is_list(column.type) else pa.chunked_array([encode(column, labels)])
+
+
+def _ties(split: Rows) -> np.ndarray:
+    """Numbers that order rows of equal inputs by their targets."""
+    if not split.targets:
+        return np.zeros(split.num_rows, np.int32)
+    return RowHashes.of([split.targets[name] for name in sorted(split.targets)]).order
 
 
 def _numbered(ids: list[str]) -> list[str]:

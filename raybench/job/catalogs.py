@@ -35,6 +35,7 @@ def check_names(job: Job) -> list[Problem]:
     for dataset in job.datasets:
         problems += _asked((*dataset._path, "task"), get_task, dataset.task)
         problems += _unknown_options(dataset)
+        problems += _options(dataset)
     if not problems:
         problems += _misfits(job, measured)
     places = set()
@@ -46,15 +47,28 @@ def check_names(job: Job) -> list[Problem]:
 
 
 def _unknown_options(dataset: DatasetSpec) -> Iterator[Problem]:
-    """Options that no metric reads; a task of the user's own may read others."""
+    """Options that neither the task nor a metric reads; a task of the user's own may read others."""
     from raybench.metrics.requirements import known_options
-    from raybench.tasks.catalog import TASKS
+    from raybench.tasks.catalog import TASKS, get_task
 
     if dataset.task_config and dataset.task in TASKS:
-        known = known_options()
+        known = known_options() | get_task(dataset.task).options.model_fields.keys()
         for key in dataset.task_config:
             if key not in known:
-                yield (*dataset._path, "task_config", key), f"no metric reads this option{did_you_mean(key, known)}"
+                reason = f"neither {dataset.task} nor a metric reads this option{did_you_mean(key, known)}"
+                yield (*dataset._path, "task_config", key), reason
+
+
+def _options(dataset: DatasetSpec) -> Iterator[Problem]:
+    """Options of the task that cannot be."""
+    from raybench.tasks.catalog import TASKS, get_task
+
+    try:
+        if dataset.task in TASKS or ":" in dataset.task:
+            get_task(dataset.task, dataset.task_config)
+    except RaybenchError as error:
+        if error.key:  # what it says of the task itself has been told
+            yield (*dataset._path, "task_config", *error.key), str(error)
 
 
 def measured_places(job: Job) -> dict[str, Path]:
@@ -81,7 +95,7 @@ def _misfits(job: Job, measured: Mapping[str, Path]) -> Iterator[Problem]:
 
     for name, path in measured.items():
         for dataset in job.datasets:
-            task = get_task(dataset.task)
+            task = get_task(dataset.task, dataset.task_config)
             # `positive` names a label of the data
             config = {key: value for key, value in dataset.task_config.items() if key != "positive"}
             reasons = [unfit(name, task, labels, config) for labels in _TWO_AND_THREE]

@@ -9,8 +9,9 @@ from typing import Any
 from torch import nn
 
 from raybench.core.errors import IncompatibleError, ModelError
-from raybench.models.layers import find_blocks
+from raybench.models.layers import find_stacks
 from raybench.models.network import Network
+from raybench.models.quiet import quiet
 
 __all__ = ["add_lora", "import_peft", "train_added"]
 
@@ -23,6 +24,8 @@ def import_peft() -> Any:
             import peft
     except ImportError as error:
         raise ModelError(f"methods lora, prompt_tuning and prefix need peft: pip install peft ({error})") from error
+    # peft hands prefixes over under the name that transformers 5.24 calls deprecated, at every forward pass
+    warnings.filterwarnings("ignore", "`past_key_values` is deprecated", FutureWarning)
     return peft
 
 
@@ -33,9 +36,16 @@ def add_lora(network: Network, h: Any) -> None:
         IncompatibleError: no layer of the asked names.
     """
     peft = import_peft()
-    blocks = find_blocks(network.backbone)
-    place = next(name for name, module in network.backbone.named_modules() if module is blocks)
-    names = [f"{place}.{n}" for n, module in blocks.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
+
+    stacks = find_stacks(network.backbone)
+    places = {id(module): name for name, module in network.backbone.named_modules()}
+    names = [
+        f"{places[id(blocks)]}.{name}"
+        for blocks in stacks
+        for name, module in blocks.named_modules()
+        if isinstance(module, nn.Linear | nn.Conv2d | Conv1D)
+    ]
     if h.target_modules != "all-linear":
         ends = tuple("." + end.strip() for end in h.target_modules.split(","))
         asked = [name for name in names if name.endswith(ends)]
@@ -46,7 +56,8 @@ def add_lora(network: Network, h: Any) -> None:
     config = peft.LoraConfig(
         r=h.rank, lora_alpha=h.alpha, lora_dropout=h.dropout, use_dora=h.dora, target_modules=names, bias="none"
     )
-    peft.inject_adapter_in_model(config, network.backbone)
+    with quiet():
+        peft.inject_adapter_in_model(config, network.backbone)
 
 
 def train_added(network: Network, marks: Sequence[str]) -> None:

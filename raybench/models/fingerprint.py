@@ -27,12 +27,8 @@ _OF_RELEASE = {"transformers_version"}  # of an architecture every other setting
 def weights_fingerprint(model: ModelSpec) -> str:
     """The hash of weights, configuration, tokenizer and every field of the spec that changes what comes out.
 
-    A baseline's is its name and code version. Weights that are random have none: their seed is the trial's.
+    Weights that are random have none: their seed is the trial's.
     """
-    if model.baseline is not None:
-        from raybench.recipes.baselines.catalog import get_baseline
-
-        return f"baseline:{model.baseline}:{get_baseline(model.baseline).version}"
     asked = {
         "init": "scratch" if from_scratch(model) else "pretrained",
         "num_layers": model.num_layers,

@@ -11,7 +11,7 @@ from raybench.core.errors import IncompatibleError
 if TYPE_CHECKING:
     from raybench.models.network import Network
 
-__all__ = ["find_blocks", "train_from_top"]
+__all__ = ["find_blocks", "find_stacks", "train_from_top"]
 
 
 def find_blocks(backbone: nn.Module) -> nn.ModuleList:
@@ -30,23 +30,38 @@ def find_blocks(backbone: nn.Module) -> nn.ModuleList:
     raise IncompatibleError(f"{type(backbone).__name__} has no list of blocks; use method full or frozen")
 
 
+def find_stacks(backbone: nn.Module) -> list[nn.ModuleList]:
+    """The lists of blocks: one of an encoder or a decoder, both where the network has both, the encoder first.
+
+    Raises:
+        IncompatibleError: as `find_blocks`.
+    """
+    for module in backbone.modules():
+        parts = dict(module.named_children())
+        if "encoder" in parts and "decoder" in parts:
+            return [find_blocks(parts["encoder"]), find_blocks(parts["decoder"])]
+    return [find_blocks(backbone)]
+
+
 def train_from_top(network: Network, num_blocks: int) -> None:
-    """Train the head, the last `num_blocks` blocks and what follows the last block; freeze the rest.
+    """Train the head, the last `num_blocks` blocks of every stack and what follows the last; freeze the rest.
 
     Raises:
         IncompatibleError: the architecture has no list of blocks, or a shorter one.
     """
-    blocks = find_blocks(network.backbone)
-    if num_blocks > len(blocks):
-        raise IncompatibleError(f"{type(network.backbone).__name__} has {len(blocks)} blocks, not {num_blocks}")
+    stacks = find_stacks(network.backbone)
+    longest = max(map(len, stacks))
+    if num_blocks > longest:
+        raise IncompatibleError(f"{type(network.backbone).__name__} has {longest} blocks, not {num_blocks}")
     network.requires_grad_(False)
     for parameter in network.head_parameters():
         parameter.requires_grad_(True)
     if num_blocks == 0:
         return
-    for block in blocks[-num_blocks:]:
-        block.requires_grad_(True)
+    for blocks in stacks:
+        for block in blocks[-num_blocks:]:
+            block.requires_grad_(True)
     listed = list(network.backbone.parameters())
-    last = max(i for i, p in enumerate(listed) if any(p is own for own in blocks[-1].parameters()))
+    last = max(i for i, p in enumerate(listed) if any(p is own for own in stacks[-1][-1].parameters()))
     for parameter in listed[last + 1 :]:
         parameter.requires_grad_(True)

@@ -1,6 +1,6 @@
 """A network is features and a head: what every method trains, freezes or replaces.
 
-    network = PooledClassifier(backbone, "mean", num_labels=5, seed=0)
+    network = PooledNetwork(backbone, "mean", num_outputs=5, seed=0)
     logits_BC = network.head(network.features(inputs))          # the same as network(inputs)
 
 Shapes: B rows, H features, C classes.
@@ -19,7 +19,7 @@ from raybench.core.identity import seed_from
 from raybench.models.backbone import feature_size
 from raybench.models.pooling import pool
 
-__all__ = ["CheckpointClassifier", "Network", "PooledClassifier", "fresh_head"]
+__all__ = ["CheckpointNetwork", "Network", "PooledNetwork", "Standardized", "TokenNetwork", "fresh_head"]
 
 
 class Network(nn.Module):
@@ -52,44 +52,62 @@ class Network(nn.Module):
         return self.head(self.features(inputs))
 
 
-class PooledClassifier(Network):
-    """A backbone's hidden states, pooled, and a linear head."""
+class TokenNetwork(Network):
+    """A backbone's hidden states and a linear head on each of them."""
 
-    def __init__(self, backbone: nn.Module, pooling: str, *, num_labels: int, seed: int) -> None:
+    def __init__(self, backbone: nn.Module, *, num_outputs: int, seed: int) -> None:
         super().__init__()
         self.backbone = backbone
-        self.pooling = pooling
-        self.num_virtual = 0  # learned positions before (negative: after) those of the row, left out of the pooling
-        self.head = fresh_head(feature_size(backbone), num_labels, seed)
+        self.num_virtual = 0  # learned positions before (negative: after) those of the row, left out
+        self.head = fresh_head(feature_size(backbone), num_outputs, seed)
         self._accepts = set(inspect.signature(backbone.forward).parameters)
 
-    def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """float32 [B, H]."""
+    def hidden(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The hidden states of the row's own positions, [B, T, H] (of convolutions [B, H, Y, X])."""
         known = _accepted(inputs, self._accepts, self.backbone)
-        hidden = self.backbone(**known).last_hidden_state
+        hidden: torch.Tensor = self.backbone(**known).last_hidden_state
         if self.num_virtual > 0:
             hidden = hidden[:, self.num_virtual :]
         elif self.num_virtual < 0:
             hidden = hidden[:, : self.num_virtual]
-        return pool(hidden, inputs.get("attention_mask"), self.pooling)
+        return hidden
+
+    def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """float32 [B, T, H]."""
+        return self.hidden(inputs).float()
 
     def draw(self, seed: int) -> None:
         before: Any = self.head
         self.head = fresh_head(before.in_features, before.out_features, seed)
 
 
-class CheckpointClassifier(Network):
-    """A checkpoint with the head it was saved with; its outputs are put in the dataset's order of labels."""
+class PooledNetwork(TokenNetwork):
+    """A backbone's hidden states, pooled, and a linear head."""
 
-    def __init__(self, model: nn.Module, order: Sequence[int]) -> None:
+    def __init__(self, backbone: nn.Module, pooling: str, *, num_outputs: int, seed: int) -> None:
+        super().__init__(backbone, num_outputs=num_outputs, seed=seed)
+        self.pooling = pooling
+
+    def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """float32 [B, H]."""
+        return pool(self.hidden(inputs), inputs.get("attention_mask"), self.pooling)
+
+
+class CheckpointNetwork(Network):
+    """A checkpoint with the head it was saved with; its outputs are put in the dataset's order of labels.
+
+    Without an order they are taken as they are: the words of a language model, the start and end of an answer.
+    """
+
+    def __init__(self, model: nn.Module, order: Sequence[int] | None) -> None:
         super().__init__()
         self.backbone = model
-        self.head = _Select(order)
+        self.head = nn.Identity() if order is None else _Select(order)
         self._own_head = [child for name, child in model.named_children() if name != model.base_model_prefix]
         self._accepts = set(inspect.signature(model.forward).parameters)
 
     def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """The logits of all the head's own labels, float32."""
+        """The logits of all the head's own outputs, float32."""
         known = _accepted(inputs, self._accepts, self.backbone)
         return self.backbone(**known).logits.float()
 
@@ -108,6 +126,17 @@ def _accepted(inputs: Mapping[str, torch.Tensor], names: set[str], model: nn.Mod
     }
 
 
+class Standardized(nn.Module):
+    """Deviations of numbers from a mean, in multiples of `std`."""
+
+    def __init__(self, mean: float, std: float) -> None:
+        super().__init__()
+        self.mean, self.std = mean, std
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return (values - self.mean) / self.std
+
+
 class _Select(nn.Module):
     def __init__(self, order: Sequence[int]) -> None:
         super().__init__()
@@ -115,12 +144,12 @@ class _Select(nn.Module):
 
     def forward(self, logits: torch.Tensor) -> torch.Tensor:
         order: Any = self.order
-        return logits[:, order]
+        return logits[..., order]
 
 
-def fresh_head(num_features: int, num_labels: int, seed: int) -> nn.Linear:
+def fresh_head(num_features: int, num_outputs: int, seed: int) -> nn.Linear:
     """A linear layer with weights uniform in ±1/sqrt(H) from its own seed, and no bias."""
-    head = nn.Linear(num_features, num_labels)
+    head = nn.Linear(num_features, num_outputs)
     generator = torch.Generator().manual_seed(seed_from("head.weight", seed))
     bound = num_features**-0.5
     with torch.no_grad():

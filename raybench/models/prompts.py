@@ -14,7 +14,7 @@ from torch import nn
 from raybench.core.errors import IncompatibleError
 from raybench.models.adapters import import_peft
 from raybench.models.layers import find_blocks
-from raybench.models.network import CheckpointClassifier, Network, PooledClassifier
+from raybench.models.network import CheckpointNetwork, Network, PooledNetwork
 from raybench.models.quiet import quiet
 
 __all__ = ["add_prompt"]
@@ -31,9 +31,9 @@ def add_prompt(network: Network, num_tokens: int, *, deep: bool) -> None:
     if config is None or not hasattr(config, "num_attention_heads"):
         raise IncompatibleError(f"{kind} has no attention for learned positions to take part in; use lora or full")
     if not hasattr(config, "vocab_size"):
-        if isinstance(network, CheckpointClassifier):
+        if isinstance(network, CheckpointNetwork):
             raise IncompatibleError(f"{kind}: visual prompts need a fresh head; use lora or full with this one")
-        assert isinstance(network, PooledClassifier)
+        assert isinstance(network, PooledNetwork)
         _add_visual(network, num_tokens, deep=deep)
         return
     peft = import_peft()
@@ -54,7 +54,7 @@ def add_prompt(network: Network, num_tokens: int, *, deep: bool) -> None:
     network.backbone.register_forward_pre_hook(segments.take, with_kwargs=True)
     inside: Any = network.backbone
     inside.get_base_model().register_forward_pre_hook(segments.give, with_kwargs=True)
-    if isinstance(network, PooledClassifier) and not deep:
+    if isinstance(network, PooledNetwork) and not deep:
         network.num_virtual = num_tokens
 
 
@@ -117,7 +117,7 @@ class _Positions(nn.Module):
         return torch.cat([kept, vectors], dim=1)
 
 
-def _add_visual(network: PooledClassifier, num_tokens: int, *, deep: bool) -> None:
+def _add_visual(network: PooledNetwork, num_tokens: int, *, deep: bool) -> None:
     blocks = find_blocks(network.backbone)
     size = int(network.head.in_features)  # type: ignore[arg-type]
     positions = _Positions(len(blocks) if deep else 1, num_tokens, size)

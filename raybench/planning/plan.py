@@ -22,11 +22,12 @@ from raybench.data import LoadedDataset, load_dataset
 from raybench.job import Configuration, DatasetSpec, Job
 from raybench.job.catalogs import measured_places, remarks, unfit
 from raybench.metrics import MetricSet
-from raybench.models.check import check
 from raybench.models.files import pinned
-from raybench.models.fingerprint import weights_fingerprint, weights_stamp
+from raybench.models.fingerprint import weights_stamp
 from raybench.models.forward_cost import forward_cost
+from raybench.planning.check import check
 from raybench.planning.shared_work import bundle_of, feature_groups
+from raybench.recipes.fingerprint import candidate_fingerprint
 from raybench.recipes.methods.catalog import get_method
 from raybench.store.basis import measures_of
 from raybench.tasks.catalog import get_task
@@ -39,11 +40,9 @@ __all__ = ["DataNeeds", "FeatureNeeds", "Plan", "PlannedDataset", "PlannedTrial"
 class DataNeeds:
     """How the rows of one data key are made: a dataset's rows, by its task, for a model's tokenizer."""
 
-    dataset: str
+    dataset: DatasetKey
     model: ModelSpec
     processor: str  # the key of what makes the model's inputs of rows
-    task: str
-    max_length: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +87,7 @@ class PlannedDataset:
     metric_config: Mapping[str, Any]
     metric_code: Mapping[str, str] = field(default_factory=dict)  # of metrics that are the user's own
     rank_by: str
+    statistics: Mapping[str, float] = field(default_factory=dict)  # of the training targets
 
     def metric_set(self) -> MetricSet:
         return MetricSet(self.metrics, self.metric_config)
@@ -144,7 +144,7 @@ def make_plan(job: Job) -> Plan:
     trials: dict[str, PlannedTrial] = {}
     pins: dict[tuple[str, str | None], str | None] = {}  # revisions of the hub, as they are now
     for dataset in datasets.values():
-        task = get_task(dataset.spec.task)
+        task = get_task(dataset.spec.task, dataset.spec.task_config)
         for candidate in job.candidates:
             for configuration in candidate.expand():
                 adaptation = _Adaptation.of(configuration, pins)
@@ -154,11 +154,9 @@ def make_plan(job: Job) -> Plan:
                     trials[f"{candidate.name} {planned.trial.trial_id}"] = planned
                     if planned.problem is None and planned.data_key not in data:
                         data[planned.data_key] = DataNeeds(
-                            dataset=dataset.spec.name,
+                            dataset=planned.trial.dataset,
                             model=adaptation.model,
                             processor=task.processor_key(adaptation.model),
-                            task=dataset.spec.task,
-                            max_length=dataset.spec.max_length,
                         )
     planned_trials = tuple(trials.values())
     identity: list[Any] = [
@@ -203,14 +201,13 @@ class _Adaptation:
 
 
 def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
-    task = get_task(spec.task)
+    task = _task(job, spec)
     try:
         loaded = load_dataset(spec, task.columns, job.directory)
     except DataError as error:
         raise job.placed(error, spec) from error
-    if len(loaded.labels) == 1:
-        told_apart = f"every row has the label {loaded.labels[0]!r}, so nothing is to be told apart"
-        raise job.placed(DataError(f"dataset {spec.name}: {told_apart}"), spec)
+    if (reason := task.check_labels(loaded.labels)) is not None:
+        raise job.placed(DataError(f"dataset {spec.name}: {reason}"), spec)
     names = tuple(job.metrics) or tuple(task.metrics)
     own = dict.fromkeys(names, (*spec._path, "task_config"))  # what the task measures fits it but for its options
     for name, path in (own | measured_places(job)).items():
@@ -225,6 +222,7 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
         metric_config=task.metric_config(loaded.labels, spec.task_config),
         metric_code=code_digests(names, job.directory),
         rank_by=rank_by,
+        statistics=task.statistics(loaded.splits["train"]) if "train" in loaded.splits else {},
     )
 
 
@@ -246,8 +244,9 @@ def _plan_trial(
             get_method(method).check(model, hyperparameters)
         cost = forward_cost(model)
         stamp = weights_stamp(model)  # before the files are read: if they change meanwhile, actors read them again
-        weights = weights_fingerprint(model)
-        data_key = content_hash([loaded.fingerprint, spec.task, task.processor_key(model), spec.max_length])
+        weights = candidate_fingerprint(model)
+        options = task.settings.model_dump()
+        data_key = content_hash([loaded.fingerprint, spec.task, options, task.processor_key(model), spec.max_length])
         if adaptation.needs_fit and "train" not in loaded.splits:
             raise IncompatibleError(f"dataset {spec.name!r} has no train split, which method {method!r} needs")
     except IncompatibleError as error:
@@ -263,6 +262,7 @@ def _plan_trial(
         fingerprint=loaded.fingerprint,
         max_length=spec.max_length,
         task_config=dict(spec.task_config),
+        statistics=dataset.statistics,
     )
     code = {name: code[name] for name in (spec.task, model.baseline or method) if name in code}
     identity = {
@@ -300,6 +300,14 @@ def _plan_trial(
         train_features=groups.get("train"),
         test_features=groups.get("test"),
     )
+
+
+def _task(job: Job, spec: DatasetSpec) -> Task:
+    try:
+        return get_task(spec.task, spec.task_config)
+    except JobError as error:
+        path = ("task_config", *error.key) if error.key else ("task",)
+        raise JobError(f"{job.where(None, (*spec._path, *path))}: dataset {spec.name}: {error}") from error
 
 
 def _slug(name: str) -> str:

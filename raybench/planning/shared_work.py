@@ -10,10 +10,10 @@ from typing import Any
 
 from raybench.core import Trial
 from raybench.core.identity import content_hash
-from raybench.models.check import find_own_head
 from raybench.models.configuration import from_scratch
 from raybench.recipes.methods.catalog import get_method
 from raybench.recipes.methods.shared_steps import beginning
+from raybench.tasks.catalog import task_of
 
 __all__ = ["bundle_of", "feature_groups"]
 
@@ -36,13 +36,15 @@ def feature_groups(trial: Trial, data_key: str) -> dict[str, str]:
     model = trial.model
     if model.baseline is not None or not get_method(trial.method).needs_fit:
         return {}
+    task = task_of(trial.dataset)
     splits: tuple[str, ...]
     if get_method(trial.method).on_features:
         splits, network = ("train", "test"), (model.dtype, model.compile)
     elif (
-        trial.hyperparameters.get("head") == "probe"
+        task.objective is not None
+        and trial.hyperparameters.get("head") == "probe"
         and not from_scratch(model)
-        and find_own_head(model, trial.dataset.labels) is None
+        and not task.has_own_head(model, trial.dataset.labels)
     ):
         splits, network = ("train",), ("float32", False)
     else:

@@ -17,7 +17,7 @@ from raybench.planning.resume import Found, look_up
 from raybench.runtime.prepare import prepare_data
 from raybench.schedule.shards import remaining_shards
 from raybench.store import Store
-from raybench.tasks.catalog import get_task
+from raybench.tasks.catalog import task_of
 
 __all__ = ["print_plan"]
 
@@ -85,8 +85,8 @@ def print_plan(path: str, console: Console | None = None) -> None:
 def _batches(plan: Plan, data_key: str) -> tuple[int, str]:
     """How many batches the test split makes, and the digest of their plan."""
     needs = plan.data[data_key]
-    rows = {"test": plan.datasets[needs.dataset].loaded.splits["test"]}
-    prepared = prepare_data(get_task(needs.task), rows, needs.model, needs.max_length)
+    rows = {"test": plan.datasets[needs.dataset.name].loaded.splits["test"]}
+    prepared = prepare_data(task_of(needs.dataset), rows, needs.model, needs.dataset)
     return prepared.plan.num_batches, prepared.digest
 
 

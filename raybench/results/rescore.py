@@ -29,7 +29,7 @@ from raybench.store.parquet import Skipped
 from raybench.store.records import read_records
 from raybench.store.runs import RunDirectory, list_runs
 from raybench.store.trials import TrialRow
-from raybench.tasks.catalog import get_task
+from raybench.tasks.catalog import task_of
 
 __all__ = ["rescore"]
 
@@ -67,7 +67,7 @@ def rescore(
                 f"store {url}: trial {trial_id} of run {run.run_id} has no whole records{why}; run its job again"
             )
         trial = _trial(candidate, row)
-        task = get_task(trial.dataset.task)
+        task = task_of(trial.dataset)
         config = task.metric_config(trial.dataset.labels, trial.dataset.task_config)
         for name in names:
             if (reason := misfit(name, records.schema, config)) is not None:

@@ -1,6 +1,6 @@
 """A dataset's rows made ready for a model: tokenised once, batches planned once, test rows in the plan's order.
 
-    prepared = prepare_data(task, rows, model, max_length=128)
+    prepared = prepare_data(task_of(dataset), rows, model, dataset)
     prepared.test, prepared.plan
 
 Every trial whose model has the same tokenizer shares it.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from raybench.core import ModelSpec
+from raybench.core import DatasetKey, ModelSpec
 from raybench.core.identity import bytes_hash
 from raybench.data.batches import BatchPlan, plan_batches
 from raybench.tasks.task import Task
@@ -46,9 +46,9 @@ class PreparedData:
         return [(plan.order[first:last], padded) for first, last, padded in plan.batches(start, stop)]
 
 
-def prepare_data(task: Task, rows: Mapping[str, pa.Table], model: ModelSpec, max_length: int) -> PreparedData:
+def prepare_data(task: Task, rows: Mapping[str, pa.Table], model: ModelSpec, dataset: DatasetKey) -> PreparedData:
     """Tokenise every split and fix the batches of the test split."""
-    splits = {name: task.prepare(table, model, max_length) for name, table in rows.items()}
+    splits = {name: task.prepare(table, model, dataset.max_length) for name, table in rows.items()}
     test = splits["test"]
     plan = _plan(test)
     test = test.take(plan.order).combine_chunks()
@@ -63,4 +63,8 @@ def prepare_data(task: Task, rows: Mapping[str, pa.Table], model: ModelSpec, max
 
 
 def _plan(rows: pa.Table) -> BatchPlan:
-    return plan_batches(rows.column("length").to_numpy(), keys=rows.column("key").to_numpy(zero_copy_only=False))
+    return plan_batches(
+        rows.column("length").to_numpy(),
+        keys=rows.column("key").to_numpy(zero_copy_only=False),
+        rows=rows.column("rows").to_numpy() if "rows" in rows.column_names else None,
+    )

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from raybench.core import DatasetKey
 from raybench.core.catalog import make_entry
 from raybench.tasks.task import Task
 
-__all__ = ["TASKS", "get_task"]
+__all__ = ["TASKS", "get_task", "task_of"]
 
 TASKS = {
     "text-classification": "raybench.tasks.text_classification:TextClassification",
     "image-classification": "raybench.tasks.image_classification:ImageClassification",
+    "multilabel-text-classification": "raybench.tasks.text_multilabel:TextMultilabelClassification",
+    "multilabel-image-classification": "raybench.tasks.image_multilabel:ImageMultilabelClassification",
+    "text-regression": "raybench.tasks.text_regression:TextRegression",
+    "image-regression": "raybench.tasks.image_regression:ImageRegression",
 }
 
 
-def get_task(name: str) -> Task:
-    """The task of this name; JobError when there is none."""
+def get_task(name: str, config: Mapping[str, Any] | None = None) -> Task:
+    """The task of this name with a dataset's options; JobError when there is none, or for an option that cannot be."""
     task: Task = make_entry("task", name, TASKS, Task)
-    return task
+    return type(task)(config) if config else task
+
+
+def task_of(dataset: DatasetKey) -> Task:
+    """The task that is asked of a dataset, with its options."""
+    return get_task(dataset.task, dataset.task_config)

@@ -1,54 +1,16 @@
-"""Image classification: one label an image."""
+"""image-classification: one label a picture."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import pyarrow as pa
-
-from raybench.core import Column, ModelSpec
-from raybench.core.errors import IncompatibleError
-from raybench.core.identity import content_hash
-from raybench.tasks.classification import Classification
-from raybench.tasks.image_inputs import ImageExamples, image_format, resize_images
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
-
-    from raybench.tasks.task import Examples
+from raybench.core import Column
+from raybench.tasks.image import IMAGE_COLUMNS, ImageTask
+from raybench.tasks.single_label import SingleLabel
 
 __all__ = ["ImageClassification"]
 
 
-class ImageClassification(Classification):
-    """Images → one of C labels."""
+class ImageClassification(ImageTask, SingleLabel):
+    """Image rows → one label."""
 
     name = "image-classification"
-    columns = (Column("image", "image"), Column("label", "label"))
-    auto_class = "AutoModelForImageClassification"
-
-    def processor_key(self, model: ModelSpec) -> str:
-        if model.baseline is not None:
-            return "rows"
-        wanted = image_format(model)
-        return f"pixels:{content_hash([wanted.size, wanted.channels, wanted.patch])}"
-
-    def prepare(self, rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
-        if model.baseline is not None:
-            return resize_images(rows, None, None, patch=2**16)
-        wanted = image_format(model)
-        return resize_images(rows, wanted.size, wanted.channels, wanted.patch)
-
-    def examples(self, prepared: pa.Table, model: ModelSpec) -> Examples:
-        return ImageExamples(prepared, model)
-
-    def check(self, model: ModelSpec, config: PretrainedConfig) -> None:
-        if not hasattr(config, "num_channels") or hasattr(config, "vocab_size"):
-            raise IncompatibleError(
-                f"model {model.reference!r}: {config.model_type} reads no images; "
-                "image-classification needs a vision model"
-            )
-        if config.num_channels not in (1, 3):
-            raise IncompatibleError(
-                f"model {model.reference!r}: reads {config.num_channels} channels; pictures here have 1 (grey) or 3"
-            )
+    columns = (*IMAGE_COLUMNS, Column("label", "label", role="target"))

@@ -11,7 +11,7 @@ from raybench.core import ModelSpec
 from raybench.core.errors import ModelError
 from raybench.models.configuration import open_config
 from raybench.models.files import model_directory, read_object
-from raybench.tasks.rows import input_keys, key_column, single_chunk
+from raybench.tasks.rows import input_keys, key_column, single_chunk, target_tensor
 from raybench.tasks.task import Batch
 
 if TYPE_CHECKING:
@@ -168,12 +168,12 @@ def _scale(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 class ImageExamples:
     """Prepared images; `pixel_values` are float32, channels first, normalised."""
 
-    def __init__(self, prepared: pa.Table, model: ModelSpec) -> None:
+    def __init__(self, prepared: pa.Table, model: ModelSpec, targets: np.ndarray) -> None:
         self.format = image_format(model)
         self.pixels = pixels(prepared)
         self.lengths = single_chunk(prepared, "length").to_numpy()
         self.keys = input_keys(prepared)
-        self.labels = single_chunk(prepared, "label").to_numpy()
+        self.targets = targets
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -182,12 +182,11 @@ class ImageExamples:
         return len(indices)
 
     def batch(self, indices: np.ndarray, padded: int, device: torch.device) -> Batch:
-        """pixel_values float32 [B, channels, height, width], labels int64 [B]; `padded` has no meaning here."""
+        """pixel_values float32 [B, channels, height, width], targets [B, …]; `padded` has no meaning here."""
         import torch
 
         raw = torch.from_numpy(self.pixels[indices]).to(device, non_blocking=True)
         mean = torch.tensor(self.format.mean, device=device)
         std = torch.tensor(self.format.std, device=device)
         values = ((raw.float() / 255.0 - mean) / std).permute(0, 3, 1, 2).contiguous()
-        labels = torch.from_numpy(self.labels[indices].astype(np.int64))
-        return Batch({"pixel_values": values}, labels.to(device, non_blocking=True))
+        return Batch({"pixel_values": values}, target_tensor(self.targets[indices], device))

@@ -1,15 +1,27 @@
-"""Arrow columns as numpy views, and a hash a row of what a model is given."""
+"""Arrow columns as numpy views, a hash a row of what a model is given, targets as tensors, records as columns."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["Ragged", "input_keys", "key_column", "ragged", "ragged_column", "single_chunk"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "Ragged",
+    "input_keys",
+    "key_column",
+    "ragged",
+    "ragged_column",
+    "record_columns",
+    "single_chunk",
+    "target_tensor",
+]
 
 _KEY_BYTES = 16
 
@@ -56,3 +68,22 @@ def input_keys(table: pa.Table) -> np.ndarray:
         return np.zeros(0, dtype=f"V{_KEY_BYTES}")
     data = array.buffers()[1]
     return np.frombuffer(data, dtype=f"V{_KEY_BYTES}")[array.offset : array.offset + len(array)]
+
+
+def target_tensor(targets: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Targets on the device: whole numbers as int64, others as they are."""
+    import torch
+
+    wide = targets.astype(np.int64) if targets.dtype.kind in "iu" else targets
+    return torch.from_numpy(wide).to(device, non_blocking=True)
+
+
+def record_columns(rows: pa.Table, target: pa.Array | None, columns: Mapping[str, Any]) -> pa.Table:
+    """Records of rows: `id`, `target` where there is one, and arrays [B] or [B, K] by name."""
+    arrays: dict[str, Any] = {"id": rows.column("id").combine_chunks()}
+    if target is not None:
+        arrays["target"] = target
+    for name, values in columns.items():
+        flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+        arrays[name] = flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+    return pa.table(arrays)

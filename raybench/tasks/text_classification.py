@@ -1,54 +1,16 @@
-"""Text classification: one label a text, or a pair of texts."""
+"""text-classification: one label a text, or a pair of texts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
-import pyarrow as pa
-
-from raybench.core import Column, ModelSpec
-from raybench.core.errors import IncompatibleError
-from raybench.models.tokenizer import tokenizer_hash
-from raybench.tasks.classification import Classification
-from raybench.tasks.rows import key_column
-from raybench.tasks.text_inputs import TextExamples, num_positions, tokenize
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
-
-    from raybench.tasks.task import Examples
+from raybench.core import Column
+from raybench.tasks.single_label import SingleLabel
+from raybench.tasks.text import TEXT_COLUMNS, TextTask
 
 __all__ = ["TextClassification"]
 
 
-class TextClassification(Classification):
-    """Texts → one of C labels."""
+class TextClassification(TextTask, SingleLabel):
+    """Text rows → one label."""
 
     name = "text-classification"
-    columns = (Column("text", "text"), Column("text_pair", "text", required=False), Column("label", "label"))
-    auto_class = "AutoModelForSequenceClassification"
-
-    def processor_key(self, model: ModelSpec) -> str:
-        if model.baseline is not None:
-            return "rows"
-        return f"tokens:{tokenizer_hash(model)}:{num_positions(model)}:{model.instruction}"
-
-    def prepare(self, rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
-        if model.baseline is None:
-            return tokenize(rows, model, max_length)
-        names = [name for name in ("text", "text_pair") if name in rows.column_names]
-        texts = zip(*(rows.column(name).to_pylist() for name in names), strict=True)
-        keys = key_column("\0".join(parts).encode() for parts in texts)
-        lengths = pa.array(np.ones(rows.num_rows, dtype=np.int32))
-        return rows.append_column("length", lengths).append_column("key", keys)
-
-    def examples(self, prepared: pa.Table, model: ModelSpec) -> Examples:
-        return TextExamples(prepared, model)
-
-    def check(self, model: ModelSpec, config: PretrainedConfig) -> None:
-        if not hasattr(config, "vocab_size"):
-            raise IncompatibleError(
-                f"model {model.reference!r}: {config.model_type} has no vocabulary, so it reads no text; "
-                "text-classification needs a text model"
-            )
+    columns = (*TEXT_COLUMNS, Column("label", "label", role="target"))

@@ -12,7 +12,7 @@ from raybench.core import ModelSpec
 from raybench.core.errors import DataError, ModelError
 from raybench.models.configuration import open_config
 from raybench.models.tokenizer import open_tokenizer
-from raybench.tasks.rows import input_keys, key_column, ragged, ragged_column, single_chunk
+from raybench.tasks.rows import input_keys, key_column, ragged, ragged_column, single_chunk, target_tensor
 from raybench.tasks.task import Batch
 
 if TYPE_CHECKING:
@@ -81,12 +81,12 @@ def _texts(rows: pa.Table, name: str) -> list[str]:
 class TextExamples:
     """Tokenised rows; padding is on the right, with the model's own padding id."""
 
-    def __init__(self, prepared: pa.Table, model: ModelSpec) -> None:
+    def __init__(self, prepared: pa.Table, model: ModelSpec, targets: np.ndarray) -> None:
         self.ids = ragged(prepared, "input_ids")
         self.types = ragged(prepared, "token_type_ids") if "token_type_ids" in prepared.column_names else None
         self.lengths = single_chunk(prepared, "length").to_numpy()
         self.keys = input_keys(prepared)
-        self.labels = single_chunk(prepared, "label").to_numpy()
+        self.targets = targets
         config = open_config(model)
         self.pad_id = getattr(config, "pad_token_id", None) or 0
         self.has_types = self.types is not None and getattr(config, "type_vocab_size", 0) > 1
@@ -98,7 +98,7 @@ class TextExamples:
         return len(indices)
 
     def batch(self, indices: np.ndarray, padded: int, device: torch.device) -> Batch:
-        """input_ids and attention_mask int64 [B, padded], labels int64 [B]."""
+        """input_ids and attention_mask int64 [B, padded], targets [B, …]."""
         import torch
 
         places = np.arange(padded)
@@ -110,8 +110,7 @@ class TextExamples:
         }
         if self.has_types and self.types is not None:
             inputs["token_type_ids"] = np.where(mask, self.types.values[where], 0).astype(np.int64)
-        labels = torch.from_numpy(self.labels[indices].astype(np.int64))
         return Batch(
             {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in inputs.items()},
-            labels.to(device, non_blocking=True),
+            target_tensor(self.targets[indices], device),
         )

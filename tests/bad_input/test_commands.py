@@ -40,7 +40,7 @@ def finished(folder: Path, job: Write) -> Path:
     rows = {}
     for planned in plan.trials:
         trial, dataset = planned.trial, plan.datasets[planned.trial.dataset.name]
-        data = prepare_data(get_task(trial.dataset.task), dataset.loaded.splits, trial.model, 16)
+        data = prepare_data(get_task(trial.dataset.task), dataset.loaded.splits, trial.model, trial.dataset)
         assert data.train is not None
         predictor = open_predictor(trial, fit_trial(trial, data.train, CPU), CPU)
         last = data.plan.num_batches

@@ -23,7 +23,7 @@ from raybench.data.batches import plan_batches
 from raybench.data.packaged import bbc_news
 from raybench.metrics import MetricSet
 from raybench.models.cache import BACKBONES
-from raybench.models.fingerprint import weights_fingerprint
+from raybench.recipes.fingerprint import candidate_fingerprint as weights_fingerprint
 from raybench.recipes.methods.catalog import get_method
 from raybench.runtime.prepare import PreparedData, prepare_data
 from raybench.runtime.training import step
@@ -101,11 +101,11 @@ def fused_heads(num_rows: int = 1000) -> tuple[Callable[[], Result], Callable[[]
     def alone() -> Result:
         group, heads_fit.GROUP = heads_fit.GROUP, 1
         try:
-            return [arrays(fit_heads(features, labels, [spec], num_labels=5)[0]) for spec in specs]
+            return [arrays(fit_heads(features, labels, [spec], num_outputs=5)[0]) for spec in specs]
         finally:
             heads_fit.GROUP = group
 
-    return lambda: [arrays(one) for one in fit_heads(features, labels, specs, num_labels=5)], alone
+    return lambda: [arrays(one) for one in fit_heads(features, labels, specs, num_outputs=5)], alone
 
 
 def arrays(outcome: Any) -> np.ndarray:

@@ -26,8 +26,8 @@ import torch
 from raybench.core import DatasetKey, ModelSpec, Trial
 from raybench.data.batches import BatchPlan, plan_batches
 from raybench.metrics import MetricSet
-from raybench.models.fingerprint import weights_fingerprint
 from raybench.models.quiet import quiet
+from raybench.recipes.fingerprint import candidate_fingerprint as weights_fingerprint
 from raybench.runtime.trial import open_predictor, score_shard
 from raybench.tasks.catalog import get_task
 

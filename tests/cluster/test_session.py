@@ -52,7 +52,7 @@ def session(tmp_path: Path, tiny_bert: Path, no_caches: None) -> Session:
         groups=dict.fromkeys(trials, ()),
     )  # fmt: skip
     session = Session(context)
-    session._prepared["rows"] = prepare_data(task, {"train": rows, "test": rows}, model, 16)
+    session._prepared["rows"] = prepare_data(task, {"train": rows, "test": rows}, model, key)
     return session
 
 

@@ -9,10 +9,10 @@ import torch
 
 from raybench.core import ModelSpec
 from raybench.core.errors import IncompatibleError, ModelError
-from raybench.models.check import check
 from raybench.models.configuration import open_config
 from raybench.models.fingerprint import weights_fingerprint
 from raybench.models.reference import Architecture, HubId, LocalPath, resolve
+from raybench.planning.check import check
 from raybench.tasks.catalog import get_task
 
 TEXTS = get_task("text-classification")

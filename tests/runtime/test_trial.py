@@ -34,7 +34,7 @@ MakeTrial = Callable[..., Trial]
 def prepare(trial: Trial, rows: Rows, *, train: int = 60, test: int = 50, repeat: int = 0) -> PreparedData:
     task = get_task(trial.dataset.task)
     splits = {"train": rows(train), "test": rows(test, seed=1, repeat=repeat), "validation": rows(30, seed=2)}
-    return prepare_data(task, splits, trial.model, trial.dataset.max_length)
+    return prepare_data(task, splits, trial.model, trial.dataset)
 
 
 def score(trial: Trial, checkpoint: Checkpoint | None, data: PreparedData, step: int = 100) -> list[ShardResult]:

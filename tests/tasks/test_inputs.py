@@ -8,19 +8,20 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from raybench.core import ModelSpec
+from raybench.core import DatasetKey, ModelSpec
 from raybench.data.images import IMAGE
 from raybench.models.tokenizer import open_tokenizer
 from raybench.tasks.catalog import get_task
 from raybench.tasks.image_inputs import pixels, resize_images
 
 CPU = torch.device("cpu")
+DATASET = DatasetKey(name="toy", task="text-classification", labels=("a", "b", "c"), fingerprint="toy", max_length=48)
 
 
 def test_batches_are_what_the_tokenizer_itself_pads(tiny_bert: Path, make_texts: Callable[..., pa.Table]) -> None:
     model, task, rows = ModelSpec(reference=str(tiny_bert)), get_task("text-classification"), make_texts(20)
     prepared = task.prepare(rows, model, 16)
-    batch = task.examples(prepared, model).batch(np.array([3, 11, 4]), 16, CPU)
+    batch = task.examples(prepared, model, DATASET).batch(np.array([3, 11, 4]), 16, CPU)
     texts = [rows.column("text")[i].as_py() for i in (3, 11, 4)]
     expected = open_tokenizer(model)(texts, truncation=True, max_length=16, padding="max_length", return_tensors="pt")
     assert torch.equal(batch.inputs["input_ids"], expected["input_ids"])
@@ -31,7 +32,7 @@ def test_batches_are_what_the_tokenizer_itself_pads(tiny_bert: Path, make_texts:
 def test_pairs_carry_token_types(tiny_bert: Path, make_texts: Callable[..., pa.Table]) -> None:
     model, task = ModelSpec(reference=str(tiny_bert)), get_task("text-classification")
     rows = make_texts(6).append_column("text_pair", make_texts(6, seed=1).column("text"))
-    batch = task.examples(task.prepare(rows, model, 24), model).batch(np.arange(6), 24, CPU)
+    batch = task.examples(task.prepare(rows, model, 24), model, DATASET).batch(np.arange(6), 24, CPU)
     texts, pairs = rows.column("text").to_pylist(), rows.column("text_pair").to_pylist()
     expected = open_tokenizer(model)(
         texts, pairs, truncation=True, max_length=24, padding="max_length", return_tensors="pt",
@@ -44,10 +45,10 @@ def test_pairs_carry_token_types(tiny_bert: Path, make_texts: Callable[..., pa.T
 def test_slices_and_chunks_of_prepared_rows_read_the_same(tiny_bert: Path, make_texts: Callable[..., pa.Table]) -> None:
     model, task = ModelSpec(reference=str(tiny_bert)), get_task("text-classification")
     prepared = task.prepare(make_texts(30), model, 32)
-    whole = task.examples(prepared, model).batch(np.arange(10, 20), 32, CPU)
-    sliced = task.examples(prepared.slice(10, 10), model).batch(np.arange(10), 32, CPU)
+    whole = task.examples(prepared, model, DATASET).batch(np.arange(10, 20), 32, CPU)
+    sliced = task.examples(prepared.slice(10, 10), model, DATASET).batch(np.arange(10), 32, CPU)
     chunked_rows = pa.concat_tables([prepared.slice(10, 4), prepared.slice(14, 6)])
-    chunked = task.examples(chunked_rows, model).batch(np.arange(10), 32, CPU)
+    chunked = task.examples(chunked_rows, model, DATASET).batch(np.arange(10), 32, CPU)
     for other in (sliced, chunked):
         assert torch.equal(whole.inputs["input_ids"], other.inputs["input_ids"])
         assert torch.equal(whole.targets, other.targets)
@@ -90,7 +91,11 @@ def image_rows(shapes: list[tuple[int, int, int]]) -> pa.Table:
 def test_images_of_the_models_shape_are_only_normalised() -> None:
     model = ModelSpec(reference="arch:vit", config={"image_size": 4, "patch_size": 2, "num_channels": 1})
     task, rows = get_task("image-classification"), image_rows([(4, 4, 1)] * 3)
-    values = task.examples(task.prepare(rows, model, 1), model).batch(np.array([2, 0]), 8, CPU).inputs["pixel_values"]
+    values = (
+        task.examples(task.prepare(rows, model, 1), model, DATASET)
+        .batch(np.array([2, 0]), 8, CPU)
+        .inputs["pixel_values"]
+    )
     raw = np.frombuffer(rows.column("image")[2].as_py()["data"], dtype=np.uint8).reshape(4, 4)
     assert values.shape == (2, 1, 4, 4)
     np.testing.assert_allclose(values[0, 0].numpy(), (raw / 255 - 0.5) / 0.5, atol=1e-6)
@@ -101,7 +106,7 @@ def test_images_of_any_shape_become_the_models() -> None:
     rows = image_rows([(8, 8, 3), (5, 9, 1), (12, 6, 4)])
     task = get_task("image-classification")
     prepared = task.prepare(rows, model, 1)
-    batch = task.examples(prepared, model).batch(np.arange(3), 8, CPU)
+    batch = task.examples(prepared, model, DATASET).batch(np.arange(3), 8, CPU)
     assert batch.inputs["pixel_values"].shape == (3, 3, 8, 8)
     assert prepared.column("length").to_pylist() == [4, 4, 4]
 

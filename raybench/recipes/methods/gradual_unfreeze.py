@@ -36,10 +36,10 @@ class GradualUnfreeze(FineTuningMethod):
     hyperparameters = GradualTuning
 
     def unfreeze(self, network: Network, hyperparameters: Any, epoch: int) -> None:
-        from raybench.models.layers import find_blocks, train_from_top
+        from raybench.models.layers import find_stacks, train_from_top
 
         open_blocks = hyperparameters.open_blocks(epoch)
-        everything = open_blocks > len(find_blocks(network.backbone))
+        everything = open_blocks > max(map(len, find_stacks(network.backbone)))
         if everything:
             network.requires_grad_(True)
         else:

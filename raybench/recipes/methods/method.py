@@ -43,6 +43,7 @@ class Method:
     hyperparameters: ClassVar[type[Hyperparameters]] = Hyperparameters
     needs_fit: ClassVar[bool] = True
     on_features: ClassVar[bool] = False  # only a head is fitted, on features that never change
+    objectives: ClassVar[tuple[str, ...]] = ("softmax", "sigmoid", "squared")  # what it can minimise, if on features
     shares_base: ClassVar[bool] = False  # the backbone's own weights never change: one copy serves every trial
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ class FeatureMethod(Method):
     """Features [N, H] and labels [N] into arrays, arrays and features [B, H] into logits [B, C]."""
 
     on_features = True
+    objectives = ("softmax",)
 
     @abstractmethod
     def fit(

@@ -42,13 +42,19 @@ def score_shard(
     reset_peak_memory(predictor.device)
     began, saved = time.perf_counter(), predictor.saved_seconds
     read = predictor.read(rows)
-    outputs, deterministic = deterministic_where_possible(
-        lambda: torch.cat([predictor.outputs(read, batch) for batch in batches]), predictor.device
-    )
-    predictor.flush()
     start, stop = batches[0].start, batches[-1].stop
     scored = rows.slice(start, stop - start)
-    records = predictor.task.records(outputs, scored)
+
+    def join() -> pa.Table:
+        """Records of each batch, so that no more of a network's outputs need be held."""
+        task, dataset = predictor.task, predictor.trial.dataset
+        made = predictor.predictions(read, batches)
+        return pa.concat_tables(
+            [task.records(given, rows.slice(part.start, part.stop - part.start), dataset) for part, given in made]
+        ).combine_chunks()
+
+    records, deterministic = deterministic_where_possible(join, predictor.device)
+    predictor.flush()
     for name in scored.column_names:
         if name.startswith(slice_column("")):
             records = records.append_column(name, scored.column(name))

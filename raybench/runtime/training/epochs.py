@@ -21,7 +21,7 @@ from raybench.recipes.methods.method import Method
 from raybench.recipes.methods.shared_steps import epoch_key
 from raybench.runtime.training.memory import peak_memory_bytes, reset_peak_memory
 from raybench.runtime.training.optimizer import adamw
-from raybench.runtime.training.order import epoch_steps
+from raybench.runtime.training.order import epoch_steps, model_rows
 from raybench.runtime.training.snapshot import Kept, Snapshot, live
 from raybench.runtime.training.step import Stepper
 from raybench.tasks.task import Examples, Task
@@ -86,7 +86,9 @@ class Epochs:
         self._optimizer = adamw(network, self._trained, given[0])
         if given[0].gradient_checkpointing:
             _checkpoint_activations(network)
-        self._tokens_of_epoch = int(bucket(train.lengths).sum())
+        counts = model_rows(train)
+        padded = bucket(train.lengths)
+        self._tokens_of_epoch = int((padded if counts is None else padded * counts).sum())
 
     def part(self, members: Sequence[int], epoch: int) -> list[list[int]]:
         """Who goes on with whom, the smallest branch first."""

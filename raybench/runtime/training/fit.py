@@ -22,12 +22,12 @@ from raybench.runtime.training.checkpoint import Checkpoint
 from raybench.runtime.training.cost import count_flops, count_parameters, fit_meta
 from raybench.runtime.training.determinism import deterministic, deterministic_where_possible
 from raybench.runtime.training.features import extract, extract_part
-from raybench.runtime.training.fit_network import fit_networks, labels_of
+from raybench.runtime.training.fit_network import fit_networks
 from raybench.runtime.training.heads import HeadSpec, HeadWeights, fit_heads
 from raybench.runtime.training.memory import reset_peak_memory
 from raybench.runtime.training.opened import feature_cache, let_go, network_key, shared_network
 from raybench.runtime.training.unfinished import Saving
-from raybench.tasks.catalog import get_task
+from raybench.tasks.catalog import task_of
 
 __all__ = ["features_part", "fit_bundle", "fit_in_turn", "fit_trial", "needs_fit"]
 
@@ -50,10 +50,10 @@ def features_part(
     For scoring (and for heads) it is the variant that the candidate asks for, else the float32 network that
     fine-tuning starts from.
     """
-    task = get_task(trial.dataset.task)
+    task = task_of(trial.dataset)
     network = shared_network(trial, task, device, own_head=False, for_scoring=for_scoring)
     cache = feature_cache(trial, device, for_scoring=for_scoring)
-    examples = task.examples(rows, trial.model)
+    examples = task.examples(rows, trial.model, trial.dataset)
     return deterministic_where_possible(lambda: extract_part(network, examples, batches, cache, device), device)[0]
 
 
@@ -177,22 +177,22 @@ def _fit_heads(
     began = time.perf_counter()
     reset_peak_memory(device)
     first = trials[0]
-    task, method = get_task(first.dataset.task), get_method(first.method)
+    task, method = task_of(first.dataset), get_method(first.method)
     network = shared_network(first, task, device, own_head=False)
-    examples = task.examples(train, first.model)
+    examples = task.examples(train, first.model, first.dataset)
     cache = feature_cache(first, device)
     extracting, saved = time.perf_counter(), cache.saved_seconds
     features = extract(network, examples, cache, device)
     computing = time.perf_counter() - extracting
     features_cost = computing + cache.saved_seconds - saved
-    labels, num_labels = labels_of(examples), len(first.dataset.labels)
+    targets, num_outputs = task.head_targets(examples), task.num_outputs(first.dataset)
     fitted: Sequence[HeadWeights | Exception]
     if isinstance(method, FeatureMethod):
         host = features.cpu().numpy()
-        fitted = [_fit_on_host(trial, method, host, labels, num_labels) for trial in trials]
+        fitted = [_fit_on_host(trial, method, host, targets, num_outputs) for trial in trials]
     else:
         specs = [_spec(trial, method) for trial in trials]
-        fitted = fit_heads(features, torch.from_numpy(labels).to(device), specs, num_labels=num_labels)
+        fitted = fit_heads(features, targets, specs, num_outputs=num_outputs, objective=task.objective)
     padded = bucket(examples.lengths)
     row = examples.batch(np.zeros(1, dtype=np.int64), int(padded[0]), device)
     counted = network  # torch counts no operations of int8 kernels: those of the same network in float32 are given
@@ -214,10 +214,10 @@ def _fit_heads(
 
 
 def _fit_on_host(
-    trial: Trial, method: FeatureMethod, features: np.ndarray, labels: np.ndarray, num_labels: int
+    trial: Trial, method: FeatureMethod, features: np.ndarray, targets: np.ndarray, num_outputs: int
 ) -> HeadWeights | Exception:
     try:
-        return method.fit(features, labels, num_labels, method.read(trial.hyperparameters), trial.seed)
+        return method.fit(features, targets, num_outputs, method.read(trial.hyperparameters), trial.seed)
     except Exception as error:
         return error
 

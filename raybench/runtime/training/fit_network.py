@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 
 from raybench.core import Trial
 from raybench.models.configuration import from_scratch
-from raybench.models.network import PooledClassifier
+from raybench.models.network import PooledNetwork
 from raybench.recipes.methods.catalog import get_method
 from raybench.runtime.training.attempt import Attempt
 from raybench.runtime.training.checkpoint import Checkpoint
@@ -24,10 +22,10 @@ from raybench.runtime.training.memory import peak_memory_bytes, reset_peak_memor
 from raybench.runtime.training.opened import feature_cache, let_go, shared_network, trainable_network
 from raybench.runtime.training.precision import compute_dtype
 from raybench.runtime.training.unfinished import Saving
-from raybench.tasks.catalog import get_task
+from raybench.tasks.catalog import task_of
 from raybench.tasks.task import Examples, Task
 
-__all__ = ["fit_networks", "labels_of"]
+__all__ = ["fit_networks"]
 
 
 def fit_networks(
@@ -42,12 +40,17 @@ def fit_networks(
     began = time.perf_counter()
     reset_peak_memory(device)
     first = trials[0]
-    task, method = get_task(first.dataset.task), get_method(first.method)
+    task, method = task_of(first.dataset), get_method(first.method)
     h = method.read(first.hyperparameters)
-    examples = task.examples(train, first.model)
+    examples = task.examples(train, first.model, first.dataset)
     network = trainable_network(first, task, device, method, h)
     saved = 0.0
-    if h.head == "probe" and isinstance(network, PooledClassifier) and not from_scratch(first.model):
+    if (
+        task.objective is not None
+        and h.head == "probe"
+        and isinstance(network, PooledNetwork)
+        and not from_scratch(first.model)
+    ):
         saved = _probe(first, task, network, examples, device)
     if attempt.alone:
         let_go(device)  # what the copy was made from and the features came from
@@ -58,7 +61,7 @@ def fit_networks(
         network,
         examples,
         device,
-        validation=None if validation is None else task.examples(validation, first.model),
+        validation=None if validation is None else task.examples(validation, first.model, first.dataset),
         budget=attempt.budget,
         saving=saving,
     )
@@ -89,27 +92,21 @@ def fit_networks(
         yield place, Checkpoint(arrays=outcome.arrays, meta={**meta, **details})
 
 
-def _probe(trial: Trial, task: Task, network: PooledClassifier, examples: Examples, device: torch.device) -> float:
+def _probe(trial: Trial, task: Task, network: PooledNetwork, examples: Examples, device: torch.device) -> float:
     """Start the head from a logistic regression on the features before training; seconds saved by a cache."""
     frozen = shared_network(trial, task, device, own_head=False, for_scoring=False)
     cache = feature_cache(trial, device, for_scoring=False)
     saved = cache.saved_seconds
     features = extract(frozen, examples, cache, device)
     spec = HeadSpec(seed=trial.seed, data=trial.dataset.fingerprint)
-    labels = torch.from_numpy(labels_of(examples)).to(device)
-    weights = fit_heads(features, labels, [spec], num_labels=len(trial.dataset.labels))[0]
+    targets, outputs = task.head_targets(examples), task.num_outputs(trial.dataset)
+    weights = fit_heads(features, targets, [spec], num_outputs=outputs, objective=task.objective)[0]
     if not isinstance(weights, Exception):
         _load_head(network, weights)
     return cache.saved_seconds - saved
 
 
-def _load_head(network: PooledClassifier, weights: HeadWeights) -> None:
+def _load_head(network: PooledNetwork, weights: HeadWeights) -> None:
     """Put fitted weights into the head, in place."""
     state = {name.removeprefix("head."): torch.from_numpy(array) for name, array in weights.items()}
     network.head.load_state_dict(state)
-
-
-def labels_of(examples: Examples) -> np.ndarray:
-    """int64 [N]: the class of each row."""
-    labels: Any = examples.labels  # type: ignore[attr-defined]
-    return labels.astype(np.int64)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from raybench.core.errors import IncompatibleError
-from raybench.models.layers import find_blocks
+from raybench.models.layers import find_stacks
 from raybench.models.network import Network
 from raybench.recipes.methods.fine_tuning import FineTuning
 
@@ -37,10 +37,13 @@ def adamw(network: Network, trained: Sequence[tuple[str, nn.Parameter]], h: Fine
 def _depths(network: Network) -> dict[int, int]:
     """How many blocks lie above a parameter: 0 for the head and what follows the blocks, most for the embeddings."""
     try:
-        blocks = find_blocks(network.backbone)
+        stacks = find_stacks(network.backbone)
     except IncompatibleError:
         return {}
-    inside = {id(p): len(blocks) - 1 - i for i, block in enumerate(blocks) for p in block.parameters()}
+    inside = {
+        id(p): len(blocks) - 1 - i for blocks in stacks for i, block in enumerate(blocks) for p in block.parameters()
+    }
+    longest = max(map(len, stacks))
     depths = {id(p): 0 for p in network.head_parameters()}
     below = True
     for parameter in network.backbone.parameters():  # in the order of construction: embeddings, blocks, norms
@@ -48,5 +51,5 @@ def _depths(network: Network) -> dict[int, int]:
             below = False
             depths[id(parameter)] = inside[id(parameter)] + 1
         else:
-            depths.setdefault(id(parameter), len(blocks) + 1 if below else 0)
+            depths.setdefault(id(parameter), longest + 1 if below else 0)
     return depths

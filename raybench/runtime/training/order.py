@@ -12,8 +12,9 @@ import numpy as np
 
 from raybench.core.identity import seed_from
 from raybench.data.batches import bucket
+from raybench.tasks.task import Examples
 
-__all__ = ["MicroBatch", "epoch_steps", "micro_batches"]
+__all__ = ["MicroBatch", "epoch_steps", "micro_batches", "model_rows"]
 
 
 class MicroBatch(NamedTuple):
@@ -29,21 +30,32 @@ def epoch_steps(num_rows: int, batch_size: int, *, seed: int, data: str, epoch: 
     return [order[start : start + batch_size] for start in range(0, num_rows, batch_size)]
 
 
-def micro_batches(rows: np.ndarray, lengths: np.ndarray, token_budget: int, max_waste: int) -> list[MicroBatch]:
+def model_rows(examples: Examples) -> np.ndarray | None:
+    """How many model rows each example makes, int32 [N]; None where it is one each."""
+    rows: np.ndarray | None = getattr(examples, "rows", None)
+    return rows
+
+
+def micro_batches(
+    rows: np.ndarray, lengths: np.ndarray, token_budget: int, max_waste: int, counts: np.ndarray | None = None
+) -> list[MicroBatch]:
     """A step's rows, longest first, cut where the budget of padded tokens is full or padding costs more than a cut.
 
     `max_waste` is the padding a piece may hold before its shorter rows go on their own; a row longer than the budget
-    goes alone.
+    goes alone. `counts` is how many model rows each example makes, where that is not one.
     """
     padded = bucket(lengths[rows])
     order = np.argsort(-padded, kind="stable")
     rows, sizes = rows[order], padded[order].tolist()
+    many = [1] * len(sizes) if counts is None else counts[rows].tolist()
     pieces: list[MicroBatch] = []
-    start, waste = 0, 0
-    for stop, size in enumerate(sizes):
+    start, waste, held = 0, 0, 0
+    for stop, (size, count) in enumerate(zip(sizes, many, strict=True)):
         longest = sizes[start]
-        if stop > start and ((stop - start + 1) * longest > token_budget or waste + longest - size > max_waste):
+        added = (longest - size) * count
+        if stop > start and ((held + count) * longest > token_budget or waste + added > max_waste):
             pieces.append(MicroBatch(rows[start:stop], longest))
-            start, waste, longest = stop, 0, size
-        waste += longest - size
+            start, waste, held, added = stop, 0, 0, 0
+        waste += added
+        held += count
     return [*pieces, MicroBatch(rows[start:], sizes[start])]

@@ -20,7 +20,7 @@ from raybench.models.network import Network
 from raybench.recipes.methods.fine_tuning import FineTuning
 from raybench.runtime.training.cost import count_flops
 from raybench.runtime.training.heads import class_weights
-from raybench.runtime.training.order import MicroBatch, micro_batches
+from raybench.runtime.training.order import MicroBatch, micro_batches, model_rows
 from raybench.runtime.training.precision import autocast, compute_dtype
 from raybench.tasks.task import Examples, LossOptions, Task
 
@@ -63,20 +63,22 @@ class Stepper:
     def _class_weights(self) -> torch.Tensor | None:
         if self._h.class_weights == "equal":
             return None
-        labels = getattr(self.train, "labels", None)
-        if labels is None:
+        if self._task.objective != "softmax":
             raise IncompatibleError(f"class_weights: balanced: {self._task.name} has no classes; leave it out")
+        labels = self._task.head_targets(self.train)
         return torch.from_numpy(class_weights(labels, len(self._trial.dataset.labels))).to(self.device)
 
     def gradients(self, rows: np.ndarray, number: int, *, counted: bool) -> Gradients:
         """Gradients of the mean loss over `rows`, in micro-batches of up to `budget` padded tokens."""
         waste = MAX_WASTE.get(self.device.type, 16384)
-        pieces = micro_batches(rows, self.train.lengths, self.budget, waste)
+        counts = model_rows(self.train)
+        pieces = micro_batches(rows, self.train.lengths, self.budget, waste, counts)
         run = partial(self._accumulate, rows, pieces, number)
         if not counted:
             return Gradients(run(), None)
         loss, flops = count_flops(run)
-        return Gradients(loss, flops / sum(len(piece.rows) * piece.padded for piece in pieces))
+        rows_of = [len(piece.rows) if counts is None else int(counts[piece.rows].sum()) for piece in pieces]
+        return Gradients(loss, flops / sum(n * piece.padded for n, piece in zip(rows_of, pieces, strict=True)))
 
     def _accumulate(self, rows: np.ndarray, pieces: list[MicroBatch], number: int) -> torch.Tensor:
         torch.manual_seed(seed_from("dropout", self._trial.seed, self._trial.dataset.fingerprint, number))
@@ -92,7 +94,7 @@ class Stepper:
         batch = examples.batch(piece.rows, piece.padded, self.device)
         with autocast(self.dtype, self.device):
             outputs = self.network(batch.inputs)
-        return self._task.losses(outputs, batch.targets, self._options).sum()
+        return self._task.loss(outputs, batch, self._options)
 
     def update(self, optimizer: torch.optim.Optimizer) -> None:
         """Take the gradients, clipped, into the optimizer's parameters, and forget them."""
@@ -108,7 +110,7 @@ class Stepper:
     def validate(self, examples: Examples) -> float:
         """Mean loss over a validation split."""
         self.network.eval()
-        plan = plan_batches(examples.lengths, keys=examples.keys)
+        plan = plan_batches(examples.lengths, keys=examples.keys, rows=model_rows(examples))
         losses = [
             self._loss(examples, MicroBatch(plan.order[start:stop], padded))
             for start, stop, padded in plan.batches(0, plan.num_batches)

@@ -41,7 +41,7 @@ IDS = ["top_layers", "gradual_unfreeze", "lora", "dora", "prompt_tuning", "prefi
 
 def prepare(trial: Trial, train: pa.Table, test: pa.Table) -> PreparedData:
     task = get_task(trial.dataset.task)
-    return prepare_data(task, {"train": train, "test": test}, trial.model, trial.dataset.max_length)
+    return prepare_data(task, {"train": train, "test": test}, trial.model, trial.dataset)
 
 
 def predictions(trial: Trial, checkpoint: Checkpoint | None, data: PreparedData) -> pa.Table:

@@ -72,7 +72,7 @@ def make(
             if kind == "pairs":
                 rows = rows.append_column("text_pair", make_texts(70, seed=5).column("text"))
         splits = {"train": rows.slice(0, 50), "test": rows.slice(50)}
-        return trial, prepare_data(get_task(trial.dataset.task), splits, trial.model, trial.dataset.max_length)
+        return trial, prepare_data(get_task(trial.dataset.task), splits, trial.model, trial.dataset)
 
     return run
 

@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 def prepared(trial: Trial, make_texts: Callable[..., pa.Table]) -> PreparedData:
     task = get_task(trial.dataset.task)
-    return prepare_data(task, {"train": make_texts(40), "test": make_texts(30, seed=1)}, trial.model, 48)
+    return prepare_data(task, {"train": make_texts(40), "test": make_texts(30, seed=1)}, trial.model, trial.dataset)
 
 
 def scores(trial: Trial, data: PreparedData) -> np.ndarray:

@@ -98,7 +98,7 @@ def test_another_process_finds_the_features_and_forwards_nothing(
     monkeypatch.setenv("RAYBENCH_CACHE", str(tmp_path))
     trial = make_trial(tiny_bert)
     task = get_task(trial.dataset.task)
-    examples = task.examples(task.prepare(make_texts(40, repeat=4), trial.model, 48), trial.model)
+    examples = task.examples(task.prepare(make_texts(40, repeat=4), trial.model, 48), trial.model, trial.dataset)
 
     def features() -> torch.Tensor:
         network = shared_network(trial, task, CPU, own_head=False)

@@ -42,7 +42,7 @@ def test_features_do_not_depend_on_the_batch(
     task = get_task("text-classification" if text else "image-classification")
     rows = make_texts(60) if text else packaged.digits()["train"].slice(0, 60)
     trial = make_trial(model, task=task.name)
-    examples = task.examples(task.prepare(rows, model, 48), model)
+    examples = task.examples(task.prepare(rows, model, 48), model, trial.dataset)
     network = shared_network(trial, task, CPU, own_head=False)
     padded = bucket(examples.lengths)
     draw = np.random.default_rng(0)

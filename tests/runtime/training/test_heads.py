@@ -12,12 +12,12 @@ from torch.utils._pytree import tree_leaves
 from raybench.runtime.training.heads import HeadSpec, class_weights, fit_heads, head_module, solve
 
 
-def features_and_labels(rows: int = 91, size: int = 13, labels: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
+def features_and_labels(rows: int = 91, size: int = 13, labels: int = 5) -> tuple[torch.Tensor, np.ndarray]:
     draw = np.random.default_rng(5)
     labels_N = draw.integers(0, labels, rows)
     centres = draw.normal(size=(labels, size))
     features = 0.3 + 0.02 * (centres[labels_N] + draw.normal(size=(rows, size)))
-    return torch.from_numpy(features.astype(np.float32)), torch.from_numpy(labels_N)
+    return torch.from_numpy(features.astype(np.float32)), labels_N
 
 
 SOLVED = [
@@ -40,9 +40,9 @@ STEPPED = [
 def test_a_head_has_the_same_bits_alone_and_among_24(specs: list[HeadSpec]) -> None:
     features, labels = features_and_labels()
     assert len(specs) == 24
-    together = fit_heads(features, labels, specs, num_labels=5)
+    together = fit_heads(features, labels, specs, num_outputs=5)
     for spec, among in zip(specs, together, strict=True):
-        alone = fit_heads(features, labels, [spec], num_labels=5)[0]
+        alone = fit_heads(features, labels, [spec], num_outputs=5)[0]
         assert not isinstance(among, Exception)
         assert not isinstance(alone, Exception)
         assert all(np.array_equal(alone[name], among[name]) for name in alone)
@@ -50,9 +50,9 @@ def test_a_head_has_the_same_bits_alone_and_among_24(specs: list[HeadSpec]) -> N
 
 def test_neighbours_change_no_bit_where_rows_come_in_several_chunks() -> None:
     features, labels = features_and_labels(rows=2200, size=7, labels=40)
-    together = fit_heads(features, labels, SOLVED[:10], num_labels=40)
+    together = fit_heads(features, labels, SOLVED[:10], num_outputs=40)
     for place in (5, 9):
-        among, alone = together[place], fit_heads(features, labels, [SOLVED[place]], num_labels=40)[0]
+        among, alone = together[place], fit_heads(features, labels, [SOLVED[place]], num_outputs=40)[0]
         assert not isinstance(among, Exception)
         assert not isinstance(alone, Exception)
         assert all(np.array_equal(alone[name], among[name]) for name in alone)
@@ -60,9 +60,9 @@ def test_neighbours_change_no_bit_where_rows_come_in_several_chunks() -> None:
 
 def test_chunks_of_rows_change_rounding_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labels = features_and_labels(rows=1500)
-    whole = fit_heads(features, labels, SOLVED[:8], num_labels=5)
+    whole = fit_heads(features, labels, SOLVED[:8], num_outputs=5)
     monkeypatch.setattr(solve, "_LOGITS", 1)
-    for a, b in zip(whole, fit_heads(features, labels, SOLVED[:8], num_labels=5), strict=True):
+    for a, b in zip(whole, fit_heads(features, labels, SOLVED[:8], num_outputs=5), strict=True):
         assert not isinstance(a, Exception)
         assert not isinstance(b, Exception)
         np.testing.assert_allclose(a["head.weight"], b["head.weight"], rtol=1e-3, atol=1e-3)
@@ -86,17 +86,17 @@ def test_no_array_is_larger_than_the_features_in_float64(rate: float | None) -> 
     features, labels = features_and_labels(rows=12000, size=48, labels=20)
     spec = HeadSpec(seed=0, data="rows", weight_decay=10.0, learning_rate=rate, epochs=1, batch_size=1024)
     with _Largest() as largest:
-        fit_heads(features, labels, [spec], num_labels=20)
+        fit_heads(features, labels, [spec], num_outputs=20)
     assert largest.num_bytes == 2 * features.untyped_storage().nbytes()
 
 
 def test_without_a_learning_rate_it_is_logistic_regression_on_standard_features() -> None:
     features, labels = features_and_labels()
-    weights = fit_heads(features, labels, [HeadSpec(seed=0, data="rows")], num_labels=5)[0]
+    weights = fit_heads(features, labels, [HeadSpec(seed=0, data="rows")], num_outputs=5)[0]
     assert not isinstance(weights, Exception)
     x = features.double().numpy()
     scale = np.sqrt(((x - x.mean(0)) ** 2).mean())
-    reference = LogisticRegression(C=1.0, tol=1e-8, max_iter=5000).fit((x - x.mean(0)) / scale, labels.numpy())
+    reference = LogisticRegression(C=1.0, tol=1e-8, max_iter=5000).fit((x - x.mean(0)) / scale, labels)
     expected = reference.predict_proba((x - x.mean(0)) / scale)
     logits = head_module(weights)(features)
     np.testing.assert_allclose(torch.softmax(logits, -1).detach().numpy(), expected, atol=2e-3)
@@ -105,8 +105,8 @@ def test_without_a_learning_rate_it_is_logistic_regression_on_standard_features(
 def test_the_scale_of_features_does_not_matter() -> None:
     features, labels = features_and_labels()
     for spec in (HeadSpec(seed=0, data="rows"), HeadSpec(seed=0, data="rows", learning_rate=0.01, epochs=3)):
-        small = fit_heads(features, labels, [spec], num_labels=5)[0]
-        large = fit_heads(features * 1024, labels, [spec], num_labels=5)[0]
+        small = fit_heads(features, labels, [spec], num_outputs=5)[0]
+        large = fit_heads(features * 1024, labels, [spec], num_outputs=5)[0]
         assert not isinstance(small, Exception)
         assert not isinstance(large, Exception)
         np.testing.assert_allclose(small["head.weight"], large["head.weight"] * 1024, rtol=1e-4)
@@ -116,7 +116,7 @@ def test_a_head_that_diverges_is_its_own_error_and_its_neighbour_is_fitted() -> 
     features, labels = features_and_labels()
     wild = HeadSpec(seed=0, data="rows", learning_rate=1e38, weight_decay=1e30, epochs=3)
     tame = HeadSpec(seed=0, data="rows", learning_rate=1e-2, epochs=3)
-    first, second = fit_heads(features, labels, [wild, tame], num_labels=5)
+    first, second = fit_heads(features, labels, [wild, tame], num_outputs=5)
     assert isinstance(first, Exception)
     assert not isinstance(second, Exception)
 

@@ -59,7 +59,7 @@ class Neighbours:
         for trial in trials:
             key = task.processor_key(trial.model)
             if key not in self._rows:
-                self._rows[key] = prepare_data(task, rows, trial.model, 48)
+                self._rows[key] = prepare_data(task, rows, trial.model, trial.dataset)
         self._keys = [task.processor_key(trial.model) for trial in trials]
         self._metrics = MetricSet(task.metrics, task.metric_config(trials[0].dataset.labels, {}))
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import torch
 
-from raybench.runtime.training.heads.layout import NEVER, as_arrays, padded
+from raybench.runtime.training.heads.layout import as_arrays, padded
+from raybench.runtime.training.heads.objective import Objective
 from raybench.runtime.training.heads.spec import HeadSpec, HeadWeights
 from raybench.runtime.training.heads.standard import standard, unstandard
-from raybench.runtime.training.heads.targets import smoothed_targets
 from raybench.runtime.training.lbfgs import minimize
 
 __all__ = ["solve"]
@@ -24,13 +24,12 @@ _FEWEST_ROWS = 512
 
 
 def solve(
-    features: torch.Tensor, labels: torch.Tensor, specs: Sequence[HeadSpec], num_labels: int
+    features: torch.Tensor, objective: Objective, specs: Sequence[HeadSpec], num_outputs: int
 ) -> list[HeadWeights]:
-    """Multinomial logistic regression in float64; the bias is not decayed, as in scikit-learn."""
-    num_rows, H, C, G = len(features), padded(features.shape[1]), padded(num_labels), len(specs)
+    """Multinomial logistic regression, one a label, or ridge, in float64; no bias is decayed, as in scikit-learn."""
+    num_rows, H, C, G = len(features), padded(features.shape[1]), padded(num_outputs), len(specs)
     chunk = max(_FEWEST_ROWS, _LOGITS // C)
     x, centre_H, scale = standard(features)
-    targets = smoothed_targets(labels, specs, num_labels, torch.float64)
     decay = [1 / num_rows if spec.weight_decay is None else spec.weight_decay for spec in specs]
     decay_G = torch.tensor(decay, dtype=torch.float64, device=features.device)
 
@@ -38,13 +37,12 @@ def solve(
         weight_GHC, bias_G1C = flat_GP[:, : H * C].view(G, H, C), flat_GP[:, H * C :].view(G, 1, C)
         value_G = torch.zeros(G, dtype=torch.float64, device=flat_GP.device)
         weight_grad, bias_grad = torch.zeros_like(weight_GHC), torch.zeros_like(bias_G1C)
-        for x_NH, labels_N in zip(x.split(chunk), labels.split(chunk), strict=True):
-            x_GNH = x_NH.expand(G, -1, -1)
-            targets_GNC, rows_GN = targets.smoothed_GCC[:, labels_N], targets.weights_GC[:, labels_N]
-            logits_GNC = torch.bmm(x_GNH, weight_GHC) + bias_G1C
-            log_GNC = torch.log_softmax(logits_GNC, dim=-1)
-            value_G -= (log_GNC * targets_GNC).sum(-1).mul(rows_GN).sum(-1)
-            error_GNC = (torch.softmax(logits_GNC, dim=-1) - targets_GNC) * rows_GN[:, :, None] / num_rows
+        for first in range(0, num_rows, chunk):
+            x_GNH = x[first : first + chunk].expand(G, -1, -1)
+            targets_GNC, rows_GN = objective.rows(slice(first, first + chunk))
+            outputs_GNC = torch.bmm(x_GNH, weight_GHC) + bias_G1C
+            value_G += objective.loss(outputs_GNC, targets_GNC).mul(rows_GN).sum(-1)
+            error_GNC = objective.error(outputs_GNC, targets_GNC) * rows_GN[:, :, None] / num_rows
             weight_grad += torch.bmm(x_GNH.transpose(1, 2), error_GNC)
             bias_grad += error_GNC.sum(1, keepdim=True)
         value_G = value_G / num_rows + 0.5 * decay_G * weight_GHC.square().flatten(1).sum(-1)
@@ -52,7 +50,7 @@ def solve(
         return value_G, torch.cat([weight_grad.flatten(1), bias_grad.flatten(1)], dim=1)
 
     start = torch.zeros(G, H * C + C, dtype=torch.float64, device=features.device)
-    start[:, H * C + num_labels :] = NEVER
+    start[:, H * C + num_outputs :] = objective.padding
     flat = minimize(loss, start, max_steps=500, gradient_tolerance=1e-5)
     weight_GHC, bias_G1C = unstandard(flat[:, : H * C].view(G, H, C), flat[:, H * C :].view(G, 1, C), centre_H, scale)
-    return as_arrays([weight_GHC, bias_G1C], [features.shape[1], num_labels])
+    return as_arrays([weight_GHC, bias_G1C], [features.shape[1], num_outputs])

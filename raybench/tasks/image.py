@@ -1,0 +1,54 @@
+"""Images as what a pooled task reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from raybench.core import Column, DatasetKey, ModelSpec
+from raybench.core.errors import IncompatibleError
+from raybench.core.identity import content_hash
+from raybench.tasks.image_inputs import ImageExamples, image_format, resize_images
+from raybench.tasks.pooled import PooledTask
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+    from raybench.tasks.task import Examples
+
+__all__ = ["IMAGE_COLUMNS", "ImageTask"]
+
+IMAGE_COLUMNS = (Column("image", "image"),)
+
+
+class ImageTask(PooledTask):
+    """Rows of pictures."""
+
+    auto_class = "AutoModelForImageClassification"
+    head_suffix = "ForImageClassification"
+
+    def processor_key(self, model: ModelSpec) -> str:
+        if model.baseline is not None:
+            return "rows"
+        wanted = image_format(model)
+        return f"pixels:{content_hash([wanted.size, wanted.channels, wanted.patch])}"
+
+    def prepare(self, rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
+        if model.baseline is not None:
+            return resize_images(rows, None, None, patch=2**16)
+        wanted = image_format(model)
+        return resize_images(rows, wanted.size, wanted.channels, wanted.patch)
+
+    def examples(self, prepared: pa.Table, model: ModelSpec, dataset: DatasetKey) -> Examples:
+        return ImageExamples(prepared, model, self.targets(prepared, dataset))
+
+    def check(self, model: ModelSpec, config: PretrainedConfig) -> None:
+        if not hasattr(config, "num_channels") or hasattr(config, "vocab_size"):
+            raise IncompatibleError(
+                f"model {model.reference!r}: {config.model_type} reads no images; {self.name} needs a vision model"
+            )
+        if config.num_channels not in (1, 3):
+            raise IncompatibleError(
+                f"model {model.reference!r}: reads {config.num_channels} channels; pictures here have 1 (grey) or 3"
+            )

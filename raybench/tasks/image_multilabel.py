@@ -1,0 +1,16 @@
+"""multilabel-image-classification: any number of labels a picture."""
+
+from __future__ import annotations
+
+from raybench.core import Column
+from raybench.tasks.image import IMAGE_COLUMNS, ImageTask
+from raybench.tasks.multi_label import MultiLabel
+
+__all__ = ["ImageMultilabelClassification"]
+
+
+class ImageMultilabelClassification(ImageTask, MultiLabel):
+    """Image rows → any number of labels."""
+
+    name = "multilabel-image-classification"
+    columns = (*IMAGE_COLUMNS, Column("labels", "labels", role="target"))

@@ -1,0 +1,87 @@
+"""Any number of L labels a row.
+
+Shapes: B rows, L labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from raybench.core import DatasetKey, ModelSpec
+from raybench.tasks.head_labels import order_of_labels
+from raybench.tasks.pooled import PooledTask
+from raybench.tasks.rows import ragged, record_columns
+from raybench.tasks.task import Batch, LossOptions, TaskOptions
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["MultiLabel", "MultiLabelOptions"]
+
+
+class MultiLabelOptions(TaskOptions):
+    """`threshold`: the least probability at which a label is given."""
+
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+
+
+class MultiLabel(PooledTask):
+    """A sigmoid for each of the dataset's labels."""
+
+    metrics = (
+        "multilabel_average_precision",
+        "multilabel_macro_f1",
+        "multilabel_micro_f1",
+        "multilabel_exact_match",
+    )
+    primary = "multilabel_average_precision"
+    objective = "sigmoid"
+    options = MultiLabelOptions
+
+    def record_schema(self, labels: Sequence[str]) -> pa.Schema:
+        return pa.schema(
+            {
+                "id": pa.string(),
+                "targets": pa.list_(pa.int8(), len(labels)),
+                "predictions": pa.list_(pa.int8(), len(labels)),
+                "scores": pa.list_(pa.float32(), len(labels)),
+            }
+        )
+
+    def num_outputs(self, dataset: DatasetKey) -> int:
+        return len(dataset.labels)
+
+    def targets(self, prepared: pa.Table, dataset: DatasetKey) -> np.ndarray:
+        return _multi_hot(prepared, len(dataset.labels)).astype(np.float32)
+
+    def check_own_head(self, model: ModelSpec, labels: Sequence[str]) -> tuple[int, ...]:
+        return order_of_labels(model, labels, self.head_suffix, problem="multi_label_classification")
+
+    def loss(self, outputs: torch.Tensor, batch: Batch, options: LossOptions) -> torch.Tensor:
+        from torch.nn.functional import binary_cross_entropy_with_logits
+
+        targets = batch.targets * (1 - options.label_smoothing) + options.label_smoothing / 2
+        return binary_cross_entropy_with_logits(outputs.float(), targets, reduction="none").mean(dim=-1).sum()
+
+    def records(self, predictions: Any, rows: pa.Table, dataset: DatasetKey) -> pa.Table:
+        import torch
+
+        from raybench.metrics.records import multilabel_records
+
+        targets = torch.from_numpy(_multi_hot(rows, len(dataset.labels)))
+        columns = multilabel_records(predictions, targets, threshold=self.settings.threshold)
+        return record_columns(rows, None, columns)
+
+
+def _multi_hot(rows: pa.Table, num_labels: int) -> np.ndarray:
+    """int64 [B, L]."""
+    values, offsets = ragged(rows, "labels")
+    hot = np.zeros((rows.num_rows, num_labels), dtype=np.int64)
+    lengths = np.diff(offsets)
+    hot[np.repeat(np.arange(rows.num_rows), lengths), values[offsets[0] : offsets[-1]]] = 1
+    return hot

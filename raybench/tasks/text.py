@@ -1,0 +1,55 @@
+"""Texts, and pairs of texts, as what a pooled task reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from raybench.core import Column, DatasetKey, ModelSpec
+from raybench.core.errors import IncompatibleError
+from raybench.models.tokenizer import tokenizer_hash
+from raybench.tasks.pooled import PooledTask
+from raybench.tasks.rows import key_column
+from raybench.tasks.text_inputs import TextExamples, num_positions, tokenize
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+    from raybench.tasks.task import Examples
+
+__all__ = ["TEXT_COLUMNS", "TextTask"]
+
+TEXT_COLUMNS = (Column("text", "text"), Column("text_pair", "text", required=False))
+
+
+class TextTask(PooledTask):
+    """Rows of text."""
+
+    auto_class = "AutoModelForSequenceClassification"
+    head_suffix = "ForSequenceClassification"
+
+    def processor_key(self, model: ModelSpec) -> str:
+        if model.baseline is not None:
+            return "rows"
+        return f"tokens:{tokenizer_hash(model)}:{num_positions(model)}:{model.instruction}"
+
+    def prepare(self, rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
+        if model.baseline is None:
+            return tokenize(rows, model, max_length)
+        names = [name for name in ("text", "text_pair") if name in rows.column_names]
+        texts = zip(*(rows.column(name).to_pylist() for name in names), strict=True)
+        keys = key_column("\0".join(parts).encode() for parts in texts)
+        lengths = pa.array(np.ones(rows.num_rows, dtype=np.int32))
+        return rows.append_column("length", lengths).append_column("key", keys)
+
+    def examples(self, prepared: pa.Table, model: ModelSpec, dataset: DatasetKey) -> Examples:
+        return TextExamples(prepared, model, self.targets(prepared, dataset))
+
+    def check(self, model: ModelSpec, config: PretrainedConfig) -> None:
+        if not hasattr(config, "vocab_size"):
+            raise IncompatibleError(
+                f"model {model.reference!r}: {config.model_type} has no vocabulary, so it reads no text; "
+                f"{self.name} needs a text model"
+            )

@@ -1,0 +1,84 @@
+"""A toy of each task: rows, labels and a tiny model, for what every task must keep. A new task adds its line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from raybench.core import DatasetKey, ModelSpec
+from raybench.tasks.catalog import get_task
+
+TEXTS = ("text-classification", "multilabel-text-classification", "text-regression")
+IMAGES = ("image-classification", "multilabel-image-classification", "image-regression")
+VIT = {
+    "image_size": 8, "patch_size": 2, "num_channels": 1, "hidden_size": 16, "intermediate_size": 32,
+    "num_hidden_layers": 2, "num_attention_heads": 2,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toy:
+    """What a task is tried on."""
+
+    task: str
+    rows: pa.Table
+    model: ModelSpec
+    labels: tuple[str, ...] = ()
+    max_length: int = 24  # the longest rows are longer
+    task_config: Mapping[str, Any] = field(default_factory=dict)
+    method: str = "full"
+
+    @property
+    def dataset(self) -> DatasetKey:
+        task = get_task(self.task, self.task_config)
+        return DatasetKey(
+            name="toy", task=self.task, labels=self.labels, fingerprint="toy", max_length=self.max_length,
+            task_config=dict(self.task_config), statistics=task.statistics(self.rows),
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def make_toy(tiny_bert: Path, make_texts: Callable[..., pa.Table]) -> Callable[[str], Toy]:
+    """The toy of a task, by its name."""
+
+    def make(name: str) -> Toy:
+        labels = ("money", "sport", "weather")
+        if name in TEXTS:
+            rows = _with_targets(make_texts(30, seed=3))
+            return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)), labels=_labels(name, labels))
+        if name in IMAGES:
+            rows = _with_targets(_pictures(20))
+            model = ModelSpec(reference="arch:vit", config=VIT)
+            return Toy(task=name, rows=rows, model=model, labels=_labels(name, labels))
+        raise AssertionError(f"{name} has no toy: add one here")
+
+    return make
+
+
+def _labels(task: str, labels: tuple[str, ...]) -> tuple[str, ...]:
+    return () if "regression" in task else labels
+
+
+def _with_targets(rows: pa.Table) -> pa.Table:
+    """Each kind of target beside the other, from the label."""
+    label = rows.column("label").to_numpy()
+    lists = [list(range(int(one))) for one in label]
+    return rows.append_column("labels", pa.array(lists, pa.list_(pa.int32()))).append_column(
+        "value", pa.array(label * 1.5 + 7)
+    )
+
+
+def _pictures(count: int) -> pa.Table:
+    draw = np.random.default_rng(0)
+    pictures = [
+        {"height": 8, "width": 8, "channels": 1, "data": draw.integers(0, 256, 64, dtype=np.uint8).tobytes()}
+        for _ in range(count)
+    ]
+    label = pa.array(np.arange(count) % 3, pa.int32())
+    return pa.table({"id": [f"p{place}" for place in range(count)], "image": pictures, "label": label})
