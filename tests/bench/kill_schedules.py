@@ -4,10 +4,11 @@
 
 A cluster of three nodes on this machine, and one tiny job (baselines, frozen and fine-tuned random BERTs). A schedule
 is one to three runs, each with one to three faults: SIGKILL, SIGTERM or SIGSTOP (and SIGCONT some seconds later) to the
-driver, an actor or the raylet of a node, after so many seconds or when the store first holds a file of a kind. Between
-runs some of the store's files are torn and unfinished ones are left. Then the job is run in peace. Every run that says
-that all is well (exit code 0), and the last must, is held against the reference: ranking.parquet and scores.parquet,
-bit for bit but for times. What is drawn depends on the seed alone; where it hits depends on the machine.
+driver, an actor or the raylet of a node, or the warning that a node will be taken away; after so many seconds or when
+the store first holds a file of a kind. Between runs some of the store's files are torn and unfinished ones are left.
+Then the job is run in peace. Every run that says that all is well (exit code 0), and the last must, is held against the
+reference: ranking.parquet and scores.parquet, bit for bit but for times. What is drawn depends on the seed alone; where
+it hits depends on the machine.
 """
 
 from __future__ import annotations
@@ -39,23 +40,26 @@ from tests.cluster.toy_job import JobFolder, save_tiny_bert
 
 RUN_SECONDS = 300  # a run that takes longer hangs
 TARGETS = ("driver", "actor", "node")
-SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP)
+SIGNALS = {"KILL": signal.SIGKILL, "TERM": signal.SIGTERM, "STOP": signal.SIGSTOP}
 MOMENTS = ("", "checkpoints/*", "unfinished/*", "shards/*/part-*", "records/*/part-*", "trials/part-*")
 TORN = ("checkpoints", "unfinished", "shards", "records", "trials", "runs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """A signal to a target, `after` seconds after the store first holds a file like `moment` ("": after the start)."""
+    """What happens to a target `after` seconds after the store first holds a file like `moment` ("": after the start).
+
+    `how` is a signal, or for a node DRAIN: the warning that it will be taken away.
+    """
 
     target: str
-    signal: signal.Signals
+    how: str
     moment: str
     after: float
-    stopped_seconds: float  # until SIGCONT
+    seconds: float  # until SIGCONT, or until the node goes
 
     def __str__(self) -> str:
-        return f"{self.target} {self.signal.name.removeprefix('SIG')}"
+        return f"{self.target} {self.how}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +79,13 @@ def draw_schedule(rng: random.Random, targets: tuple[str, ...] = TARGETS) -> lis
 
 
 def _draw_fault(rng: random.Random, targets: tuple[str, ...]) -> Fault:
-    moment = rng.choice(MOMENTS)
+    moment, target = rng.choice(MOMENTS), rng.choice(targets)
     return Fault(
-        target=rng.choice(targets),
-        signal=rng.choice(SIGNALS),
+        target=target,
+        how=rng.choice([*SIGNALS, *(["DRAIN"] if target == "node" else [])]),
         moment=moment,
         after=rng.uniform(0, 0.5) if moment else rng.uniform(0, 20),
-        stopped_seconds=rng.uniform(0.5, 30),
+        seconds=rng.uniform(0.5, 30),
     )
 
 
@@ -111,6 +115,14 @@ class LocalCluster:
         found = [child for raylet in _raylets([self._head_pid, *nodes]) for child in raylet.children()]
         return [process for process in found if _title(process).startswith("ray::Worker")]
 
+    def drain(self, raylet: psutil.Process, seconds: float) -> None:
+        """Tell a node that it will be taken away, as a cloud does with a spot instance."""
+        node_id = next(word.partition("=")[2] for word in raylet.cmdline() if word.startswith("--node_id="))
+        _ray(
+            "drain-node", f"--address={self.address}", f"--node-id={node_id}", "--reason=DRAIN_NODE_REASON_PREEMPTION",
+            "--reason-message=spot", f"--deadline-remaining-seconds={max(1, round(seconds))}",
+        ).wait(60)  # fmt: skip
+
     def stop(self) -> None:
         """End the nodes."""
         for node in self._nodes:
@@ -137,10 +149,12 @@ def local_cluster(folder: Path, *, num_nodes: int = 2) -> Iterator[LocalCluster]
 
 def _start_ray(*arguments: str) -> subprocess.Popen[bytes]:
     common = ["start", "--block", "--num-cpus=2", "--disable-usage-stats", "--object-store-memory=150000000"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "ray.scripts.scripts", *common, *arguments],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+    return _ray(*common, *arguments)
+
+
+def _ray(*arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "ray.scripts.scripts", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 def _wait_for(started: list[subprocess.Popen[bytes]]) -> None:
@@ -236,10 +250,13 @@ class Player:
             return
         victim = random.Random(seed).choice(there)
         try:
-            victim.send_signal(fault.signal)
             hits.append(str(fault))
-            if fault.signal == signal.SIGSTOP:
-                time.sleep(fault.stopped_seconds)
+            if fault.how == "DRAIN":
+                self._cluster.drain(victim, fault.seconds)
+                return
+            victim.send_signal(SIGNALS[fault.how])
+            if fault.how == "STOP":
+                time.sleep(fault.seconds)
                 victim.send_signal(signal.SIGCONT)
         except psutil.NoSuchProcess:
             return
