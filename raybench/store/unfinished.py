@@ -38,7 +38,7 @@ class UnfinishedFits:
     def write(self, trial_id: str, key: str, data: bytes) -> None:
         """Keep a state with a trial."""
         path = f"unfinished/trial={trial_id}.{key}{_SUFFIX}"
-        self._files.write(path, data)
+        self._files.write(path, data, most_tries=1)  # the fit goes on without it, and had better not wait
         self._paths[key] = path
 
     def drop(self, key: str) -> None:

@@ -159,7 +159,7 @@ class Resuming:
             best = {name[5:]: t.numpy().copy() for name, t in tensors.items() if name.startswith("best:")}
             loss, epoch = meta["progress"]["best"] or (0.0, 0)
             progress = Progress(**{**meta["progress"], "best": Best(loss, epoch, best) if best else None})
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        except (OSError, StoreError, SafetensorError, ValueError, KeyError, TypeError):
             return None
         snapshot = self._epochs.snapshot(Kept(tensors, meta["scale"]))
         return _State(progress, snapshot, frozenset(meta["trials"]))

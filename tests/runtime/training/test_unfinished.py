@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from raybench.core import Trial
+from raybench.core.errors import StoreError, StoreFullError
 from raybench.runtime.training import epochs as epochs_module
 from raybench.runtime.training import fit_network
 from raybench.runtime.training.unfinished import Saving
@@ -218,10 +219,10 @@ def test_a_store_that_takes_nothing_does_not_stop_the_fit(
 ) -> None:
     class Full(UnfinishedFits):
         def keys(self) -> Any:
-            raise OSError(5, "Input/output error")
+            raise StoreError("store s3://x: cannot be listed: TimeoutError")
 
         def write(self, *given: Any) -> None:
-            raise OSError(28, "No space left on device")
+            raise StoreFullError("store /x: is full")
 
     [(method, h)] = WALKS["alone"]
     trial = make_trial(tiny_bert, method, **h)
