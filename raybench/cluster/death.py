@@ -11,10 +11,14 @@ from raybench.schedule.retry import Failure, FailureKind
 __all__ = ["blame", "death"]
 
 
-def death(error: exceptions.RayError, *, starting: bool, grew_most: bool = True) -> Failure:
-    """The failure that an actor's death is, with Ray's own reason where it died before it was ready."""
+def death(error: exceptions.RayError, *, starting: bool, grew_most: bool = True, leaving: bool = False) -> Failure:
+    """The failure that an actor's death is, with Ray's own reason where it died before it was ready.
+
+    Ray calls an actor preempted when its node went after the time it had been given; one whose node was `leaving`, and
+    was taken sooner, is so too.
+    """
     text = str(error)
-    if getattr(error, "preempted", False):
+    if leaving or getattr(error, "preempted", False):
         return Failure(kind=FailureKind.PREEMPTED, message="its node was taken away")
     # An actor's end by the memory monitor is an OutOfMemoryError or, told later, a death with advice on the threshold;
     # the word OOM stands in every death's list of common causes.

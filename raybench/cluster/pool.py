@@ -186,7 +186,12 @@ class Pool:
         try:
             value = ray.get(ref)
         except exceptions.RayError as error:  # dead, or out of reach: the call may or may not have run
-            failure = death(error, starting=not call.work, grew_most=blame(actor, self._growth_beside(actor)))
+            failure = death(
+                error,
+                starting=not call.work,
+                grew_most=blame(actor, self._growth_beside(actor)),
+                leaving=actor in self._drained,
+            )
             if not call.work and (node := node_of(self._handles[actor])) is not None:
                 self._bad_nodes.add(node)
             self.stop(actor)

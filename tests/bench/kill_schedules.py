@@ -253,6 +253,8 @@ class Player:
             hits.append(str(fault))
             if fault.how == "DRAIN":
                 self._cluster.drain(victim, fault.seconds)
+                time.sleep(fault.seconds)
+                victim.kill()
                 return
             victim.send_signal(SIGNALS[fault.how])
             if fault.how == "STOP":

@@ -110,6 +110,7 @@ def test_an_actor_that_dies_as_its_shard_comes_in_is_sent_nothing_more(tmp_path)
     run = driver(store, pool)
     run.run()
     assert pool.num_deaths == 1
+    assert pool.released == ["d"]
     assert run.rows["t"].status is Status.OK
     assert store.trials.read(pytest.fail)["t"].num_examples == NUM_SHARDS
     assert store.shards.read("t", pytest.fail) == []  # the row holds them merged

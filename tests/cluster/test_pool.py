@@ -161,6 +161,17 @@ def test_actors_of_a_draining_node_are_told_once_that_they_leave(pool, ray):
     assert "leave" not in staying.called
 
 
+def test_whoever_dies_on_a_node_that_was_about_to_go_was_preempted(pool, ray):
+    handle = start(pool, ray, 0, "b")
+    prepared(pool, ray, handle, 0)
+    ray.going.add("b")
+    beat(pool, ray)
+    pool.send(0, [Fit(trial_ids=("t",))], ROWS)
+    ray.answer(handle, "fit", exceptions.ActorDiedError())
+    (lost,) = [event for event in pool.wait(0) if isinstance(event, Lost)]
+    assert lost.failure.kind is FailureKind.PREEMPTED
+
+
 @pytest.mark.parametrize(("grew", "kind"), [(900, FailureKind.HOST_OOM), (100, FailureKind.BYSTANDER)])
 def test_the_memory_monitor_is_believed_only_of_the_actor_that_grew_most(grew, kind, pool, ray):
     victim, other = start(pool, ray, 0), start(pool, ray, 1)
