@@ -12,7 +12,8 @@ Every mistake is one MetricError with the column, the row and what would do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
@@ -30,7 +31,7 @@ from raybench.metrics.metric import REQUIRED, Metric, TableMetric, declared_opti
 from raybench.metrics.metric_set import MetricSet
 from raybench.metrics.options import OPTIONS, check_options
 
-__all__ = ["apart", "asked", "columns_read", "evaluate", "given_records", "options_of", "scores_of"]
+__all__ = ["apart", "asked", "columns_read", "evaluate", "given_records", "in_words_of", "options_of", "scores_of"]
 
 _ROLES = ("id", "group", "weight")
 
@@ -120,13 +121,26 @@ def _scores(
     classes: bool,
 ) -> dict[str, Score]:
     known = {column for name in names for column in columns_read(wanted[name])}
+    given = set(table.column_names)
     if classes:
         requires = any(_needs_labels(wanted[name]) for name in names)
         table, config = encoded(table, config, known, labels, required=requires)
         _require_classes(names, wanted, table, config)
         table = with_records(table, config, known)
     metrics = MetricSet(names, config)
-    return metrics.compute(metrics.states(table), lambda: table, seed=int(seed))
+    found = metrics.compute(metrics.states(table), lambda: table, seed=int(seed))
+    return {name: in_words_of(score, given, set(table.column_names) - given) for name, score in found.items()}
+
+
+def in_words_of(score: Score, given: Collection[str], made: Collection[str]) -> Score:
+    """The score, whose reason names the scores that the caller gave in place of what was made of them."""
+    source = next((name for name in SCORES if name in given), None)
+    if score.reason is None or source is None:
+        return score
+    reason = score.reason
+    for name in made:
+        reason = reason.replace(f"'{name}'", f"'{source}'")
+    return replace(score, reason=reason)
 
 
 def columns_read(metric: Metric | TableMetric) -> set[str]:

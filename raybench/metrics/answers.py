@@ -49,7 +49,9 @@ def _f1(hypothesis: str, reference: str) -> float:
 
 
 EXACT_MATCH = Metric(
-    measure=Measure(name="exact match", columns=_COLUMNS, options={"transform": "squad"}, contributions=_exact),
+    measure=Measure(
+        name="exact match", weights=True, columns=_COLUMNS, options={"transform": "squad"}, contributions=_exact
+    ),
     value=lambda sums, options: ratio(sums["hits"], sums["n"]),
     proportion=lambda sums, options: (sums["hits"], sums["n"]),
     interval="wilson",

@@ -75,15 +75,20 @@ class Units:
         if isinstance(contribution, OneHot):
             kept = contribution.codes >= 0
             codes, unit_N = contribution.codes[kept], self.unit_N[kept]
+            weights = (
+                np.ones(codes.size)
+                if contribution.weights is None
+                else on_grid(contribution.weights[kept][:, None])[:, 0]
+            )
             places = np.unique(codes) if places is None else places
             code_N = np.searchsorted(places, codes)
             shape = (num_units, places.size)
             if num_units * places.size <= _MAX_TABLE:
-                counts = np.bincount(unit_N * places.size + code_N, minlength=num_units * places.size)
+                counts = np.bincount(unit_N * places.size + code_N, weights=weights, minlength=num_units * places.size)
                 return places, counts.reshape(shape).astype(np.float64), contribution.size
             from scipy.sparse import coo_array
 
-            return places, coo_array((np.ones(code_N.size), (unit_N, code_N)), shape).tocsr(), contribution.size
+            return places, coo_array((weights, (unit_N, code_N)), shape).tocsr(), contribution.size
         size = None if contribution.ndim == 1 else contribution.shape[1]
         values_NK = on_grid(contribution.reshape(len(contribution), -1).astype(np.float64))
         table_UK = np.zeros((num_units, values_NK.shape[1]))

@@ -53,6 +53,7 @@ def encoded(
         if not required and not any(_is_text(table, name) for name in columns):
             return table, config
         labels = _of_tags(table, tags) if tags else _found(table, columns, config)
+        labels = [0, 1] if labels is None and not table.num_rows else labels
         if labels is None:
             return table, config
         config["labels"] = labels

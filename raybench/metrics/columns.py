@@ -137,6 +137,8 @@ def text_lists_of(records: pa.Table, column: str) -> list[list[str]]:
     array = column_of(records, column)
     if is_text(array.type) and not pa.types.is_null(array.type):
         return [[text] for text in array.to_pylist()]
+    if pa.types.is_null(array.type) and not len(array):
+        return []
     if not _is_list(array.type) or not (is_text(array.type.value_type)):
         _refuse_kind(records, column, array.type, "lists of strings")
     rows: list[list[str]] = array.to_pylist()
@@ -152,6 +154,8 @@ def lists_of(
     """A list column of numbers, all from `low` to `high`; the values keep their type. `nested`: or of lists of them,
     one after the other."""
     array = column_of(records, column)
+    if pa.types.is_null(array.type) and not len(array):
+        return Ragged(np.empty(0), np.zeros(1, dtype=np.int64))
     if not _is_list(array.type):
         _refuse_kind(records, column, array.type, "lists of numbers")
     flat, offsets = _flattened(records, column, array)
@@ -301,6 +305,8 @@ def _kind(kind: pa.DataType) -> str:
 def _remedy(kind: pa.DataType) -> str:
     if is_text(kind):
         return ": turn digits into numbers"
+    if pa.types.is_fixed_size_list(kind) and kind.list_size == 1:
+        return ", one a row: flatten it"
     if _is_list(kind):
         return ", one a row; scores of all classes are given as logits=… or probabilities=…"
     if pa.types.is_floating(kind):

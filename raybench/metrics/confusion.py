@@ -136,6 +136,7 @@ def _totals(records: pa.Table, options: Options) -> dict[str, Cells]:
 
 CONFUSION = Measure(
     name="confusion",
+    weights=True,
     columns=("target", "prediction"),
     options={"labels": REQUIRED, "ignore_index": IGNORE_INDEX},
     contributions=_contributions,

@@ -64,7 +64,7 @@ def _derived(
     else:
         target, kept = class_targets(table, labels or list(range(width)), config.get("ignore_index", IGNORE_INDEX))
         codes = torch.from_numpy(np.where(kept, target, IGNORE_INDEX))
-        found = classification_records(scores, codes, kind=kind, precise=True)
+        found = classification_records(scores, codes, kind=kind, precise=True, max_scores=width)
     for name in missing:
         if name in found:
             table = table.append_column(name, as_column(found[name]))

@@ -1,6 +1,6 @@
 """Batches that wait where they were made: tensors on their device, of logits what is read of them, all else as Arrow.
 
-held = hold({"target": target_B, "logits": logits_BC}, fuse=True, ignored=-100)     # waits for no device
+held = hold({"target": target_B, "logits": logits_BC}, fuse=True, ignored=-100, read={"nll"})     # waits for no device
 to_host([held, held], {"target", "nll"}, first_row=0)                               # a pa.Table, by one copy
 """
 
@@ -51,8 +51,8 @@ class Held:
         return {**self.tensors, **fused}
 
 
-def hold(given: Mapping[str, Any], *, fuse: bool, ignored: int | None) -> Held:
-    """A copy of a batch; `fuse` its logits or probabilities with integer targets, where both are tensors."""
+def hold(given: Mapping[str, Any], *, fuse: bool, ignored: int | None, read: Collection[str]) -> Held:
+    """A copy of a batch; with `fuse`, of logits or probabilities beside an integer target what is `read` of them."""
     columns: dict[str, Any] = {
         name: values.detach() if hasattr(values, "detach") else _owned(column_from(name, values))
         for name, values in given.items()
@@ -77,7 +77,7 @@ def hold(given: Mapping[str, Any], *, fuse: bool, ignored: int | None) -> Held:
         num_rows=num_rows,
         tensors={name: part.clone() for name, part in tensors.items()},
         columns=others,
-        fused_BW=_fused(scores, tensors["target"], kind, ignored, precise=precise),
+        fused_BW=_fused(scores, tensors["target"], kind, ignored, precise=precise, every="scores" in read),
         num_classes=scores.shape[1],
         precise=precise,
     )
@@ -108,14 +108,15 @@ def _is_fusible(target: torch.Tensor | None, scores: torch.Tensor) -> bool:
 
 
 def _fused(
-    scores: torch.Tensor, target: torch.Tensor, kind: Kind, ignored: int | None, *, precise: bool
+    scores: torch.Tensor, target: torch.Tensor, kind: Kind, ignored: int | None, *, precise: bool, every: bool
 ) -> torch.Tensor:
     """What is read of the scores, [B, W], computed where they are."""
     import torch
 
     if ignored is not None:
         target = torch.where(target == ignored, -1, target.long())
-    return fused_records(scores, target, kind=kind, precise=precise).T.contiguous()
+    most = scores.shape[1] if every else 0
+    return fused_records(scores, target, kind=kind, precise=precise, max_scores=most).T.contiguous()
 
 
 def _copied(batches: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, np.ndarray]:

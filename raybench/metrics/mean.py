@@ -36,6 +36,7 @@ def mean_measure(
 
     return Measure(
         name=name,
+        weights=True,
         columns=columns,
         options=options or {},
         contributions=contributions,

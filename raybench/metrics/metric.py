@@ -21,7 +21,8 @@ import pyarrow as pa
 
 from raybench.core.errors import MetricError
 from raybench.core.identity import content_hash
-from raybench.metrics.exact_sum import exact_column_sums, split_nonfinite
+from raybench.metrics.exact_sum import exact_column_sums, exact_sum, split_nonfinite
+from raybench.metrics.integers import as_exact
 from raybench.metrics.options import check_option
 from raybench.metrics.state import Cells, State, Sums
 
@@ -96,10 +97,11 @@ class Info:
 
 @dataclass(frozen=True, slots=True)
 class OneHot:
-    """One count a row at place `codes[n]` of `size` places; a negative code counts nowhere."""
+    """One count a row (or its weight) at place `codes[n]` of `size` places; a negative code counts nowhere."""
 
     codes: np.ndarray
     size: int
+    weights: np.ndarray | None = None
 
 
 Contribution = np.ndarray | OneHot
@@ -272,7 +274,13 @@ def _integer_sums(matrix_NK: np.ndarray) -> np.ndarray:
 
 
 def one_hot_total(contribution: OneHot) -> Cells:
-    codes = contribution.codes[contribution.codes >= 0]
+    kept = contribution.codes >= 0
+    codes = contribution.codes[kept]
+    if contribution.weights is not None:
+        keys, places = np.unique(codes, return_inverse=True)
+        weights = contribution.weights[kept].astype(np.float64)
+        sums = [exact_sum(weights[places == place]) for place in range(keys.size)]
+        return Cells.of(keys, as_exact(sums), size=contribution.size, is_float=True)
     if codes.size * 8 < contribution.size:  # a few rows over many places: sort the rows instead of walking the places
         keys, counts = np.unique(codes, return_counts=True)
         return Cells.of(keys, counts, size=contribution.size)

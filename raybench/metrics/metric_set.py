@@ -26,6 +26,7 @@ from raybench.metrics.metric import Info, Measure, Metric, Options, TableMetric,
 from raybench.metrics.options import check_options
 from raybench.metrics.scoring import Scorer
 from raybench.metrics.state_set import StateSet
+from raybench.metrics.weights import weighted
 
 __all__ = ["MetricSet"]
 
@@ -42,7 +43,11 @@ class MetricSet:
         declared = {name: declared_options(metric) for name, (metric, _) in found.items()}
         self.names = tuple(found)
         self.config = check_options(config, {option for options in declared.values() for option in options})
-        self._metrics = {name: metric for name, (metric, _) in found.items()}
+        column = self.config.get("weight")
+        self._metrics = {
+            name: metric if column is None else weighted(name, metric, column) for name, (metric, _) in found.items()
+        }
+        declared = {name: declared_options(metric) for name, metric in self._metrics.items()}
         self._options = {
             name: resolve_options(name, declared[name], {**self.config, **bound}) for name, (_, bound) in found.items()
         }

@@ -84,7 +84,9 @@ def _f1(sums: Sums) -> tuple[np.ndarray, np.ndarray]:
     return 2 * sums["tp"], sums["predicted"] + sums["true"]
 
 
-MULTILABEL = Measure(name="multilabel", columns=_COLUMNS, options={"labels": REQUIRED}, contributions=_contributions)
+MULTILABEL = Measure(
+    name="multilabel", weights=True, columns=_COLUMNS, options={"labels": REQUIRED}, contributions=_contributions
+)
 
 
 def _averaged(parts: Parts, average: str) -> Metric:

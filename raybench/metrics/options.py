@@ -99,7 +99,7 @@ def check_option(name: str, value: Any) -> None:
     """MetricError with what was given and what would do."""
     option = OPTIONS.get(name)
     if option is not None and not option.takes(value):
-        raise MetricError(f"{name!r} is {value!r}; expected {option.expected}")
+        raise MetricError(f"{name!r} is {_shown(value)}; expected {option.expected}")
 
 
 def check_options(config: Any, declared: Collection[str] = ()) -> dict[str, Any]:
@@ -110,7 +110,10 @@ def check_options(config: Any, declared: Collection[str] = ()) -> dict[str, Any]
     if config is None:
         return {}
     if not isinstance(config, Mapping):
-        raise MetricError(f"the configuration is {config!r}; expected a dict of options, such as {{'labels': [...]}}")
+        raise MetricError(
+            f"the configuration is {_shown(config)}; expected a dict of options, such as {{'labels': [...]}}; "
+            "columns are given by name: target=…, prediction=…"
+        )
     found = dict(config)
     for name in found:
         if name not in OPTIONS and name not in declared:
@@ -122,8 +125,14 @@ def check_options(config: Any, declared: Collection[str] = ()) -> dict[str, Any]
     return found
 
 
+def _shown(value: Any) -> str:
+    """A value in one short line."""
+    said = " ".join(repr(value).split())
+    return said if len(said) <= 80 else f"{said[:79]}…"
+
+
 def _labels(given: Any) -> Any:
     """Labels as a list, where a string is a list of one and an array or a Series is its values; all else as it came."""
     if isinstance(given, str):
         return [given]
-    return given.tolist() if hasattr(given, "tolist") else given
+    return given.tolist() if hasattr(given, "tolist") else list(given) if isinstance(given, range) else given

@@ -41,20 +41,30 @@ Kind = Literal["logits", "probabilities"]
 
 
 def classification_records(
-    logits_BC: torch.Tensor, targets_B: torch.Tensor, *, kind: Kind = "logits", precise: bool = False
+    logits_BC: torch.Tensor,
+    targets_B: torch.Tensor,
+    *,
+    kind: Kind = "logits",
+    precise: bool = False,
+    max_scores: int = MAX_SCORES,
 ) -> dict[str, np.ndarray]:
-    """`prediction`, `confidence`, `nll`, `rank`, `brier`, for C = 2 `score` (logit 1 − logit 0), for C ≤ 64 `scores`
-    (the log-odds of each class, z_c − ln Σ exp of the others).
+    """`prediction`, `confidence`, `nll`, `rank`, `brier`, for C = 2 `score` (logit 1 − logit 0), for C ≤ `max_scores`
+    `scores` (the log-odds of each class, z_c − ln Σ exp of the others).
 
     `kind` says what is given; probabilities are taken to their logarithm, never recognised by their values. `precise`
     computes and returns float64.
     """
-    fused_WB = fused_records(logits_BC, targets_B, kind=kind, precise=precise)
+    fused_WB = fused_records(logits_BC, targets_B, kind=kind, precise=precise, max_scores=max_scores)
     return columns_of_fused(fused_WB.cpu().numpy(), targets_B, logits_BC.shape[1], precise=precise)
 
 
 def fused_records(
-    logits_BC: torch.Tensor, targets_B: torch.Tensor, *, kind: Kind = "logits", precise: bool = False
+    logits_BC: torch.Tensor,
+    targets_B: torch.Tensor,
+    *,
+    kind: Kind = "logits",
+    precise: bool = False,
+    max_scores: int = MAX_SCORES,
 ) -> torch.Tensor:
     """The columns of `classification_records` as rows of a float64 tensor on the logits' device; nothing waits."""
     import torch
@@ -62,7 +72,7 @@ def fused_records(
     _require_kind(kind)
     _require_shapes(logits_BC, targets_B)
     num_rows, num_classes = logits_BC.shape
-    keep_scores = num_classes <= MAX_SCORES
+    keep_scores = num_classes <= max_scores
     width = 7 + (num_classes if keep_scores else 0)
     out_WB = torch.empty((width, num_rows), dtype=torch.float64, device=logits_BC.device)
     places_C = torch.arange(num_classes, device=logits_BC.device)
@@ -122,7 +132,7 @@ def columns_of_fused(
     }
     if num_classes == 2:
         columns["score"] = host_WB[5].astype(kind)
-    if num_classes <= MAX_SCORES:
+    if len(host_WB) > 7:
         columns["scores"] = np.ascontiguousarray(host_WB[7:].T, dtype=kind)
     return columns
 

@@ -92,6 +92,7 @@ def _pearson(sums: Sums, options: Options) -> np.ndarray:
 _X = {"x": "target' or 'prediction"}
 MOMENTS = Measure(
     name="moments",
+    weights=True,
     columns=_COLUMNS,
     contributions=_contributions,
     centre=_centred,

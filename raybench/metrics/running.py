@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from raybench.core import Score
 from raybench.core.errors import MergeError, MetricError
-from raybench.metrics.alone import apart, asked, columns_read, options_of, scores_of
+from raybench.metrics.alone import apart, asked, columns_read, in_words_of, options_of, scores_of
 from raybench.metrics.confusion import IGNORE_INDEX
 from raybench.metrics.from_scores import SCORES
 from raybench.metrics.given import Given, table_of
@@ -96,7 +96,8 @@ class RunningState:
             columns = {**{name: given.table.column(name) for name in given.table.column_names}, **columns}
         self._require_the_same(columns)
         fuse = "targets" not in self._read and not self._read & set(SCORES)
-        batch = hold(columns, fuse=fuse, ignored=self._config.get("ignore_index", IGNORE_INDEX))
+        ignored = self._config.get("ignore_index", IGNORE_INDEX)
+        batch = hold(columns, fuse=fuse, ignored=ignored, read=self._read)
         if batch.num_classes:
             self._require_labels(batch.num_classes)
         self._columns = frozenset(columns)
@@ -143,7 +144,9 @@ class RunningState:
             found = dict.fromkeys(self._wanted, Score(value=None, n=0, reason=NO_EXAMPLES))
         else:
             given = Given(_joined(self._tables), self._labels)
-            found = scores_of(self._wanted, given, self._config, seed=self._seed)
+            scores = scores_of(self._wanted, given, self._config, seed=self._seed)
+            names = self._columns or frozenset()
+            found = {name: in_words_of(score, names, self._read - names) for name, score in scores.items()}
         return found[self._names] if isinstance(self._names, str) else found
 
     def __getstate__(self) -> dict[str, Any]:

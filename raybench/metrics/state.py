@@ -108,7 +108,7 @@ class State:
     @property
     def n(self) -> int:
         """The number of examples that count."""
-        cells = self.fields.get("n")
+        cells = self.fields.get("examples", self.fields.get("n"))  # of weighted records `n` is the sum of weights
         return int(cells.values[0]) if cells is not None and cells.keys.size else 0
 
     def sums(self) -> Sums:

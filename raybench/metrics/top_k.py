@@ -28,6 +28,7 @@ def _contributions(records: pa.Table, options: Options) -> dict[str, Contributio
 TOP_K_ACCURACY = Metric(
     measure=Measure(
         name="top_k",
+        weights=True,
         columns=("target", "rank"),
         options={"top_k": 5, "labels": None, "ignore_index": IGNORE_INDEX},
         contributions=_contributions,
