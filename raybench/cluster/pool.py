@@ -258,10 +258,10 @@ class Pool:
             for ref in answered:
                 actor = self._beats.pop(ref)
                 try:
-                    cpu_seconds, held_bytes = ray.get(ref)
+                    cpu_seconds, held_bytes, waits = ray.get(ref)
                 except exceptions.RayError:
                     continue  # its death is told by its own call
-                self._watch.beat(actor, cpu_seconds, now)
+                self._watch.beat(actor, cpu_seconds, now, waits=waits)
                 self._memory[actor] = (self._memory.get(actor, (held_bytes, 0))[0], held_bytes)
         asked = set(self._beats.values())
         for actor in {call.actor for call in self._calls.values() if call.work} - asked:
@@ -288,7 +288,7 @@ class Pool:
         self._beats = {ref: other for ref, other in self._beats.items() if other != actor}
         self._told = {(other, group) for other, group in self._told if other != actor}
         self._watch.idle(actor)
-        self._clock.end(actor, now)
+        self._clock.lost(actor, now)
         self._due.pop(actor, None)
         self._memory.pop(actor, None)
         self._drained.discard(actor)

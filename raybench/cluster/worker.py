@@ -14,6 +14,7 @@ from typing import Any
 import ray
 
 from raybench.cluster.context import FeatureParts, RunContext
+from raybench.cluster.waiting import waits_for_hub
 from raybench.schedule.retry import Failure
 from raybench.store.shards import ShardCommit
 
@@ -58,9 +59,12 @@ class Worker:
         return [self._session.score(trial_id, start, stop, data[0]) for start, stop in ranges]
 
     @ray.method(concurrency_group="control")
-    def beat(self) -> tuple[float, int]:
-        """Processor seconds used so far, and bytes of memory held: a process that uses no processor hangs."""
-        return time.process_time(), resident_bytes()
+    def beat(self) -> tuple[float, int, bool]:
+        """Processor seconds used so far, bytes of memory held, and whether it waits for the hub.
+
+        A process that uses no processor hangs, unless it waits for a download.
+        """
+        return time.process_time(), resident_bytes(), waits_for_hub()
 
     @ray.method(concurrency_group="control")
     def release(self, keys: list[str]) -> None:

@@ -48,7 +48,7 @@ def load_dataset(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path
         return _load(spec, columns, Path(directory))
     except DataError as error:
         raise DataError(f"dataset {spec.name}: {error}", key=error.key) from error.__cause__
-    except Exception as error:  # what a user's rows made a library raise that no rule above has foreseen
+    except (Exception, SystemExit) as error:  # what a user's rows made a library raise that no rule above has foreseen
         raise DataError(f"dataset {spec.name}: {told(error)}") from error
 
 

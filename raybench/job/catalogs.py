@@ -132,7 +132,7 @@ def _methods(candidate: CandidateSpec) -> Iterator[Problem]:
         except RaybenchError as error:
             written = "grid" if set(error.key) & set(candidate.grid) else "method"
             yield (*candidate._path, written, *error.key), str(error)
-        except Exception as error:  # of a method of the user's own
+        except (Exception, SystemExit) as error:  # of a method of the user's own
             yield (*candidate._path, "method"), f"method {name!r} refuses its hyperparameters: {told(error)}"
 
 

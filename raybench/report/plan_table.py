@@ -32,7 +32,10 @@ def print_plan(path: str, console: Console | None = None) -> None:
     for key in plan.data:
         try:
             batches[key] = _batches(plan, key)
-        except Exception as error:  # a tokenizer or processor of a candidate's: the others are planned all the same
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # of a candidate's: the others are planned
             of_model = f"model {plan.data[key].model.reference!r}: {told(error)}"
             unreadable[key] = str(error) if isinstance(error, RaybenchError) else of_model
     table = Table(title=f"run {plan.run_id}", title_justify="left", box=None, pad_edge=False)

@@ -26,10 +26,19 @@ class TrialClock:
             self._running[actor] = (trial_ids, now)
 
     def end(self, actor: int, now: float) -> None:
-        """The actor has ended what it did, or is gone."""
+        """The actor has ended what it did."""
         trial_ids, since = self._running.pop(actor, ((), now))
         for trial_id in trial_ids:
             self._used[trial_id] += (now - since) / len(trial_ids)
+
+    def lost(self, actor: int, now: float) -> None:
+        """The actor is gone with what it did; what it did for several trials counts for none of them.
+
+        They are tried again one by one, and those that stood beside the one at fault have not had their time yet.
+        """
+        if len(self._running.get(actor, ((), now))[0]) > 1:
+            del self._running[actor]
+        self.end(actor, now)
 
     def over(self, now: float) -> list[int]:
         """Actors at work for trials that have used up their time."""

@@ -1,10 +1,11 @@
 """Which actors hang: a process that has used next to no processor time for long while it had work.
 
     watch = Watch(hang_seconds=600)
-    watch.sent(actor, now); watch.beat(actor, cpu_seconds, now); watch.hung(now)
+    watch.working(actor, now); watch.beat(actor, cpu_seconds, now); watch.hung(now)
 
 A GPU step keeps its process busy too (launching, waiting in a spin), and an endless loop is caught by the trial's
-time limit, so processor time tells the dead from the slow without any help from the code that runs.
+time limit, so processor time tells the dead from the slow without any help from the code that runs. Waiting for the
+hub, for a download or for that of another process, is life: it has time limits of its own.
 """
 
 from __future__ import annotations
@@ -40,12 +41,12 @@ class Watch:
         """The actor has nothing to do, or is gone."""
         self._pulses.pop(actor, None)
 
-    def beat(self, actor: int, cpu_seconds: float, now: float) -> None:
-        """An answer: processor seconds the process has used in its life."""
+    def beat(self, actor: int, cpu_seconds: float, now: float, *, waits: bool = False) -> None:
+        """An answer: processor seconds the process has used in its life; `waits` for something that has its own end."""
         pulse = self._pulses.get(actor)
         if pulse is None:
             return
-        if pulse.cpu_seconds is None or cpu_seconds - pulse.cpu_seconds > _BUSY_SHARE * (now - pulse.seen):
+        if waits or pulse.cpu_seconds is None or cpu_seconds - pulse.cpu_seconds > _BUSY_SHARE * (now - pulse.seen):
             pulse.since = now
         pulse.cpu_seconds, pulse.seen = cpu_seconds, now
 

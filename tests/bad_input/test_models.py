@@ -157,18 +157,26 @@ def test_more_top_layers_than_there_are_is_known_before_anything_starts(
     assert "top_layers wants the last 9 layers, and there are 3; 0 to 3 would do" in spoiled("incompatible")
 
 
-def test_code_of_a_method_that_raises_while_planning_fails_its_trials_alone(
-    folder: Path, job: Write, spoiled: Callable[..., str], tiny_bert: Path
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [
+        ("RuntimeError('boom\\nand more')", "RuntimeError: boom and more"),
+        ("SystemExit(3)", "SystemExit: 3"),
+        ("MemoryError", "MemoryError"),
+    ],
+)
+def test_code_of_a_method_that_raises_or_exits_while_planning_fails_its_trials_alone(
+    folder: Path, job: Write, spoiled: Callable[..., str], tiny_bert: Path, raised: str, words: str
 ) -> None:
     (folder / "own_checked.py").write_text(
         "from raybench.recipes.methods.full import Full\n"
         "class Mine(Full):\n"
         "    name = 'mine'\n"
         "    def check(self, model, hyperparameters):\n"
-        "        raise RuntimeError('boom\\nand more')\n"
+        f"        raise {raised}\n"
     )
     job(CANDIDATES.format("majority", "'own_checked:Mine'").replace("./m", str(tiny_bert)))
-    assert "RuntimeError: boom and more" in spoiled()
+    assert words in spoiled()
 
 
 PICTURES = "{name: pics, source: imagefolder, data_files: {train: train, test: test}, task: image-classification}"

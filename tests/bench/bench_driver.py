@@ -66,7 +66,7 @@ class IdleWorker:
         )  # fmt: skip
 
     @ray.method(concurrency_group="control")
-    def beat(self) -> tuple[float, int]:
+    def beat(self) -> tuple[float, int, bool]:
         return time.process_time(), 0
 
 

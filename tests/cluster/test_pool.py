@@ -88,7 +88,7 @@ def beat(pool, ray, **held):
     pool._last_beat = 0.0
     events = pool.wait(0)
     for handle, size in held.values():
-        ray.answer(handle, "beat", (1.0, size))
+        ray.answer(handle, "beat", (1.0, size, False))
     pool._last_beat = 0.0
     return events + pool.wait(0)
 

@@ -102,11 +102,28 @@ def test_a_hung_actor_costs_only_time(make_job, run):
     assert bits(ranking) == bits(run(calm.write(candidates=candidates)))
 
 
-def test_a_shard_that_always_kills_is_a_status_and_stops_no_other(make_job, run):
-    candidates = [{"baseline": "plugins:DiesAlways", "name": "deadly"}, {"baseline": "majority"}]
-    rows = run(make_job().write(candidates=candidates)).table.to_pylist()
-    assert [(row["candidate"], row["status"]) for row in rows] == [("majority", "ok"), ("deadly", "failed")]
-    assert rows[1]["reason"] == "its actor died while it ran (3 attempts)"
+AT_FAULT = {  # plugin → status and reason of its trial
+    "Exits": ("failed", "its actor died while it ran (3 attempts)"),  # os._exit
+    "LeavesFit": ("failed", "SystemExit: 3"),
+    "LeavesScoring": ("failed", "SystemExit: I have had enough"),
+    "Raises": ("failed", "RuntimeError: the roof is on fire"),
+    "Greedy": ("oom", "MemoryError: Unable to allocate 1.00 EiB"),
+}
+
+
+def test_code_that_raises_exits_or_wants_all_memory_is_a_status_and_stops_no_other(make_job, run):
+    job = make_job()
+    own = [{"baseline": f"plugins:{name}", "name": name} for name in AT_FAULT]
+    path = job.write(candidates=[*own, {"baseline": "majority"}], seeds=[0])
+    ranking = run(path)
+    found = {row["candidate"]: (row["status"], row["reason"]) for row in ranking.table.to_pylist()}
+    assert found.pop("majority") == ("ok", None)
+    assert {name: status for name, (status, _) in found.items()} == {name: one[0] for name, one in AT_FAULT.items()}
+    for name, (_, words) in AT_FAULT.items():
+        assert words in found[name][1]
+    assert "the roof is on fire" in "".join(ranking.tracebacks.values())
+    again = raybench.rank(path).table.to_pylist()
+    assert {row["candidate"]: (row["status"], row["reason"]) for row in again if row["rank"] is None} == found
 
 
 def test_an_endless_trial_ends_at_its_time_limit(make_job, run):
@@ -115,14 +132,6 @@ def test_an_endless_trial_ends_at_its_time_limit(make_job, run):
     rows = run(make_job().write(candidates=candidates, resources=resources)).table.to_pylist()
     assert [(row["candidate"], row["status"]) for row in rows] == [("majority", "ok"), ("endless", "timeout")]
     assert rows[1]["reason"] == "took longer than 0.1 minutes"
-
-
-def test_an_exception_is_a_status_with_one_line(make_job, run):
-    candidates = [{"baseline": "plugins:Raises", "name": "loud"}, {"baseline": "majority"}]
-    ranking = run(make_job().write(candidates=candidates))
-    row = ranking.table.to_pylist()[1]
-    assert (row["status"], row["reason"]) == ("failed", "RuntimeError: the roof is on fire")
-    assert "the roof is on fire" in "".join(ranking.tracebacks.values())
 
 
 def test_a_diverging_loss_is_a_status(make_job, run):

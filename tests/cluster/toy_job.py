@@ -13,7 +13,8 @@ import yaml
 
 PLUGINS = '''
 """Baselines that misbehave when a marker file says so; otherwise they are `majority`."""
-import os, signal, time
+import os, signal, sys, time
+import numpy
 from pathlib import Path
 from raybench.recipes.baselines.majority import Majority
 
@@ -32,9 +33,21 @@ class DiesOnce(Majority):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().outputs(arrays, rows, dataset)
 
-class DiesAlways(Majority):
+class Exits(Majority):
     def outputs(self, arrays, rows, dataset):
-        os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(7)
+
+class LeavesFit(Majority):
+    def fit(self, rows, dataset, seed):
+        sys.exit(3)
+
+class LeavesScoring(Majority):
+    def outputs(self, arrays, rows, dataset):
+        raise SystemExit("I have had enough")
+
+class Greedy(Majority):
+    def fit(self, rows, dataset, seed):
+        numpy.empty(2**60, dtype="int8")
 
 class HangsOnce(Majority):
     def fit(self, rows, dataset, seed):

@@ -29,6 +29,25 @@ def test_trials_fitted_together_share_their_time():
     assert clock.over(21) == [0]
 
 
+def test_who_was_fitted_beside_an_endless_trial_has_its_own_time_left():
+    clock = TrialClock(limit_seconds=10)
+    clock.begin(0, ("endless", "good"), 0)
+    assert clock.over(21) == [0]
+    clock.lost(0, 21)
+    clock.begin(1, ("good",), 30)
+    assert clock.over(39) == []
+    assert clock.over(41) == [1]
+
+
+def test_what_a_lost_actor_did_for_one_trial_counts():
+    clock = TrialClock(limit_seconds=10)
+    for actor in range(2):
+        clock.begin(actor, ("a",), 100 * actor)
+        clock.lost(actor, 100 * actor + 6)
+    clock.begin(2, ("a",), 300)
+    assert clock.over(300.1) == [2]
+
+
 def test_work_for_nobody_has_no_limit():
     clock = TrialClock(limit_seconds=1)
     clock.begin(0, (), 0)

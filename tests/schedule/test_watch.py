@@ -36,6 +36,17 @@ def test_a_slow_actor_does_not_hang():
     assert watch.hung(now=1000) == []
 
 
+def test_an_actor_that_waits_for_the_hub_does_not_hang_but_does_when_it_waits_no_more():
+    watch = Watch(hang_seconds=60)
+    watch.working(0, now=0)
+    for now in range(0, 1000, 5):
+        watch.beat(0, 3.0, now, waits=True)
+    assert watch.hung(now=1000) == []
+    for now in range(1000, 1060, 5):
+        watch.beat(0, 3.0, now)
+    assert watch.hung(now=1060) == [0]
+
+
 def test_an_idle_actor_does_not_hang():
     watch = Watch(hang_seconds=60)
     watch.working(0, now=0)
