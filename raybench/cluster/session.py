@@ -69,6 +69,7 @@ class Session:
         self._prepared: dict[str, PreparedData] = {}
         self._parts: dict[str, list[FeaturePart]] = {}  # group → where its features are
         self._absorbed: dict[str, set[int]] = {}  # group → the starts of its parts that are in this process
+        self._networks: dict[str, str] = {}  # group → the key of the network that its features come from
         self._unread: set[str] = set()  # keys of rows and features that no trial reads any more
         self._leaving = Event()
         self._metric_sets: dict[str, MetricSet] = {}
@@ -115,15 +116,19 @@ class Session:
             self._absorbed.pop(key, None)
         self._unread.update(keys)
         features = self._context.features
-        read = {self._network(group) for group in features if group not in self._unread}
-        for network in {self._network(key) for key in keys if key in features} - read:
+        gone = {self._network(key) for key in keys if key in features}
+        if gone:
+            gone -= {self._network(group) for group in features if group not in self._unread}
+        for network in gone:
             FEATURES.drop(network)
 
     def _network(self, group: str) -> str:
         """The network whose features a group is a part of."""
-        needs = self._context.features[group]
-        trial = self._context.trials[needs.trial_id]
-        return network_key(trial, self._device, own_head=False, for_scoring=needs.for_scoring)
+        if group not in self._networks:
+            needs = self._context.features[group]
+            trial = self._context.trials[needs.trial_id]
+            self._networks[group] = network_key(trial, self._device, own_head=False, for_scoring=needs.for_scoring)
+        return self._networks[group]
 
     def _absorb(self, trial_id: str, split: str, first: int = 0, last: int | None = None) -> None:
         """Take the features of batches [first, last) that a trial reads from whoever computed them."""

@@ -16,6 +16,7 @@ import safetensors.torch
 
 import raybench
 from raybench.api import StoreWarning
+from raybench.cluster.pool import Pool
 from raybench.core.errors import MetricError, StoreError
 from raybench.results.rescore import rescore
 from raybench.results.tables import TIMING_COLUMNS
@@ -81,7 +82,14 @@ def test_the_size_of_shards_changes_no_bit(make_job, run, reference, shard_batch
     assert bits(run(path)) == bits(reference)
 
 
-def test_a_killed_actor_changes_no_bit(make_job, run):
+def test_a_killed_actor_changes_no_bit_and_leaves_nothing_held(make_job, run, monkeypatch):
+    held, stop_all = [], Pool.stop_all
+
+    def counted(pool):
+        held.append([len(getattr(pool, name)) for name in ("_prepared", "_features", "_leaving", "_told", "_calls")])
+        stop_all(pool)
+
+    monkeypatch.setattr(Pool, "stop_all", counted)
     calm, stormy = make_job(), make_job()
     candidates = [*calm.job["candidates"], {"baseline": "plugins:DiesOnce", "name": "fragile"}]
     (calm.folder / "died").touch()  # it has died before: it will not again
@@ -90,6 +98,7 @@ def test_a_killed_actor_changes_no_bit(make_job, run):
     assert (stormy.folder / "died").exists()
     assert ranking.complete
     assert bits(ranking) == bits(expected)
+    assert held == [[0] * 5] * 2
 
 
 def test_a_hung_actor_costs_only_time(make_job, run):
