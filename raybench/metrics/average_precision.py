@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from math import fsum
 
 import numpy as np
-import pyarrow as pa
 
 from raybench.metrics.confusion import IGNORE_INDEX
-from raybench.metrics.metric import REQUIRED, Options, TableMetric
+from raybench.metrics.metric import REQUIRED, TableMetric
 from raybench.metrics.roc import Split, check_positive, columns_of, count_of, label_splits, scores_problem, splits_of
 
 __all__ = ["AVERAGE_PRECISION", "MULTILABEL_AVERAGE_PRECISION", "WEIGHTED_AVERAGE_PRECISION", "average_precision"]
@@ -75,7 +74,7 @@ def _by_class(average: str) -> TableMetric:
         measure=lambda records, options: _mean(splits_of(records, options, average)),
         influence=lambda records, options: _influence(splits_of(records, options, average), records.num_rows),
         count=count_of,
-        trials=_positives,
+        trials=lambda records, options: _positives(splits_of(records, options, "macro")),
         problem=lambda records, options: _problem(splits_of(records, options, average)),
         options={"labels": REQUIRED, "positive": None, "ignore_index": IGNORE_INDEX},
         check=check_positive,
@@ -85,8 +84,9 @@ def _by_class(average: str) -> TableMetric:
     )
 
 
-def _positives(records: pa.Table, options: Options) -> int:
-    return min(count for split in splits_of(records, options, "macro") if (count := int(split.positive.sum())))
+def _positives(splits: Iterator[Split]) -> int:
+    """The fewest positives that an average precision among these rests upon."""
+    return min(count for split in splits if (count := int(split.positive.sum())))
 
 
 AVERAGE_PRECISION, WEIGHTED_AVERAGE_PRECISION = _by_class("macro"), _by_class("weighted")
@@ -94,6 +94,7 @@ MULTILABEL_AVERAGE_PRECISION = TableMetric(
     columns=("targets", "scores"),
     measure=lambda records, options: _mean(label_splits(records, options)),
     influence=lambda records, options: _influence(label_splits(records, options), records.num_rows),
+    trials=lambda records, options: _positives(label_splits(records, options)),
     problem=lambda records, options: _problem(label_splits(records, options)),
     options={"labels": REQUIRED},
     higher_is_better=True,

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import factorial
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -23,14 +22,11 @@ from raybench.metrics.coverage import id_hashes, mix
 from raybench.metrics.metric import Contribution, OneHot
 from raybench.metrics.state import Field, Sums
 
-__all__ = ["REPLICATES", "Units", "corrected_percentiles", "poisson_weights", "weighted"]
+__all__ = ["REPLICATES", "Units", "on_grid", "poisson_weights", "weighted"]
 
 REPLICATES = 1000
 MAX_UNITS = 1 << 14
 _MAX_TABLE = 1 << 24  # counts a unit and place, held at once
-
-_NORMAL = NormalDist()
-_Z = _NORMAL.inv_cdf(0.975)
 
 
 def _poisson_table() -> np.ndarray:
@@ -120,27 +116,3 @@ def on_grid(values_NK: np.ndarray) -> np.ndarray:
     step_K = np.exp2(np.ceil(np.log2(np.where(largest_K > 0, largest_K, 1.0))) - 30)
     exact = values_NK == np.rint(values_NK)  # counts stay what they are
     return np.where(exact, values_NK, np.rint(values_NK / step_K) * step_K)
-
-
-def corrected_percentiles(value: float, replicates_R: np.ndarray, num_units: int) -> tuple[float, float] | None:
-    """The bias-corrected percentile interval (Efron 1987) around `value`; None if too few replicates are defined.
-
-    A bootstrap of few units is too narrow; the percentiles are widened as Student's t would (Hesterberg 2015).
-    """
-    defined = np.sort(replicates_R[~np.isnan(replicates_R)])
-    if num_units < 2 or defined.size < 0.9 * replicates_R.size or not np.isfinite(value):
-        return None
-    below = (np.searchsorted(defined, value, "left") + np.searchsorted(defined, value, "right")) / (2 * defined.size)
-    shift = _NORMAL.inv_cdf(min(max(below, 1 / (defined.size + 1)), defined.size / (defined.size + 1)))
-    z = _widened(num_units)
-    low, high = (np.quantile(defined, _NORMAL.cdf(2 * shift + end)) for end in (-z, z))
-    return float(low), float(high)
-
-
-def _widened(num_units: int) -> float:
-    """√(n / (n − 1)) times Student's 97.5 % quantile of n − 1 degrees of freedom."""
-    if num_units > 1000:
-        return _Z
-    from scipy.special import stdtrit
-
-    return float(stdtrit(num_units - 1, 0.975)) * (num_units / (num_units - 1)) ** 0.5

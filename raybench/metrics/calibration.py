@@ -3,21 +3,35 @@
 A bin holds confidences in (low, high], the first also 0. Per bin the state keeps the number of examples, of right
 ones and the exact sum of confidences, so bins are merged and never shard results. `per_class` lists the reliability
 bins: the accuracy in each.
+
+The value is the one that is published everywhere, and it is too large by its nature: chance alone parts confidence and
+accuracy in every bin, so a perfectly calibrated model has an ECE above 0 (Roelofs et al. 2022, arXiv:2012.08668). The
+interval is that of the error without this bias: it holds the errors, as multiples of the gaps seen, under which a value
+like this one is not too rare on either side (inversion of a parametric bootstrap). Its low end is 0 where calibration
+alone explains the value. It needs no records, unless they are grouped.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
 
 from raybench.metrics.columns import class_targets, integers_of, numbers_of
 from raybench.metrics.confusion import IGNORE_INDEX
-from raybench.metrics.metric import Contribution, Measure, Metric, Options, ratio, to_float
-from raybench.metrics.state import Sums
+from raybench.metrics.exact_sum import exact_sums_by
+from raybench.metrics.metric import Contribution, Ends, Measure, Metric, Options, UnitTables, ratio, to_float
+from raybench.metrics.state import Cells, Sums
 
 __all__ = ["ECE", "MCE"]
 
 _SOURCE = "Naeini, Cooper and Hauskrecht 2015; Guo et al. 2017, arXiv:1706.04599"
+
+
+_DRAWS = 2000
+_TAIL = 0.025
+_STEPS = 30  # halvings
 
 
 def _contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
@@ -38,6 +52,28 @@ def _contributions(records: pa.Table, options: Options) -> dict[str, Contributio
     }
 
 
+def _totals(records: pa.Table, options: Options) -> dict[str, Cells]:
+    """The sums of `_contributions`, without a column for every bin."""
+    num_bins = options["bins"]
+    target, kept = class_targets(records, options["labels"], options["ignore_index"])
+    confidence = numbers_of(records, "confidence", low=0.0, high=1.0)
+    right = integers_of(records, "prediction") == target
+    known = kept & ~np.isnan(confidence)
+    bins = np.searchsorted(np.arange(1, num_bins) / num_bins, confidence[known], side="left")
+    unknown = int(kept.sum() - known.sum())
+    fields = {
+        "n": Cells.from_dense([int(kept.sum())], size=None),
+        "ignored": Cells.from_dense([int((~kept).sum())], size=None),
+        "count": Cells.from_dense(np.bincount(bins, minlength=num_bins), size=num_bins),
+        "right": Cells.from_dense(np.bincount(bins[right[known]], minlength=num_bins), size=num_bins),
+        "confidence": Cells.from_dense(exact_sums_by(confidence[known], bins, num_bins), size=num_bins, is_float=True),
+        "unknown": Cells.from_dense([0], size=None, is_float=True),
+    }
+    if unknown:
+        fields["unknown.nan"] = Cells.from_dense([unknown], size=None)
+    return fields
+
+
 def _gaps(sums: Sums) -> np.ndarray:
     """|right − Σ confidence| a bin, exact before it is rounded, [R, bins]; NaN where a confidence was."""
     return np.abs(to_float(sums["right"] - sums["confidence"])) + to_float(sums["unknown"])[:, None]
@@ -53,6 +89,66 @@ def _mce(sums: Sums, options: Options) -> np.ndarray:
     return largest + to_float(sums["unknown"])  # NaN where a confidence was, also if all were
 
 
+def _ends(largest: bool) -> Callable[[Sums, Options, UnitTables | None], Ends]:
+    """The interval of the expected or of the largest gap."""
+
+    def ends(sums: Sums, options: Options, units: UnitTables | None) -> Ends:
+        n = float(sums["n"][0])
+        count_B, right_B, confidence_B = (to_float(sums[name][0]) for name in ("count", "right", "confidence"))
+        gap_B = (right_B - confidence_B) / n
+        share_B = np.where(count_B > 0, count_B, 1.0) / n if largest else np.ones(count_B.size)
+
+        def error(gaps_RB: np.ndarray) -> np.ndarray:
+            sizes_RB = np.abs(gaps_RB) / share_B
+            return np.asarray(sizes_RB.max(axis=1) if largest else sizes_RB.sum(axis=1))
+
+        accuracy_B = (right_B + 0.5) / (count_B + 1)
+        inside_B = np.where(count_B > 0, gap_B * n / np.where(count_B > 0, count_B, 1.0), 0.0)
+        squares_B = count_B * (accuracy_B * (1 - accuracy_B) + inside_B**2) / n**2
+        covariance_BB = np.diag(squares_B) - np.multiply.outer(gap_B, gap_B) / n
+        if units is not None:
+            gaps_UB = (units["right"] - units["confidence"] - np.multiply.outer(units["n"][:, 0], gap_B)) / n
+            num_units = len(gaps_UB)
+            if num_units < 2:
+                return None
+            least_B = covariance_BB.diagonal()  # clusters that are all alike have no variance to show
+            covariance_BB = np.einsum("ub,uc->bc", gaps_UB, gaps_UB) * num_units / (num_units - 1)
+            covariance_BB += np.diag(np.maximum(0.0, least_B - covariance_BB.diagonal()))
+        values, vectors = np.linalg.eigh(covariance_BB)
+        normal_RB = np.random.default_rng(0).standard_normal((_DRAWS, count_B.size))
+        noise_RB = np.einsum("rk,bk->rb", normal_RB, vectors * np.sqrt(np.maximum(values, 0.0)))
+        return _inverted(gap_B, noise_RB, error)
+
+    return ends
+
+
+def _inverted(gap_B: np.ndarray, noise_RB: np.ndarray, error: Callable[[np.ndarray], np.ndarray]) -> Ends:
+    """The errors of all multiples of the gaps under which the error seen lies between the tails."""
+    seen = float(error(gap_B[None, :])[0])
+    if seen == 0:
+        return 0.0, float(np.quantile(error(noise_RB), 1 - _TAIL))
+
+    def at_most(multiple: float) -> float:
+        return float((error(multiple * gap_B + noise_RB) <= seen).mean())
+
+    low, high = 0.0, 0.0
+    if at_most(0.0) > 1 - _TAIL:  # chance alone is hardly ever so large
+        low = _crossing(lambda multiple: at_most(multiple) > 1 - _TAIL, 0.0, 1.0)
+    top = 2.0
+    while at_most(top) > _TAIL:
+        top *= 2
+    high = _crossing(lambda multiple: at_most(multiple) > _TAIL, 0.0, top)
+    return low * seen, max(high, 1.0) * seen
+
+
+def _crossing(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """Where what holds at `low` stops to hold."""
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return (low + high) / 2
+
+
 def _bins(options: Options) -> list[str]:
     return [f"{k / options['bins']:.3g}-{(k + 1) / options['bins']:.3g}" for k in range(options["bins"])]
 
@@ -62,12 +158,15 @@ _BINS = Measure(
     columns=("target", "prediction", "confidence"),
     options={"bins": 15, "labels": None, "ignore_index": IGNORE_INDEX},
     contributions=_contributions,
+    totals=_totals,
     reads={"unknown": "confidence"},
 )
 ECE = Metric(
     measure=_BINS,
     value=_ece,
+    ends=_ends(largest=False),
     per_class=lambda sums, options: (ratio(sums["right"], sums["count"]), sums["count"]),
+    class_proportion=True,
     classes=_bins,
     higher_is_better=False,
     unit="probability",
@@ -77,6 +176,7 @@ ECE = Metric(
 MCE = Metric(
     measure=_BINS,
     value=_mce,
+    ends=_ends(largest=True),
     higher_is_better=False,
     unit="probability",
     source=_SOURCE,

@@ -109,6 +109,12 @@ def _micro_precision_parts(sums: Sums, options: Options) -> tuple[np.ndarray, np
     return m.tp_RC.sum(axis=1), m.predicted_RC.sum(axis=1)
 
 
+def _micro_f1_parts(sums: Sums, options: Options) -> tuple[np.ndarray, np.ndarray]:
+    """Right predictions, and the mean of predictions and targets: all examples, where every prediction is a class."""
+    m = _marginals(sums, options)
+    return m.tp_RC.sum(axis=1), m.total_R - (m.total_R - m.predicted_RC.sum(axis=1)) / 2
+
+
 def _micro_f1(sums: Sums, options: Options) -> np.ndarray:
     m = _marginals(sums, options)
     return ratio(2 * m.tp_RC.sum(axis=1), m.predicted_RC.sum(axis=1) + m.total_R)
@@ -195,7 +201,14 @@ MICRO_PRECISION = Metric(
     source=_SOURCE,
     undefined="no prediction is a class",
 )
-MICRO_F1 = Metric(measure=CONFUSION, value=_micro_f1, interval="cells", higher_is_better=True, source=_SOURCE)
+MICRO_F1 = Metric(
+    measure=CONFUSION,
+    value=_micro_f1,
+    proportion=_micro_f1_parts,
+    interval="wilson",
+    higher_is_better=True,
+    source=_SOURCE,
+)
 MACRO_PRECISION, WEIGHTED_PRECISION = _averaged(_precision, _macro), _averaged(_precision, _weighted)
 MACRO_RECALL, WEIGHTED_RECALL = _averaged(_recall, _macro), _averaged(_recall, _weighted)
 MACRO_F1, WEIGHTED_F1 = _averaged(_f1, _macro), _averaged(_f1, _weighted)

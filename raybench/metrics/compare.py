@@ -3,34 +3,34 @@
     compare(["accuracy", "macro_f1"], records_a, records_b, {"labels": labels})["accuracy"].p_value
 
 Rows are joined by id; only examples of both count, and how many were left out is said. Proportions of examples get
-the exact McNemar test, other sums a sign-flip permutation (permutation.py), metrics of whole tables a z-test on the
-difference of influences. With a `group` column whole clusters are flipped and drawn.
+McNemar's test (mid-p), other sums a sign-flip permutation (permutation.py), metrics of whole tables the same of their
+influences. The interval is the same test inverted, so it never says otherwise than the p-value. With a `group` column
+whole clusters are flipped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from math import erfc, isnan, sqrt
+from math import isfinite
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from raybench.core.errors import MetricError
-from raybench.metrics.bootstrap import corrected_percentiles
 from raybench.metrics.columns import keys_of, place_of
 from raybench.metrics.evidence import Evidence
 from raybench.metrics.influence import unit_sums
 from raybench.metrics.metric import Metric, Options, TableMetric
 from raybench.metrics.metric_set import MetricSet
-from raybench.metrics.permutation import mcnemar, sign_flip
+from raybench.metrics.permutation import flipped_sum, mid_p_mcnemar, sign_flip, studentised
 from raybench.metrics.row_sums import successes
 from raybench.metrics.scoring import Scorer
 
 __all__ = ["Difference", "compare", "rows_in_common"]
 
-_Z = 1.959963984540054
 _TRUTHS = (  # the data's, whatever a model says of them
     "target", "targets", "target_tags", "references", "relevance", "truth_boxes", "truth_labels", "truth_areas",
     "truth_crowd", "target_pixels", "real", "group", "weight",
@@ -108,7 +108,7 @@ class _Side:
 
     @classmethod
     def of(cls, metrics: MetricSet, table: pa.Table, seed: int) -> _Side:
-        scorer = metrics.scorer(metrics.states(table), lambda: table, seed=seed)
+        scorer = Scorer(metrics.states(table), lambda: table, seed=seed, group=metrics.group, intervals=False)
         evidence = scorer.evidence()
         assert evidence is not None
         return cls(evidence.table, scorer, evidence)
@@ -127,10 +127,7 @@ def _difference(metrics: MetricSet, name: str, a: _Side, b: _Side, *, num_left_o
     test, difference = _Test(), None
     if ours.value is not None and theirs.value is not None:
         difference = ours.value - theirs.value
-        if isinstance(metric, TableMetric) or metric.influence is not None:
-            test = _by_influence(metric, options, a, b, ours.value, theirs.value)
-        else:
-            test = _by_sums(metric, options, a, b, difference, clustered=metrics.group is not None)
+        test = _test(metric, options, a, b, (ours.value, theirs.value), clustered=metrics.group is not None)
     return Difference(
         metric=name,
         a=ours.value,
@@ -146,34 +143,51 @@ def _difference(metrics: MetricSet, name: str, a: _Side, b: _Side, *, num_left_o
     )
 
 
-def _by_sums(metric: Metric, options: Options, a: _Side, b: _Side, difference: float, *, clustered: bool) -> _Test:
-    """The bootstrap of the difference under the same draws, and McNemar's or the permutation test."""
-    draws = [metric.value(side.evidence.resample(metric, options), options) for side in (a, b)]
-    low, high = corrected_percentiles(difference, draws[0] - draws[1], a.evidence.units().keys_U.size) or (None, None)
-    if not clustered and metric.proportion is not None:
+def _test(
+    metric: Metric | TableMetric,
+    options: Options,
+    a: _Side,
+    b: _Side,
+    values: tuple[float, float],
+    *,
+    clustered: bool,
+) -> _Test:
+    """The test that fits the metric, and the interval made of what it would not have found significant."""
+    if not all(map(isfinite, values)):
+        return _Test()
+    difference, num_rows = values[0] - values[1], a.table.num_rows
+    if isinstance(metric, Metric) and not clustered and metric.proportion is not None:
         right_a, right_b = (successes(metric, options, side.table) for side in (a, b))
         if right_a is not None and right_b is not None:
             only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-            return _Test(low, high, mcnemar(only_a=only_a, only_b=only_b), "McNemar, exact")
-    measure = metric.measure
-    centred = (side.table if measure.centre is None else measure.centre(side.table) for side in (a, b))
-    ours, theirs = (measure.contributions(table, options) for table in centred)
-    p_value = sign_flip(ours, theirs, a.evidence.units(), lambda sums: metric.value(sums, options))
-    return _Test(low, high, p_value, "sign-flip permutation")
-
-
-def _by_influence(
-    metric: Metric | TableMetric, options: Options, a: _Side, b: _Side, value_a: float, value_b: float
-) -> _Test:
-    """A z-test on the difference of each unit's influences."""
-    ours_N, unit_N = a.evidence.influence(metric, options, value_a)
-    theirs_N, _ = b.evidence.influence(metric, options, value_b)
-    change_U = unit_sums(ours_N - theirs_N, unit_N)
-    if change_U.size < 2:
+            verdict = mid_p_mcnemar(only_a=only_a, only_b=only_b)
+            ends = studentised(only_a - only_b, verdict, only_a + only_b, num_rows)
+            if ends is None:
+                return _Test(p_value=verdict.p_value, name="McNemar, mid-p")
+            scale = difference / (only_a - only_b) if only_a != only_b else 1 / num_rows
+            return _Test(*_cut(metric, ends[0] * scale, ends[1] * scale), verdict.p_value, "McNemar, mid-p")
+    influences = [side.evidence.influence(metric, options, value) for side, value in zip((a, b), values, strict=True)]
+    unit_N = influences[0][1]
+    flipped = a.evidence.flipped(unit_N)
+    changes_U = unit_sums(influences[0][0] - influences[1][0] + difference / num_rows, flipped.unit_N)
+    if changes_U.size < 2:
         return _Test()
-    error = sqrt(float((change_U * change_U).sum()) * change_U.size / (change_U.size - 1))
-    difference = value_a - value_b
-    if error == 0 or isnan(error):
-        return _Test(p_value=1.0 if difference == 0 else None, name="z of influences")
-    p_value = erfc(abs(difference) / error / sqrt(2))
-    return _Test(difference - _Z * error, difference + _Z * error, p_value, "z of influences")
+    found, name = None, "sign-flip permutation"
+    if isinstance(metric, Metric) and metric.influence is None:
+        ours, theirs = (side.evidence.contributions(metric, options) for side in (a, b))
+        formula = metric.value
+        found = sign_flip(ours, theirs, flipped, lambda sums: formula(sums, options))
+    elif np.isfinite(changes_U).all():
+        found, name = flipped_sum(changes_U, flipped), "sign-flip permutation of influences"
+    if found is None:
+        return _Test(name=name)
+    ends = studentised(difference, found, float((changes_U * changes_U).sum()), changes_U.size)
+    if ends is None or not all(map(isfinite, changes_U)):
+        return _Test(p_value=found.p_value, name=name)
+    return _Test(*_cut(metric, *ends), found.p_value, name)
+
+
+def _cut(metric: Metric | TableMetric, low: float, high: float) -> tuple[float, float]:
+    """An interval inside what two values of the metric can differ by."""
+    widest = metric.range[1] - metric.range[0]
+    return max(low, -widest), min(high, widest)

@@ -27,11 +27,12 @@ __all__ = ["describe", "info_of"]
 
 _INTERVALS = {
     "wilson": "Wilson's score interval of a proportion (1927)",
-    "cells": "draws of the confusion counts' probabilities",
-    "mean": "Student's t from exact second moments",
-    "bootstrap": "a Poisson bootstrap of the records, 1,000 replicates, bias-corrected",
-    "influence": "the influence of each record on the value (infinitesimal jackknife)",
+    "cells": "draws of the confusion counts' probabilities, with a prior that keeps a perfect cell from width 0",
+    "mean": "Student's t from exact second moments, on a scale where the range has no ends",
+    "influence": "the influence of each record on the value (infinitesimal jackknife), on a scale where the range has "
+    "no ends, Student's t of as many degrees of freedom as the records show",
 }
+_OWN = "inversion of a parametric bootstrap, which takes the bias of the value out"
 _GROUPS = "leaving out 20 groups of records in turn, Student's t of 19 degrees of freedom"
 
 
@@ -91,4 +92,6 @@ def _option(name: str, default: Any, options: Options) -> OptionInfo:
 def _interval(metric: Metric | TableMetric) -> str:
     if isinstance(metric, TableMetric):
         return _INTERVALS["influence"] if metric.influence is not None else _GROUPS
+    if metric.ends is not None:
+        return _OWN
     return _INTERVALS["influence" if metric.influence is not None else metric.interval]

@@ -4,13 +4,13 @@ Average precision over IoU 0.50:0.95 (and at 0.50, 0.75, by size), average recal
 (and by size). Equal scores of different images keep the canonical (id) order, so the table does not depend on shards.
 Truth annotations are numbered from 1, because 0 means unmatched there. No detection at all is AP 0; a size without
 truth is undefined. Areas are width × height unless `truth_areas` says otherwise.
-The boxes of an image are numbers one after the other, or a list of four a box.
+The boxes of an image are numbers one after the other, or a list of four a box. Intervals leave out a twentieth of the
+images in turn and accumulate the matches of the others anew; no detection meets its truths twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -35,11 +35,8 @@ __all__ = [
     "FIGURES",
 ]
 
-FIGURES = (  # in the order of COCO's summary
-    "ap", "ap_50", "ap_75", "ap_small", "ap_medium", "ap_large",
-    "ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large",
-)  # fmt: skip
 _Box = tuple[int, np.ndarray, int]
+_AREAS = [[0.0, 1e10], [0.0, 32.0**2], [32.0**2, 96.0**2], [96.0**2, 1e10]]  # COCO's, in square pixels
 _COLUMNS = ("truth_boxes", "truth_labels", "boxes", "labels", "box_scores")
 
 
@@ -69,8 +66,85 @@ def _of_truths(records: pa.Table, column: str, truth_labels: Ragged, low: float)
     return found.values
 
 
-def summary(records: pa.Table, options: Options) -> Mapping[str, float]:
-    """COCO's twelve figures by name; NaN where there is no truth to find."""
+class Figure(NamedTuple):
+    """Where a figure is among COCO's accumulations."""
+
+    kind: str  # precision or recall
+    area: int = 0  # all, small, medium, large
+    most: int = 100  # detections of an image and class that count
+    iou: int | None = None  # place of the threshold; None: the mean over all
+
+
+FIGURES = {  # in the order of COCO's summary
+    "ap": Figure("precision"),
+    "ap_50": Figure("precision", iou=0),
+    "ap_75": Figure("precision", iou=5),
+    "ap_small": Figure("precision", area=1),
+    "ap_medium": Figure("precision", area=2),
+    "ap_large": Figure("precision", area=3),
+    "ar_1": Figure("recall", most=1),
+    "ar_10": Figure("recall", most=10),
+    "ar_100": Figure("recall"),
+    "ar_small": Figure("recall", area=1),
+    "ar_medium": Figure("recall", area=2),
+    "ar_large": Figure("recall", area=3),
+}
+
+
+class Matched:
+    """Detections that have met their truths, image by image; a figure accumulates what it needs of them, once."""
+
+    def __init__(self, evaluation: Any, matches: np.ndarray) -> None:
+        self._evaluation = evaluation
+        self._matches = matches  # [classes, areas, images]
+        self._found: dict[tuple[int, int], Any] = {}
+
+    def figure(self, name: str) -> float:
+        """NaN where there is no truth to find."""
+        place = FIGURES[name]
+        found = self._accumulated(place.area, place.most)[place.kind]  # [IoU, (recall,) classes, 1, 1]
+        known = found if place.iou is None else found[place.iou]
+        known = known[known > -1]
+        return float(np.mean(known)) if known.size else np.nan
+
+    def part(self, kept: np.ndarray) -> Matched:
+        """The same of some images only."""
+        return Matched(self._evaluation, self._matches[:, :, kept])
+
+    def _accumulated(self, area: int, most: int) -> Any:
+        if (area, most) not in self._found:
+            evaluation, matches = self._evaluation, self._matches[:, area]
+            params = evaluation._paramsEval
+            params.imgIds, params.areaRng, params.maxDets = (
+                list(range(matches.shape[1])),
+                _AREAS[area : area + 1],
+                [most],
+            )
+            evaluation._evalImgs_cpp = matches.reshape(-1).tolist()
+            evaluation.accumulate()
+            self._found[area, most] = {kind: evaluation.eval[kind] for kind in ("precision", "recall")}
+        return self._found[area, most]
+
+
+class NothingDetected:
+    """Nothing was found: 0 where there was something to find."""
+
+    def __init__(self, annotations: list[dict[str, Any]]) -> None:
+        areas = [_AREAS[FIGURES[name].area] for name in FIGURES]
+        self._figures = {
+            name: 0.0 if any(low <= a["area"] <= high and not a["iscrowd"] for a in annotations) else np.nan
+            for name, (low, high) in zip(FIGURES, areas, strict=True)
+        }
+
+    def figure(self, name: str) -> float:
+        return self._figures[name]
+
+    def part(self, kept: np.ndarray) -> NothingDetected:
+        return self
+
+
+def match(records: pa.Table, options: Options) -> Matched | NothingDetected:
+    """The detections of all images, held against their truths."""
     from faster_coco_eval.core import COCO, COCOeval_faster
 
     num_classes = len(options["labels"])
@@ -97,8 +171,8 @@ def summary(records: pa.Table, options: Options) -> Mapping[str, float]:
         {"image_id": image, "category_id": category, "bbox": box.tolist(), "score": float(score)}
         for (image, box, category), score in zip(detections, scores, strict=True)
     ]
-    if not annotations:
-        return dict.fromkeys(FIGURES, np.nan)
+    if not found or not annotations:
+        return NothingDetected(annotations)
     truth = COCO(
         {
             "info": {},
@@ -108,21 +182,12 @@ def summary(records: pa.Table, options: Options) -> Mapping[str, float]:
         },
         print_function=_silent,
     )
-    if not found:
-        return {name: 0.0 if _has_truth(name, annotations) else np.nan for name in FIGURES}
-    evaluation = COCOeval_faster(truth, truth.loadRes(found), iouType="bbox", print_function=_silent)
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    figures = [float(value) for value in evaluation.stats[: len(FIGURES)]]
-    return {name: np.nan if value < 0 else value for name, value in zip(FIGURES, figures, strict=True)}
-
-
-def _has_truth(name: str, annotations: list[dict[str, Any]]) -> bool:
-    low, high = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}.get(
-        name.rpartition("_")[2], (0, 1e10)
+    evaluation = COCOeval_faster(
+        truth, truth.loadRes(found), iouType="bbox", print_function=_silent, extra_calc=False, separate_eval=True
     )
-    return any(low <= annotation["area"] <= high and not annotation["iscrowd"] for annotation in annotations)
+    evaluation.evaluate()
+    matches = np.array(evaluation._evalImgs_cpp, dtype=object).reshape(num_classes, len(_AREAS), records.num_rows)
+    return Matched(evaluation, matches)
 
 
 def _silent(*args: object) -> None:
@@ -132,8 +197,9 @@ def _silent(*args: object) -> None:
 def _figure(name: str) -> TableMetric:
     return TableMetric(
         columns=_COLUMNS,
-        measure=summary,
-        value=lambda measured, options: measured[name],
+        measure=match,
+        value=lambda measured, options: measured.figure(name),
+        part=lambda measured, kept: measured.part(kept),
         options={"labels": REQUIRED},
         higher_is_better=True,
         source="Lin et al. 2014, arXiv:1405.0312; https://cocodataset.org/#detection-eval",
@@ -141,5 +207,5 @@ def _figure(name: str) -> TableMetric:
     )
 
 
-COCO_AP, COCO_AP_50, COCO_AP_75, COCO_AP_SMALL, COCO_AP_MEDIUM, COCO_AP_LARGE = map(_figure, FIGURES[:6])
-COCO_AR_1, COCO_AR_10, COCO_AR_100, COCO_AR_SMALL, COCO_AR_MEDIUM, COCO_AR_LARGE = map(_figure, FIGURES[6:])
+COCO_AP, COCO_AP_50, COCO_AP_75, COCO_AP_SMALL, COCO_AP_MEDIUM, COCO_AP_LARGE = map(_figure, list(FIGURES)[:6])
+COCO_AR_1, COCO_AR_10, COCO_AR_100, COCO_AR_SMALL, COCO_AR_MEDIUM, COCO_AR_LARGE = map(_figure, list(FIGURES)[6:])

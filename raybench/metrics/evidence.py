@@ -14,8 +14,8 @@ from raybench.core.identity import content_hash
 from raybench.metrics.bootstrap import Units
 from raybench.metrics.columns import keys_of
 from raybench.metrics.coverage import Coverage, id_hashes
-from raybench.metrics.influence import jackknife_groups, jackknife_influence
-from raybench.metrics.metric import Metric, Options, TableMetric
+from raybench.metrics.influence import jackknife_groups, jackknife_influence, sums_influence
+from raybench.metrics.metric import Contribution, Metric, Options, TableMetric
 from raybench.metrics.state import Sums
 
 __all__ = ["Evidence", "canonical"]
@@ -42,16 +42,31 @@ class Evidence:
         self._groups_N: np.ndarray | None = None
         self._made: dict[tuple[object, str], Any] = {}
 
-    def resample(self, metric: Metric, options: Options) -> Sums:
-        """The sums of the metric's measure in 1,000 Poisson replicates."""
+    def contributions(self, metric: Metric, options: Options) -> dict[str, Contribution]:
+        """What each record adds to the metric's measure."""
 
-        def draw() -> Sums:
+        def make() -> dict[str, Contribution]:
             measure = metric.measure
-            table = self.table if measure.centre is None else measure.centre(self.table)
-            return self.units().replicate(measure.contributions(table, options))
+            return measure.contributions(self.table if measure.centre is None else measure.centre(self.table), options)
 
         read = {name: options[name] for name in metric.measure.options}
-        return self._once(metric.measure.contributions, read, draw)
+        return self._once(metric.measure.contributions, read, make)
+
+    def resample(self, metric: Metric, options: Options) -> Sums:
+        """The sums of the metric's measure in 1,000 Poisson replicates."""
+        read = {name: options[name] for name in metric.measure.options}
+        what = (metric.measure.contributions, "replicates")
+        return self._once(what, read, lambda: self.units().replicate(self.contributions(metric, options)))
+
+    def unit_tables(self, metric: Metric, options: Options) -> dict[str, np.ndarray]:
+        """The dense sums of each unit that is drawn together, by contribution, [U, K]."""
+        unit_N = self._units()
+        found = {}
+        for name, contribution in self.contributions(metric, options).items():
+            assert isinstance(contribution, np.ndarray)
+            columns = contribution.reshape(len(contribution), -1).astype(np.float64).T
+            found[name] = np.stack([np.bincount(unit_N, weights=column_N) for column_N in columns], axis=1)
+        return found
 
     def measured(self, metric: TableMetric, options: Options) -> Any:
         return self._once(metric.measure, options, lambda: metric.measure(self.table, options))
@@ -59,22 +74,45 @@ class Evidence:
     def influence(self, metric: Metric | TableMetric, options: Options, value: float) -> tuple[np.ndarray, np.ndarray]:
         """The influence of each record on the value, and the unit (example, cluster, group) it is summed by."""
         if metric.influence is not None:
-            if self._units_N is None:
-                hashes = id_hashes(self.table.column(self._group or "id"))[:, 0]
-                self._units_N = np.unique(hashes, return_inverse=True)[1]
-            return metric.influence(self.table, options), self._units_N
-        assert isinstance(metric, TableMetric)
+            return metric.influence(self.table, options), self._units()
+        if isinstance(metric, Metric):
+            formula, contributions = metric.value, self.contributions(metric, options)
+            return sums_influence(contributions, lambda sums: formula(sums, options)), self._units()
         if self._groups_N is None:
             self._groups_N = jackknife_groups(self.table, self._group)
         groups_N = self._groups_N
 
         def leave_out() -> list[Any]:
+            if metric.part is not None:
+                whole = self.measured(metric, options)
+                return [metric.part(whole, groups_N != g) for g in range(int(groups_N.max()) + 1)]
             parts = [self.table.filter(pa.array(groups_N != g)) for g in range(int(groups_N.max()) + 1)]
             return [metric.measure(part, options) if has_value(metric, part, options) else None for part in parts]
 
         measured = self._once((metric.measure, "without a group"), options, leave_out)
         without_G = np.array([np.nan if part is None else metric.value(part, options) for part in measured])
         return jackknife_influence(value, without_G, groups_N), groups_N
+
+    def class_influence(self, metric: Metric, options: Options) -> tuple[np.ndarray, np.ndarray]:
+        """The influence of each record on the value of each class, [N, C], and the unit it is summed by."""
+        assert metric.per_class is not None
+        formula = metric.per_class
+        contributions = self.contributions(metric, options)
+        return sums_influence(contributions, lambda sums: formula(sums, options)[0]), self._units()
+
+    def flipped(self, unit_N: np.ndarray) -> Units:
+        """What is flipped in a test of influences: the drawn units, or the groups that were left out."""
+        groups_N = self._groups_N
+        if unit_N is not groups_N:
+            return self.units()
+        return Units(np.arange(int(unit_N.max()) + 1, dtype=np.uint64), unit_N, self._seed)
+
+    def _units(self) -> np.ndarray:
+        """The unit (example or cluster) of each row, numbered in the order of their hashes."""
+        if self._units_N is None:
+            hashes = id_hashes(self.table.column(self._group or "id"))[:, 0]
+            self._units_N = np.unique(hashes, return_inverse=True)[1]
+        return self._units_N
 
     def linear_replicates(self, metric: Metric | TableMetric, options: Options, value: float) -> np.ndarray:
         """The value moved by the drawn weights times the influences, [R]: a bootstrap to first order."""

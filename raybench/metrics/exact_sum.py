@@ -10,11 +10,20 @@ Not-a-number and infinities are no numbers to add: `split_nonfinite` takes them 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
 
-__all__ = ["UNIT_BITS", "as_fraction", "exact_column_sums", "exact_sum", "split_nonfinite", "two_product"]
+__all__ = [
+    "UNIT_BITS",
+    "as_fraction",
+    "exact_column_sums",
+    "exact_sum",
+    "exact_sums_by",
+    "split_nonfinite",
+    "two_product",
+]
 
 UNIT_BITS = 1074  # the smallest subnormal is 2**-1074
 
@@ -32,26 +41,43 @@ def exact_sum(values: np.ndarray) -> int:
 
 def exact_column_sums(values_NK: np.ndarray) -> list[int]:
     """The sum of each column of finite float64 `values_NK`, in units of 2⁻¹⁰⁷⁴."""
-    num_rows, num_columns = values_NK.shape
+    num_columns = values_NK.shape[1]
     if values_NK.size <= _FEW:
         return _few_column_sums(values_NK)
     flat = np.ascontiguousarray(values_NK, dtype=np.float64).reshape(-1)
-    bins = _EXPONENTS * num_columns
+    step = num_columns * max(1, max(_CHUNK, _EXPONENTS * num_columns // 4) // max(1, num_columns))
+    columns = np.tile(np.arange(num_columns, dtype=np.int64), min(step, flat.size) // max(1, num_columns))
+    return _binned_sums(flat, step, lambda start, size: columns[:size], num_columns)
+
+
+def exact_sums_by(values: np.ndarray, places: np.ndarray, num_places: int) -> list[int]:
+    """The sums of the finite float64 `values` [N] of each place (`places` [N] in [0, num_places)), in 2⁻¹⁰⁷⁴."""
+    return _binned_sums(
+        np.ascontiguousarray(values, dtype=np.float64),
+        _CHUNK,
+        lambda start, size: places[start : start + size],
+        num_places,
+    )
+
+
+def _binned_sums(
+    flat: np.ndarray, step: int, places_of: Callable[[int, int], np.ndarray], num_places: int
+) -> list[int]:
+    """The sum of each place, by exponent; `places_of(start, size)` are those of a chunk."""
+    bins = _EXPONENTS * num_places
     high = np.zeros(bins, dtype=np.int64)
     low = np.zeros(bins, dtype=np.int64)
-    step = num_columns * max(1, max(_CHUNK, bins // 4) // max(1, num_columns))
-    offsets = np.tile(np.arange(num_columns, dtype=np.int64) * _EXPONENTS, min(step, flat.size) // max(1, num_columns))
-    for start in range(0, num_rows * num_columns, step):
+    for start in range(0, flat.size, step):
         chunk = flat[start : start + step]
         bits = chunk.view(np.int64)
         exponent = (bits >> 52) & 0x7FF
         mantissa = (bits & 0xFFFFFFFFFFFFF) | ((exponent != 0).astype(np.int64) << 52)
         np.negative(mantissa, out=mantissa, where=bits < 0)
-        exponent += offsets[: chunk.size]
+        exponent += places_of(start, chunk.size) * _EXPONENTS
         # the arithmetic shift floors, so the low half is never negative: mantissa = high · 2**27 + low
         high += np.bincount(exponent, weights=mantissa >> _LOW_BITS, minlength=bins).astype(np.int64)
         low += np.bincount(exponent, weights=mantissa & ((1 << _LOW_BITS) - 1), minlength=bins).astype(np.int64)
-    totals = [0] * num_columns
+    totals = [0] * num_places
     for place in np.flatnonzero(high | low):
         column, exponent_bits = divmod(int(place), _EXPONENTS)
         totals[column] += ((int(high[place]) << _LOW_BITS) + int(low[place])) << max(exponent_bits - 1, 0)

@@ -159,7 +159,6 @@ def _no_contributions(records: pa.Table, options: Options) -> dict[str, Contribu
 FID = Metric(
     measure=Measure(name="gaussians", columns=("features", "real"), contributions=_no_contributions, totals=_totals),
     value=_fid,
-    interval="influence",
     influence=_fid_influence,
     higher_is_better=False,
     unit="squared feature distance",

@@ -1,25 +1,114 @@
-"""Intervals and replicates of what cannot be summed, from each record's influence on the value.
+"""Intervals and replicates from each record's influence on the value: the derivative with respect to its weight.
 
-A metric of whole tables (AUC, mAP) gives the derivative of its value with respect to each record's weight in closed
-form, or by leaving out one of 20 groups at a time. Squared and summed by cluster it is the variance (infinitesimal
-jackknife; DeLong's for AUC); with the bootstrap's weights it gives replicates that pair with those of another model.
+Of sums it is the formula's derivative times what the record adds to them; a metric of whole tables (AUC, mAP) gives it
+in closed form, or by leaving out one of 20 groups at a time. Squared and summed by unit (a record, or a cluster that is
+drawn together) it is the variance (infinitesimal jackknife; DeLong's for AUC). A few units that carry most of it leave
+few degrees of freedom, however many records there are (Satterthwaite 1946, with the fourth moment seen in the units).
 """
 
 from __future__ import annotations
 
-from math import atanh, exp, inf, isfinite, log, log1p, sqrt, tanh
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from raybench.metrics.coverage import id_hashes, mix
-from raybench.metrics.intervals import wilson
+from raybench.metrics.metric import Contribution, OneHot
+from raybench.metrics.state import Field, Sums
 
-__all__ = ["influence_interval", "jackknife_groups", "jackknife_influence", "unit_sums"]
+__all__ = ["Spread", "jackknife_groups", "jackknife_influence", "spread_of", "sums_influence", "unit_sums"]
 
 NUM_GROUPS = 20
-_T_19 = 2.093024054408263  # Student's t, 19 degrees of freedom
-_Z = 1.959963984540054
+_STEP = 1e-4  # of a standard deviation of a sum
+_MAX_TABLE = 1 << 22  # numbers of moved sums held at once
+
+
+class Spread(NamedTuple):
+    """The variance of a value, the degrees of freedom it is known with, and the number of units."""
+
+    variance: float
+    df: float
+    num_units: int
+
+
+def spread_of(influence_U: np.ndarray) -> Spread | None:
+    """The spread of the influences of the units; None where it cannot be known."""
+    num_units = influence_U.size
+    if num_units < 2 or not np.isfinite(influence_U).all():
+        return None
+    squares_U = influence_U * influence_U
+    total = float(squares_U.sum())
+    fourths = float((squares_U * squares_U).sum())
+    # 2 · E² / Var of the estimated variance; of normal influences, whose fourth moment is 3 · E², that is n - 1
+    df = 3 * total * total / fourths - 1 if fourths > 0 else num_units - 1
+    return Spread(total * num_units / (num_units - 1), float(min(max(df, 1.0), num_units - 1)), num_units)
+
+
+def sums_influence(contributions: Mapping[str, Contribution], formula: Callable[[Sums], np.ndarray]) -> np.ndarray:
+    """The influence of each record on a formula of sums, [N], or [N, C] of one with several values.
+
+    The derivative with respect to each sum is a central difference over 10⁻⁴ of the sum's own standard deviation.
+    """
+    fields, steps = {}, {}
+    for name, contribution in contributions.items():
+        if isinstance(contribution, OneHot):
+            keys, counts = np.unique(contribution.codes[contribution.codes >= 0], return_counts=True)
+            fields[name] = Field(keys, counts[None, :].astype(np.float64), contribution.size)
+            steps[name] = _STEP * np.sqrt(counts)
+            continue
+        size = None if contribution.ndim == 1 else contribution.shape[1]
+        values_NK = contribution.reshape(len(contribution), -1).astype(np.float64)
+        fields[name] = Field(np.arange(values_NK.shape[1]), values_NK.sum(axis=0, keepdims=True), size)
+        steps[name] = _STEP * np.sqrt((values_NK * values_NK).sum(axis=0))
+    influence: np.ndarray | None = None
+    for name, contribution in contributions.items():
+        slope = _slope(name, fields, steps[name], formula)  # [K] or [K, C]
+        part = _times(contribution, fields[name].keys, slope)
+        influence = part if influence is None else influence + part
+    assert influence is not None
+    return influence
+
+
+def _slope(
+    name: str, fields: Mapping[str, Field], step_K: np.ndarray, formula: Callable[[Sums], np.ndarray]
+) -> np.ndarray:
+    """The derivative of the formula with respect to each place of a field."""
+    moved = np.flatnonzero(step_K > 0)
+    width = sum(field.keys.size for field in fields.values())
+    chunk = max(1, _MAX_TABLE // max(1, 2 * width))
+    slopes = []
+    for start in range(0, moved.size, chunk):
+        places = moved[start : start + chunk]
+        rows, steps = np.arange(places.size), step_K[places]
+        sides = []
+        for sign in (1.0, -1.0):
+            sums = {k: Field(f.keys, np.repeat(f.values_RK, places.size, axis=0), f.size) for k, f in fields.items()}
+            sums[name].values_RK[rows, places] += sign * steps
+            sides.append(formula(Sums(sums)))
+        slopes.append((sides[0] - sides[1]) / (2 * steps if sides[0].ndim == 1 else 2 * steps[:, None]))
+    one = formula(Sums(fields))
+    slope = np.zeros((step_K.size, *one.shape[1:]))
+    if slopes:
+        slope[moved] = np.concatenate(slopes)
+    return slope
+
+
+def _times(contribution: Contribution, keys: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """What each record adds, times the slopes; column by column, so that no library's order of adding shows."""
+    if isinstance(contribution, OneHot):
+        if not keys.size:
+            return np.zeros((contribution.codes.size, *slope.shape[1:]))
+        kept = contribution.codes >= 0
+        part = slope[np.minimum(np.searchsorted(keys, np.maximum(contribution.codes, 0)), keys.size - 1)]
+        return np.where(kept if part.ndim == 1 else kept[:, None], part, 0.0)
+    values_NK = contribution.reshape(len(contribution), -1)
+    total = np.zeros((len(values_NK), *slope.shape[1:]))
+    for k in range(values_NK.shape[1]):
+        if np.any(slope[k] != 0):
+            total += values_NK[:, k] * slope[k] if slope.ndim == 1 else np.multiply.outer(values_NK[:, k], slope[k])
+    return total
 
 
 def jackknife_groups(table: pa.Table, group: str | None) -> np.ndarray:
@@ -39,30 +128,3 @@ def jackknife_influence(value: float, without_G: np.ndarray, groups_N: np.ndarra
 def unit_sums(influence_N: np.ndarray, unit_N: np.ndarray) -> np.ndarray:
     """The influence of each unit (an example, a cluster, a group)."""
     return np.bincount(unit_N, weights=influence_N)
-
-
-def influence_interval(
-    value: float, influence_U: np.ndarray, bounds: tuple[float, float], trials: int
-) -> tuple[float, float] | None:
-    """The 95 % interval on the scale where the range has no ends (logit, log or atanh), carried back.
-
-    A value at an end of [0, 1], where no variance shows, gets Wilson's interval of as many out of `trials`.
-    """
-    num_units = influence_U.size
-    if num_units < 2 or not np.isfinite(influence_U).all():
-        return None
-    error = sqrt(float((influence_U * influence_U).sum()) * num_units / (num_units - 1))
-    spread = (_T_19 if num_units <= NUM_GROUPS else _Z) * error
-    low, high = bounds
-    if (low, high) == (0.0, 1.0):
-        if value in bounds:
-            return wilson(trials if value == 1.0 else 0, trials)
-        centre, step = log(value) - log1p(-value), spread / (value * (1 - value))
-        return tuple(1 / (1 + exp(-end)) for end in (max(centre - step, -700), min(centre + step, 700)))  # type: ignore[return-value]
-    if (low, high) == (-1.0, 1.0) and abs(value) < 1:
-        return tanh(atanh(value) - spread / (1 - value**2)), tanh(atanh(value) + spread / (1 - value**2))
-    if (low, high) == (0.0, inf) and value > 0:
-        step = min(spread / value, 700.0)
-        return value * exp(-step), value * exp(step)
-    ends = max(low, value - spread), min(high, value + spread)
-    return ends if all(map(isfinite, ends)) else None

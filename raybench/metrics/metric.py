@@ -137,9 +137,11 @@ class Measure:
         return content_hash([read, self.signature(options)] if self.signature is not None else read)
 
 
-Interval = Literal["bootstrap", "wilson", "cells", "mean", "influence"]
-"""How a 95 % interval is found: Wilson's for a proportion, multinomial draws of the counted cells, Student's t from
-exact second moments (the measure sums `x` and `xx`), a Poisson bootstrap of the records, or their influence."""
+Ends = tuple[float, float] | None
+UnitTables = Mapping[str, np.ndarray]  # the sums of each unit that is drawn together, by contribution, [U, K]
+Interval = Literal["influence", "wilson", "cells", "mean"]
+"""How a 95 % interval is found: from the influence of each record on the value, Wilson's for a proportion, draws of
+confusion cells, or Student's t from exact second moments (the measure sums `x` and `xx`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +151,12 @@ class Metric:
     measure: Measure
     value: Callable[[Sums, Options], np.ndarray]  # [R]; NaN is undefined
     per_class: Callable[[Sums, Options], tuple[np.ndarray, np.ndarray]] | None = None  # values [R, C], counts [R, C]
+    class_proportion: bool = False  # the value of a class is a proportion of its count
     classes: Callable[[Options], Sequence[str]] = lambda options: options["labels"]
     proportion: Callable[[Sums, Options], tuple[np.ndarray, np.ndarray]] | None = None  # successes, trials
-    interval: Interval = "bootstrap"
+    interval: Interval = "influence"
+    ends: Callable[[Sums, Options, UnitTables | None], Ends] | None = None  # where it has an interval of its own
+    whole: float | None = None  # what wholly wrong records score, where the range has no end there
     influence: Callable[[pa.Table, Options], np.ndarray] | None = None  # d value / d weight of each record [N]
     options: Options = field(default_factory=dict)  # options of the formula, beside the measure's
     check: Callable[[Options], Any] = lambda options: None  # raises MetricError for options that give no value
@@ -169,14 +174,18 @@ class Metric:
 class TableMetric:
     """A function of all records, sorted by id. `measure` is what several metrics read, and is called once for them.
 
-    `influence` gives d value / d weight of each record [N]; without it 20 groups are left out in turn.
+    `influence` gives d value / d weight of each record [N]; without it 20 groups are left out in turn. `part` measures
+    some of the records (a mask) anew from what was measured of all, where that is cheaper.
     """
 
     columns: tuple[str, ...] | Callable[[Options], tuple[str, ...]]
     measure: Callable[[pa.Table, Options], Any]
     value: Callable[[Any, Options], float] = lambda measured, options: measured
     influence: Callable[[pa.Table, Options], np.ndarray] | None = None
+    part: Callable[[Any, np.ndarray], Any] | None = None
     count: Callable[[pa.Table, Options], int] = lambda records, options: records.num_rows
+    # the variance to be expected of such a value, and its weight beside the one that few records show
+    prior: Callable[[pa.Table, Options, float], tuple[float, float]] | None = None
     trials: Callable[[pa.Table, Options], int] | None = None  # what a perfect value rests upon, if not on all records
     problem: Callable[[pa.Table, Options], str | None] = lambda records, options: None  # why it has no value, if so
     options: Options = field(default_factory=dict)

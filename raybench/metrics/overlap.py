@@ -107,6 +107,7 @@ def _overlap(kind: str, width: int, value: Callable[[Sums, Options], np.ndarray]
         higher_is_better=kind != "ter",
         unit="points of 100" if kind != "ter" else "edits a 100 reference words",
         range=(0.0, 100.0) if kind != "ter" else (0.0, np.inf),
+        whole=100.0 if kind == "ter" else None,
         source=_signature(kind),
     )
 

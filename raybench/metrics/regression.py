@@ -134,6 +134,7 @@ R2 = Metric(
     value=_r2,
     higher_is_better=True,
     range=(-inf, 1.0),
+    whole=0.0,
     source=_SOURCE,
     undefined="all targets are equal, or there is one only",
 )

@@ -4,14 +4,16 @@
 
 Scores are ranked as they come (logits rather than probabilities, which tie where a sigmoid saturates); equal scores
 earn half; −0.0 equals 0.0. Two classes: the column `score`. More: `scores`, one class against the rest (the mean over
-classes that are true somewhere, or weighted by how often) or one against one (Hand and Till 2001). The interval is
-DeLong's (1988), as influences of records, so clusters are respected.
+classes that are true somewhere, or weighted by how often) or one against one (Hand and Till 2001). The interval has
+DeLong's variance (1988), as influences of records, so clusters are respected; a handful of positives knows little of
+it, so it is moderated with Hanley and McNeil's (1982) for such an AUC, at the weight of two records (as in Smyth 2004).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -115,6 +117,20 @@ def auc_influence(splits: Iterator[Split], num_rows: int) -> np.ndarray:
     return influence_N / weights
 
 
+def auc_prior(splits: Iterator[Split], value: float) -> tuple[float, float]:
+    """Hanley and McNeil's variance of a mean AUC of that value, and its weight beside the variance that was seen."""
+    variance, weights, fewest = 0.0, 0.0, inf
+    for split in (split for split in splits if split.is_defined):
+        positives = int(split.positive.sum())
+        negatives = split.positive.size - positives
+        fewest = min(fewest, positives, negatives)
+        auc = min(max(value, 0.5 / fewest), 1 - 0.5 / fewest)
+        pairs = ((positives + negatives) / 2 - 1) * ((1 - auc) / (2 - auc) + auc / (1 + auc))
+        variance += split.weight**2 * auc * (1 - auc) * (1 + pairs) / (positives * negatives)
+        weights += split.weight
+    return variance / weights**2, 2 / (fewest + 1)
+
+
 def _problem(records: pa.Table, options: Options) -> str | None:
     return scores_problem(splits_of(records, options, "macro"))
 
@@ -130,9 +146,9 @@ def scores_problem(splits: Iterator[Split]) -> str | None:
     return None
 
 
-def _smaller_side(records: pa.Table, options: Options) -> int:
-    sides = [min(int(s.positive.sum()), int((~s.positive).sum())) for s in splits_of(records, options, "macro")]
-    return min(side for side in sides if side)
+def smaller_side(splits: Iterator[Split]) -> int:
+    """The fewest positives or negatives that an AUC among these rests upon."""
+    return min(min(int(s.positive.sum()), int((~s.positive).sum())) for s in splits if s.is_defined)
 
 
 def count_of(records: pa.Table, options: Options) -> int:
@@ -144,8 +160,9 @@ def _roc_auc(average: str, source: str) -> TableMetric:
         columns=columns_of,
         measure=lambda records, options: mean_auc(splits_of(records, options, average)),
         influence=lambda records, options: auc_influence(splits_of(records, options, average), records.num_rows),
+        prior=lambda records, options, value: auc_prior(splits_of(records, options, average), value),
         count=count_of,
-        trials=_smaller_side,
+        trials=lambda records, options: smaller_side(splits_of(records, options, average)),
         problem=_problem,
         options={"labels": REQUIRED, "positive": None, "ignore_index": IGNORE_INDEX},
         check=check_positive,
@@ -173,6 +190,8 @@ MULTILABEL_ROC_AUC = TableMetric(
     columns=("targets", "scores"),
     measure=lambda records, options: mean_auc(label_splits(records, options)),
     influence=lambda records, options: auc_influence(label_splits(records, options), records.num_rows),
+    prior=lambda records, options, value: auc_prior(label_splits(records, options), value),
+    trials=lambda records, options: smaller_side(label_splits(records, options)),
     problem=lambda records, options: scores_problem(label_splits(records, options)),
     options={"labels": REQUIRED},
     higher_is_better=True,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +10,11 @@ import pyarrow as pa
 from raybench.core import Score
 from raybench.core.errors import MetricError
 from raybench.core.identity import seed_from
-from raybench.metrics.bootstrap import corrected_percentiles
+from raybench.metrics.cells import CellDraws
 from raybench.metrics.evidence import Evidence, has_value
-from raybench.metrics.influence import influence_interval, unit_sums
-from raybench.metrics.intervals import draw_cells, mean_interval, wilson
-from raybench.metrics.metric import Metric, Options, TableMetric
+from raybench.metrics.influence import spread_of, unit_sums
+from raybench.metrics.intervals import interval_of, mean_interval, wilson
+from raybench.metrics.metric import Ends, Metric, Options, TableMetric
 from raybench.metrics.state import Field, State, Sums
 from raybench.metrics.state_set import StateSet
 
@@ -25,30 +23,29 @@ __all__ = ["Scorer"]
 NO_EXAMPLES = "no examples"
 
 _ROUNDING = 1e-9
-Ends = tuple[float, float] | None
-
-
-class _Draws(NamedTuple):
-    """Replicates of sums, and of how many units they are draws."""
-
-    sums: Sums
-    num_units: int
 
 
 class Scorer:
     """Scores several metrics of the same states; records, sums and replicates are made once and shared."""
 
     def __init__(
-        self, states: StateSet, records: Callable[[], pa.Table] | None, *, seed: int, group: str | None
+        self,
+        states: StateSet,
+        records: Callable[[], pa.Table] | None,
+        *,
+        seed: int,
+        group: str | None,
+        intervals: bool = True,  # a comparison asks for values alone
     ) -> None:
         self._states = states
         self._read = records
         self._group = group
+        self._intervals = intervals
         self._cell_seed = seed_from(seed, states.coverage.fingerprint)
         self._seed = seed_from(seed)
         self._found: Evidence | None = None
         self._sums: dict[str, Sums] = {}
-        self._cells: dict[str, Sums] = {}
+        self._cells: dict[str, CellDraws] = {}
 
     def score(self, metric: Metric, options: Options, key: str) -> Score:
         state = self._states.states.get(key)
@@ -65,22 +62,13 @@ class Scorer:
         sums = self._sums[key]
         value = _unrounded(float(metric.value(sums, options)[0]), metric.range)
         if np.isnan(value):
-            classes = self._classes(metric, options, sums, None)
+            classes = self._classes(metric, options, sums, (state, key))
             return Score(value=None, n=n, reason=_nan_reason(state, metric), per_class=classes)
-        draws = self._draws(metric, options, state, key)
-        ends: Ends = None
-        if draws is not None:
-            ends = corrected_percentiles(value, metric.value(draws.sums, options), draws.num_units)
-        elif metric.influence is not None:
-            ends = self._influence_interval(metric, options, value, n)
-        elif self._group is None and metric.interval == "wilson":
-            assert metric.proportion is not None
-            successes, trials = (int(part[0]) for part in metric.proportion(sums, options))
-            ends = wilson(successes, trials)
-        elif self._group is None and metric.interval == "mean":
-            ends = self._mean_interval(metric, options, sums)
-        low, high = _within(ends, metric.range)
-        return Score(value=value, low=low, high=high, n=n, per_class=self._classes(metric, options, sums, draws))
+        if not self._intervals:
+            return Score(value=value, n=n)
+        low, high = _within(self._ends(metric, options, value, state, key), metric.range)
+        classes = self._classes(metric, options, sums, (state, key))
+        return Score(value=value, low=low, high=high, n=n, per_class=classes)
 
     def table_score(self, metric: TableMetric, options: Options) -> Score:
         n = self._states.coverage.n
@@ -95,8 +83,20 @@ class Scorer:
         value = _unrounded(float(metric.value(evidence.measured(metric, options), options)), metric.range)
         if np.isnan(value):
             return Score(value=None, n=n, reason=metric.undefined)
+        if not self._intervals:
+            return Score(value=value, n=n)
         trials = n if metric.trials is None else metric.trials(evidence.table, options)
-        low, high = _within(self._influence_interval(metric, options, value, trials), metric.range)
+        influence_N, unit_N = evidence.influence(metric, options, value)
+        spread = spread_of(unit_sums(influence_N, unit_N))
+        if spread is None:
+            return Score(value=value, n=n)
+        variance, df = spread.variance, spread.df
+        if metric.prior is not None:
+            expected, weight = metric.prior(evidence.table, options, value)
+            variance, df = (1 - weight) * variance + weight * expected, df + 2
+        per_row = spread.num_units / n if self._group is not None else 1.0
+        ends = interval_of(value, variance=variance, df=df, bounds=metric.range, trials=trials * per_row)
+        low, high = _within(ends, metric.range)
         return Score(value=value, low=low, high=high, n=n)
 
     def replicates(self, metric: Metric | TableMetric, options: Options) -> np.ndarray | None:
@@ -114,25 +114,45 @@ class Scorer:
             return None
         return evidence.linear_replicates(metric, options, value)
 
-    def _draws(self, metric: Metric, options: Options, state: State, key: str) -> _Draws | None:
-        """Replicates of the sums where the interval is made of them."""
-        if metric.influence is not None:
+    def _ends(self, metric: Metric, options: Options, value: float, state: State, key: str) -> Ends:
+        """The interval by the metric's method; where rows are grouped, by the influence of each group."""
+        sums = self._sums[key]
+        if np.isinf(value):
             return None
+        if metric.ends is not None:
+            if self._group is None:
+                return metric.ends(sums, options, None)
+            evidence = self.evidence()
+            return None if evidence is None else metric.ends(sums, options, evidence.unit_tables(metric, options))
         if self._group is None and metric.interval == "cells":
-            if key not in self._cells:
-                self._cells[key] = draw_cells(state, seed=self._cell_seed)
-            return _Draws(self._cells[key], state.n)
-        if self._group is None and metric.interval != "bootstrap":
-            return None
-        evidence = self.evidence()
-        return None if evidence is None else _Draws(evidence.resample(metric, options), evidence.units().keys_U.size)
-
-    def _influence_interval(self, metric: Metric | TableMetric, options: Options, value: float, trials: int) -> Ends:
+            return self._cell_draws(state, key).ends(value, lambda drawn: metric.value(drawn, options))
+        successes, trials = float(state.n), float(state.n)
+        if metric.proportion is not None:
+            successes, trials = (float(part[0]) for part in metric.proportion(sums, options))
+        if self._group is None and metric.interval == "wilson":
+            return wilson(successes, trials)
+        if self._group is None and metric.interval == "mean":
+            return self._mean_ends(metric, options, sums)
         evidence = self.evidence()
         if evidence is None:
             return None
         influence_N, unit_N = evidence.influence(metric, options, value)
-        return influence_interval(value, unit_sums(influence_N, unit_N), metric.range, trials)
+        spread = spread_of(unit_sums(influence_N, unit_N))
+        if spread is None:
+            return None
+        return interval_of(
+            value,
+            variance=spread.variance,
+            df=spread.df,
+            bounds=metric.range,
+            trials=trials * spread.num_units / max(1, evidence.table.num_rows),
+            whole=metric.whole,
+        )
+
+    def _cell_draws(self, state: State, key: str) -> CellDraws:
+        if key not in self._cells:
+            self._cells[key] = CellDraws.of(state, seed=self._cell_seed)
+        return self._cells[key]
 
     def evidence(self) -> Evidence | None:
         """The records behind the scores, if there are any."""
@@ -141,38 +161,60 @@ class Scorer:
         return self._found
 
     @staticmethod
-    def _mean_interval(metric: Metric, options: Options, sums: Sums) -> tuple[float, float] | None:
-        """The interval of the mean, carried through the metric's formula and kept inside its range."""
-        interval = mean_interval(sums, positive=metric.range == (0.0, inf))
+    def _mean_ends(metric: Metric, options: Options, sums: Sums) -> Ends:
+        """The interval of the mean, carried through the metric's formula."""
+        interval = mean_interval(sums, metric.range)
         if interval is None:
             return None
-        place = np.zeros(1, dtype=np.int64)
-        n = float(sums["n"][0])
-        ends = []
-        for mean in interval:
-            mean = min(max(mean, 0.0), np.inf) if metric.range[0] >= 0 else mean
-            moved = Sums({"n": Field(place, np.array([[n]]), None), "x": Field(place, np.array([[mean * n]]), None)})
-            ends.append(min(max(float(metric.value(moved, options)[0]), metric.range[0]), metric.range[1]))
+        place, n = np.zeros(1, dtype=np.int64), float(sums["n"][0])
+        moved = (
+            Sums({"n": Field(place, np.array([[n]]), None), "x": Field(place, np.array([[end * n]]), None)})
+            for end in interval
+        )
+        ends = [float(metric.value(side, options)[0]) for side in moved]
         return min(ends), max(ends)
 
-    @staticmethod
-    def _classes(metric: Metric, options: Options, sums: Sums, draws: _Draws | None) -> dict[str, Score]:
+    def _classes(self, metric: Metric, options: Options, sums: Sums, origin: tuple[State, str]) -> dict[str, Score]:
+        """The score of each class."""
         if metric.per_class is None:
             return {}
-        values_C, counts_C = (part[0] for part in metric.per_class(sums, options))
-        drawn_RC = metric.per_class(draws.sums, options)[0] if draws is not None else None
+        per_class = metric.per_class
+        values_C, counts_C = (part[0] for part in per_class(sums, options))
+        values_C = values_C.astype(np.float64)
+        ends = self._class_ends(metric, options, values_C, counts_C, origin)
         scores = {}
         for place, name in enumerate(metric.classes(options)):
-            n = int(counts_C[place])
-            if np.isnan(values_C[place]):
+            value, n = float(values_C[place]), int(counts_C[place])
+            if np.isnan(value):
                 scores[str(name)] = Score(value=None, n=n, reason=metric.undefined_class)
                 continue
-            value, interval = float(values_C[place]), None
-            if draws is not None and drawn_RC is not None:
-                interval = corrected_percentiles(value, drawn_RC[:, place], draws.num_units)
-            low, high = _within(interval, metric.range)
+            low, high = _within(ends[place], metric.range)
             scores[str(name)] = Score(value=value, low=low, high=high, n=n)
         return scores
+
+    def _class_ends(
+        self, metric: Metric, options: Options, values_C: np.ndarray, counts_C: np.ndarray, origin: tuple[State, str]
+    ) -> list[Ends]:
+        assert metric.per_class is not None
+        per_class = metric.per_class
+        if self._group is None and metric.interval == "cells":
+            return self._cell_draws(*origin).all_ends(values_C, lambda drawn: per_class(drawn, options)[0])
+        if self._group is None and metric.class_proportion:
+            return [wilson(value * count, float(count)) for value, count in zip(values_C, counts_C, strict=True)]
+        evidence = self.evidence()
+        if evidence is None:
+            return [None] * values_C.size
+        influence_NC, unit_N = evidence.class_influence(metric, options)
+        ends: list[Ends] = []
+        for c, value in enumerate(values_C):
+            spread = spread_of(unit_sums(influence_NC[:, c], unit_N))
+            if spread is None or np.isnan(value):
+                ends.append(None)
+                continue
+            trials = float(counts_C[c]) * spread.num_units / max(1, evidence.table.num_rows)
+            variance, df = spread.variance, spread.df
+            ends.append(interval_of(float(value), variance=variance, df=df, bounds=metric.range, trials=trials))
+        return ends
 
 
 def _unrounded(value: float, bounds: tuple[float, float]) -> float:

@@ -130,6 +130,7 @@ class Sums:
     """What a formula reads: `sums["n"]` is [R], `sums["matches"]` is [R, K]; dtype object (exact) or float64."""
 
     fields: Mapping[str, Field]
+    made: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)  # what formulas share of them
 
     def __getitem__(self, name: str) -> np.ndarray:
         entry = self.fields[name]

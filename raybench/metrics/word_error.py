@@ -52,6 +52,7 @@ def _error_rate(name: str, units: Callable[[str], Sequence[str]], unit: str) -> 
         higher_is_better=False,
         unit=f"edits a reference {unit}",
         range=(0.0, inf),
+        whole=1.0,
         source="Levenshtein 1966; counts by rapidfuzz",
         undefined=f"no reference has a {unit}",
     )

@@ -46,8 +46,10 @@ def test_accuracy_is_compared_by_mcnemar():
     a, b = two_models(gain=0.1)
     found = compare(["accuracy"], a, b, {"labels": list("xyz")})["accuracy"]
     right_a, right_b = (table["target"].to_numpy() == table["prediction"].to_numpy() for table in (a, b))
-    assert found.test == "McNemar, exact"
-    assert found.p_value == mcnemar(only_a=(right_a & ~right_b).sum(), only_b=(right_b & ~right_a).sum())
+    assert found.test == "McNemar, mid-p"
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    at_most, exactly = (law(min(only_a, only_b), only_a + only_b, 0.5) for law in (stats.binom.cdf, stats.binom.pmf))
+    assert found.p_value == pytest.approx(2 * at_most - exactly)
     assert found.difference == pytest.approx(right_a.mean() - right_b.mean())
     assert found.low < found.difference < found.high
 
@@ -99,7 +101,7 @@ def test_rank_metrics_are_compared_by_their_influences(classified):
     noise = np.random.default_rng(5).normal(size=200).astype(np.float32)
     b = a.set_column(a.column_names.index("score"), "score", pa.array(a["score"].to_numpy() + 2 * noise))
     found = compare(["roc_auc"], a, b, {"labels": ["n", "y"]})["roc_auc"]
-    assert found.test == "z of influences"
+    assert found.test == "sign-flip permutation of influences"
     assert found.p_value < 0.05
     assert found.low < found.difference < found.high
 
@@ -236,3 +238,72 @@ def test_only_the_contiguous_prefix_of_the_permutation_is_looked_at():
     assert ready_prefix(["c", "a", "b"], {"a", "b"}) == 0
     assert ready_prefix(["c", "a", "b"], {"c", "b"}) == 1
     assert ready_prefix(["c", "a", "b"], {"c", "a", "b"}) == 3
+
+
+def scored(num_rows: int, seed: int, gain: float = 0.0) -> list[pa.Table]:
+    """Two models with a class, a score and a number for each record."""
+    rng = np.random.default_rng(seed)
+    target = (rng.random(num_rows) < 0.3).astype(np.int32)
+    common = rng.normal(size=num_rows)
+    tables = []
+    for apart in (1.0 + gain, 1.0):
+        score = apart * target + 0.7 * common + 0.7 * rng.normal(size=num_rows)
+        columns = {"id": [f"r{k:04d}" for k in range(num_rows)], "target": target, "score": score.astype(np.float32)}
+        tables.append(pa.table({**columns, "prediction": (score > 0.5).astype(np.int32)}))
+    return tables
+
+
+def numbered(num_rows: int, seed: int, gain: float = 0.0) -> list[pa.Table]:
+    rng = np.random.default_rng(seed)
+    target = rng.normal(size=num_rows)
+    ids = [f"r{k:04d}" for k in range(num_rows)]
+    return [
+        pa.table({"id": ids, "target": target, "prediction": target + rng.normal(size=num_rows) * size})
+        for size in (1.0 - gain, 1.0)
+    ]
+
+
+RANKED = ["roc_auc", "average_precision", "accuracy", "f1", "mcc", "precision", "recall"]
+NUMBERS = ["spearman", "kendall", "pearson", "r2", "mae"]
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_p_value_and_interval_never_contradict_each_other(monkeypatch, grouped):
+    monkeypatch.setattr(permutation, "FLIPS", 199)
+    seen = {True: 0, False: 0}
+    for seed in range(12):
+        for names, draw in ((RANKED, scored), (NUMBERS, numbered)):
+            tables = draw(40, seed, gain=0.25 * (seed % 4))
+            if grouped:
+                group = pa.array([f"g{k // 4}" for k in range(40)])
+                tables = [table.append_column("group", group) for table in tables]
+            for name, found in compare(names, *tables, {"labels": ["n", "y"]} if draw is scored else {}).items():
+                if found.p_value is not None:
+                    seen[found.p_value <= 0.05] += 1
+                    assert found.low <= found.difference <= found.high, name
+                    assert (found.p_value <= 0.05) == (not found.low <= 0 <= found.high), (name, seed)
+    assert min(seen.values()) > 10
+
+
+def test_a_perfect_ranking_against_a_reversed_one_has_a_p_value():
+    target = np.arange(40) % 2
+    ids = [f"r{k:02d}" for k in range(40)]
+    tables = [
+        pa.table({"id": ids, "target": target.astype(np.int32), "score": (sign * target).astype(np.float32)})
+        for sign in (1, -1)
+    ]
+    found = compare(["roc_auc"], *tables, {"labels": ["n", "y"]})["roc_auc"]
+    assert found.difference == 1.0
+    assert found.p_value <= 0.001
+    assert 0 < found.low < found.high <= 1
+
+
+@pytest.mark.parametrize(("names", "draw"), [(RANKED[:2], scored), (NUMBERS[:2], numbered)])
+def test_equal_models_are_told_apart_in_about_five_of_a_hundred(monkeypatch, names, draw):
+    monkeypatch.setattr(permutation, "FLIPS", 199)
+    trials, found = 200, dict.fromkeys(names, 0)
+    for seed in range(trials):
+        compared = compare(names, *draw(50, seed + 1000), {"labels": ["n", "y"]} if draw is scored else {})
+        for name in names:
+            found[name] += compared[name].p_value <= 0.05
+    assert all(1 <= count <= 20 for count in found.values())  # of 10 expected; binomial, 1 in 1,000 either side
