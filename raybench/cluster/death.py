@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ray import exceptions
 
+from raybench.core.errors import RaybenchError
 from raybench.schedule.retry import Failure, FailureKind
 
 __all__ = ["blame", "death"]
@@ -43,4 +44,7 @@ def _own_words(text: str) -> str:
     if told:
         return " ".join(detail.split(". ", 2)[:2]).split("\n")[0].strip()[:300]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "Ray gives no reason"
+    if not lines:
+        return "Ray gives no reason"
+    ours = lines[-1].startswith(f"{RaybenchError.__module__}.")  # a whole line for a user, without its class
+    return (lines[-1].partition(": ")[2] if ours else lines[-1])[:500]

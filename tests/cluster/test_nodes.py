@@ -7,6 +7,7 @@ from ray import exceptions
 
 from raybench.cluster.death import blame, death
 from raybench.cluster.nodes import draining_nodes, node_of, read_growth, read_nodes
+from raybench.core.errors import StoreError
 from raybench.schedule.retry import FailureKind
 
 
@@ -26,11 +27,21 @@ def test_nodes_are_read_from_ray_and_none_is_to_go(connected):
     assert draining_nodes() == frozenset()
 
 
-def test_an_actor_that_cannot_start_says_why_and_where(connected):
+UNSEEN = "store /x: node n does not see what the driver wrote there"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ModuleNotFoundError("No module named 'nothere'"), "ModuleNotFoundError: No module named 'nothere'"),
+        (StoreError(UNSEEN), UNSEEN),
+    ],
+)
+def test_an_actor_that_cannot_start_says_why_and_where(connected, error, words):
     @connected.remote(max_restarts=0)
     class Broken:
         def __init__(self):
-            raise ModuleNotFoundError("No module named 'nothere'")
+            raise error
 
         def ready(self):
             return True
@@ -40,7 +51,7 @@ def test_an_actor_that_cannot_start_says_why_and_where(connected):
         connected.get(handle.ready.remote())
     failure = death(caught.value, starting=True)
     assert failure.kind is FailureKind.DIED
-    assert failure.message == "ModuleNotFoundError: No module named 'nothere'"
+    assert failure.message == words
     assert node_of(handle) == connected.get_runtime_context().get_node_id()
 
 

@@ -32,9 +32,7 @@ paths = st.one_of(
     st.builds("records/trial={}/part-{}-00000000-00000004.parquet".format, names, st.sampled_from(["new", "old"])),
     st.builds("records/trial={}/.0f.tmp".format, names),
     st.builds("leases/0000000{}-x.{}".format, st.integers(1, 3), st.sampled_from(["json", "beat"])),
-    st.sampled_from(
-        ["trials/part-1.parquet", "runs/r/ranking.parquet", "runs/r/driver-0f", ".probe-0f.tmp", *FOREIGN]
-    ),
+    st.sampled_from(["trials/part-1.parquet", "runs/r/ranking.parquet", "runs/r/driver-0f", ".probe-0f.tmp", *FOREIGN]),
 )
 listings = st.lists(st.builds(Entry, paths, st.integers(0, 9), st.floats(0, 30 * DAY)), unique_by=lambda one: one.path)
 states = st.builds(
