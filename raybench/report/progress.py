@@ -19,7 +19,7 @@ from rich.table import Table
 
 from raybench.cluster.observer import Observer
 from raybench.core import Status
-from raybench.core.errors import StoreError
+from raybench.core.errors import StoreError, StoreFullError
 from raybench.planning.plan import Plan
 from raybench.schedule.work import TrialWork
 from raybench.store.runs import RunDirectory
@@ -191,7 +191,7 @@ class Progress(Observer):
         try:
             self._run.write_json("progress.json", state, most_tries=1)
         except StoreError as error:
-            if self._is_written and not quiet:
+            if self._is_written and not quiet and not isinstance(error, StoreFullError):  # that one ends the run
                 self.say(f"warning: `raybench status` will not show this run: {error}")
             self._is_written = False
         else:

@@ -120,9 +120,15 @@ def _measure(row: TrialRow, dataset: PlannedDataset, store: Store, skipped: Skip
 
     @cache
     def records() -> pa.Table:
-        table = read_records(store.files, row.trial_id, row.basis, skipped)
+        torn: dict[str, str] = {}
+        table = read_records(store.files, row.trial_id, row.basis, torn.__setitem__)
+        for path, reason in torn.items():
+            skipped(path, reason)
         if table is None or table.num_rows != row.num_examples:
-            raise StoreError(f"store {store.files.url}: records of trial {row.trial_id} are missing; run the job again")
+            first = f"remove {', '.join(torn)}, which cannot be read, and " if torn else ""
+            raise StoreError(
+                f"store {store.files.url}: records of trial {row.trial_id} are missing; {first}run the job again"
+            )
         return table
 
     states = StateSet.from_bytes(row.states)

@@ -8,6 +8,7 @@
     STORE/records/trial=<id>/part-*.parquet    one row an example
     STORE/checkpoints/trial=<id>.safetensors   what a fit trained, until the trial ends
     STORE/unfinished/trial=<id>.<state>.safetensors    where a long fit is, until it ends
+    STORE/leases/<number>-<owner>.*            who is doing which trials now
     STORE/trials/part-*.parquet                one row a trial: identity, status, cost, merged states
     STORE/runs/<run id>/                       job.yaml, environment.json, progress.json, scores and ranking
 

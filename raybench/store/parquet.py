@@ -39,7 +39,7 @@ def parquet_bytes(table: pa.Table, kind: str, version: int, metadata: dict[str, 
     """A table as Parquet that carries its kind and schema version."""
     merged = {**(table.schema.metadata or {}), _SCHEMA_KEY: f"{kind}/{version}".encode(), **(metadata or {})}
     sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata(merged), sink, compression="zstd")
+    pq.write_table(table.replace_schema_metadata(merged), sink, compression="zstd", write_page_checksum=True)
     return sink.getvalue().to_pybytes()
 
 
@@ -97,7 +97,7 @@ def _load_all(
         except FileNotFoundError:
             return None, ""  # joined with others since it was listed
         try:
-            table = pq.read_table(pa.BufferReader(data), columns=columns)
+            table = pq.read_table(pa.BufferReader(data), columns=columns, page_checksum_verification=True)
         except (pa.ArrowException, OSError) as error:
             return None, _torn(error)
         reason = _foreign(table.schema.metadata, kind)

@@ -11,14 +11,29 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.cluster.toy_job import JobFolder, save_tiny_bert
 
+
+def free_ports(count):
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
 # Read by Ray when it is imported: a cluster of the tests' own, with the token authentication of a real one.
 os.environ["RAY_AUTH_MODE"] = "token"
 os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
+# Of a server for buckets that a test may start: the cluster's actors have a driver's variables only from its start.
+os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{free_ports(1)[0]}"
+os.environ |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
 @pytest.fixture(scope="session")
@@ -59,16 +74,6 @@ def dashboard_address(cluster_ports):
     return f"http://127.0.0.1:{cluster_ports[1]}"
 
 
-def free_ports(count):
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 def answers(port):
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -91,3 +96,16 @@ def tiny_bert(tmp_path_factory):
 def make_job(tmp_path_factory, tiny_bert):
     """Makes a folder with the same job and the same data each time."""
     return lambda: JobFolder(tmp_path_factory.mktemp("job"), tiny_bert)
+
+
+@pytest.fixture(scope="session")
+def small(make_job, ray_address):
+    """A job of baselines alone, one of them slow: what it takes beside a store, its folder, and its undisturbed run."""
+    import raybench
+
+    job = make_job()
+    slow = {"baseline": "plugins:Slow", "name": "slow"}
+    resources = {"actors": 1, "shard_batches": 1}
+    keys = {"candidates": [slow, *job.job["candidates"][:2]], "seeds": [0], "resources": resources}
+    ranking = raybench.run(job.write(**keys), address=ray_address, quiet=True)
+    return SimpleNamespace(keys=keys, job=job, ranking=ranking)

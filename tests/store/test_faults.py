@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 
 import pyarrow as pa
 import pytest
@@ -84,18 +83,8 @@ def test_a_full_store_ends_the_run_and_one_out_of_reach_the_try(faulty):
     assert failure(TimeoutError()).kind == "transient"
 
 
-@pytest.fixture(scope="module")
-def small_disk(tmp_path_factory):
-    """A real file system of 64 KiB."""
-    folder = tmp_path_factory.mktemp("disk")
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"no right to mount a file system here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
-def test_a_write_to_a_full_disk_leaves_no_unfinished_file(small_disk):
+def test_a_write_to_a_full_disk_leaves_no_unfinished_file(mount_disk):
+    small_disk = mount_disk("64k")
     files = Files(str(small_disk), pause=lambda seconds: None)
     files.write("a/small", b"x" * 1024)
     with pytest.raises(StoreFullError, match="No space left on device"):

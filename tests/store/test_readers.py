@@ -125,3 +125,14 @@ def test_the_latest_row_wins_wherever_it_lies(tmp_path):
     log.write([row])
     log.write([replace(row, status=Status.FAILED, finished_at=1.0)])
     assert log.read(pytest.fail)["t"].status is Status.OK
+
+
+def test_a_byte_that_rotted_is_found_when_it_is_read(tmp_path):
+    files, notes = Files(str(tmp_path)), {}
+    write_records(files, "t", "b", 0, 1, pa.table({"id": ["a"], "prediction": pa.array([7], pa.int32())}))
+    (path,) = list_records(files)["t"]
+    data = bytearray(files.read(path))
+    data[40] ^= 1
+    files.write(path, bytes(data))
+    assert read_records(files, "t", "b", notes.__setitem__) is None
+    assert notes[path].startswith("torn or not Parquet (")
