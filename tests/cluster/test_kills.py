@@ -40,7 +40,7 @@ def cluster(cluster_ports, ray_address):
 def undisturbed(tmp_path_factory, tiny_bert, cluster):
     cluster.mend()
     path = write_job(tmp_path_factory.mktemp("calm"), tiny_bert, actors=2)
-    assert raybench.run(path, address=cluster.address, quiet=True).complete
+    assert raybench.run(path, address=cluster.address, actors=1, quiet=True).complete
     return tables(path.parent / "store")
 
 
@@ -62,10 +62,10 @@ def test_whatever_is_killed_the_tables_are_those_of_an_undisturbed_run(
 ):
     path, rng, hits = write_job(tmp_path / "job", tiny_bert, actors=2), random.Random(0), []
     cluster.mend()
-    code, words = Player(cluster, run_seconds=120).run(path, tuple(faults), rng, hits)
+    code, words = Player(cluster, run_seconds=240).run(path, tuple(faults), rng, hits)
     assert set(hits) == {str(one) for one in faults}, (code, words)
     tear(path.parent / "store", rng, 2)
-    assert raybench.run(path, address=cluster.address, quiet=True).complete
+    assert raybench.run(path, address=cluster.address, actors=1, quiet=True).complete
     assert tables(path.parent / "store") == undisturbed
 
 

@@ -195,3 +195,22 @@ def test_shards_sent_together_come_back_together(pool, ray):
     assert pool.wait(0) == [Scored(actor=0, shard=shard) for shard in shards]
     assert pool.take_commits() == ["one", "two"]
     assert "_commits" not in held(pool)
+
+
+def test_who_waits_for_a_first_actor_waits_so_long_and_no_longer(ray, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(pool_module.time, "monotonic", lambda: now[0])
+    pool = Pool(lambda avoided: Handle(ray), hang_seconds=600, placement_seconds=60.0)
+    pool.start(0)
+    now[0] += 59
+    assert pool.unplaced() is None
+    now[0] += 1
+    assert pool.unplaced() == "no actor could be placed and started within 1 minutes"
+    start(pool, ray, 1)
+    now[0] += 1000
+    assert pool.unplaced() is None
+    pool.stop(1)
+    now[0] += 59
+    assert pool.unplaced() is None, "the time is counted from the loss of the last"
+    now[0] += 1
+    assert pool.unplaced() is not None
