@@ -102,7 +102,7 @@ def _module(name: str, file: Path, directory: Path) -> ModuleType:
 def _is_own(value: Any, module: ModuleType, directory: Path) -> bool:
     """Whether something callable was defined in this module, or in another one beside the job file."""
     origin = _origin(value)
-    if origin == module.__name__:
+    if origin == module.__name__ or (module.__name__ == _OURS and origin.startswith(f"{_OURS}.")):
         return True
     file, beside = getattr(sys.modules.get(origin), "__file__", None), module_file(origin, directory)
     return file is not None and beside is not None and beside.samefile(file)

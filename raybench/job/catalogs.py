@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["check_names", "measured_places", "remarks", "unfit"]
 
 Problem = tuple[Path, str]
-_TWO_AND_THREE = (("a", "b"), ("a", "b", "c"))
+_EXAMPLES = (("O", "B-a"), ("a", "b"), ("a", "b", "c"))  # labels that data may have: entities, two classes, three
 
 
 def check_names(job: Job) -> list[Problem]:
@@ -98,7 +98,7 @@ def _misfits(job: Job, measured: Mapping[str, Path]) -> Iterator[Problem]:
             task = get_task(dataset.task, dataset.task_config)
             # `positive` names a label of the data
             config = {key: value for key, value in dataset.task_config.items() if key != "positive"}
-            reasons = [unfit(name, task, labels, config) for labels in _TWO_AND_THREE]
+            reasons = [unfit(name, task, labels, config) for labels in _EXAMPLES]
             if None not in reasons:
                 yield path, str(reasons[-1])
                 break

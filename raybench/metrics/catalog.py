@@ -86,6 +86,9 @@ METRICS: dict[str, str] = {
     "qa_f1": "raybench.metrics.answers:QA_F1",
     "wer": "raybench.metrics.word_error:WER",
     "cer": "raybench.metrics.word_error:CER",
+    # tags of words
+    "token_accuracy": "raybench.metrics.tags:TOKEN_ACCURACY",
+    "token_macro_f1": "raybench.metrics.tags:TOKEN_MACRO_F1",
     # entities
     "entity_precision": "raybench.metrics.entity:ENTITY_PRECISION",
     "entity_recall": "raybench.metrics.entity:ENTITY_RECALL",

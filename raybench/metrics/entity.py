@@ -15,11 +15,21 @@ import pyarrow as pa
 
 from raybench.core.errors import MetricError
 from raybench.metrics.classification import mean_over
-from raybench.metrics.columns import place_of, text_lists_of
+from raybench.metrics.columns import place_of
 from raybench.metrics.metric import REQUIRED, Contribution, Measure, Metric, Options, ratio
 from raybench.metrics.state import Sums
+from raybench.metrics.tags import tag_pairs
 
-__all__ = ["ENTITY_F1", "ENTITY_MACRO_F1", "ENTITY_PRECISION", "ENTITY_RECALL", "SCHEMES", "entity_types", "spans"]
+__all__ = [
+    "ENTITY_F1",
+    "ENTITY_MACRO_F1",
+    "ENTITY_PRECISION",
+    "ENTITY_RECALL",
+    "SCHEMES",
+    "entity_types",
+    "scheme_of",
+    "spans",
+]
 
 Span = tuple[str, int, int]  # type, first, one past the last
 _LAST, _ALONE = ("E", "L"), ("S", "U")  # IOBES and BILOU write the same with other letters
@@ -82,6 +92,28 @@ def spans(tags: Sequence[str], scheme: str) -> set[Span]:
     return SCHEMES[scheme](tags)
 
 
+def scheme_of(labels: Sequence[object]) -> str | None:
+    """How tags write entities: BIO, BIOES or BILOU; None where one of them is neither O nor a prefix with a type."""
+    prefixes = {str(tag).partition("-")[0] for tag in labels if tag != "O"}
+    typed = all("-" in str(tag) for tag in labels if tag != "O")
+    if not prefixes or not typed or not prefixes <= set(_PREFIXES):
+        return None
+    if prefixes & {"L", "U"}:
+        return None if prefixes & {"E", "S"} else "BILOU"
+    return "BIOES" if prefixes & {"E", "S"} else "BIO"
+
+
+def _check(options: Options) -> None:
+    """MetricError where the labels are no tags of entities."""
+    tags = [str(tag) for tag in options["labels"] if tag != "O"]
+    odd = [tag for tag in tags if "-" not in tag or tag.partition("-")[0] not in _PREFIXES]
+    if odd:
+        raise MetricError(
+            f"'labels' hold {odd[0]!r}, which is no tag of entities: expected O, or one of {', '.join(_PREFIXES)} "
+            "with a type, such as B-PER"
+        )
+
+
 def entity_types(options: Options) -> list[str]:
     """The types that the tags in `labels` name, sorted."""
     return sorted({tag.partition("-")[2] for tag in options["labels"] if "-" in tag})
@@ -90,11 +122,7 @@ def entity_types(options: Options) -> list[str]:
 def _contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
     types = {name: place for place, name in enumerate(entity_types(options))}
     counts = {field: np.zeros((records.num_rows, len(types)), dtype=np.int64) for field in ("tp", "predicted", "true")}
-    columns = (text_lists_of(records, column) for column in ("target_tags", "tags"))
-    for row, (target_tags, tags) in enumerate(zip(*columns, strict=True)):
-        if len(target_tags) != len(tags):
-            place = place_of(records, row)
-            raise MetricError(f"{place} has {len(tags)} tags for {len(target_tags)} words of 'target_tags'")
+    for row, (target_tags, tags) in enumerate(tag_pairs(records)):
         unknown = {tag for tag in (*target_tags, *tags) if not _is_known(tag, types)}
         if unknown:
             known = f"O, or one of {', '.join(_PREFIXES)} with a type: {', '.join(types)}"
@@ -133,6 +161,7 @@ def _entity(parts: Parts, average: str, undefined: str) -> Metric:
         value=value,
         per_class=lambda sums, options: (ratio(*parts(sums)), sums["true"]),
         classes=entity_types,
+        check=_check,
         higher_is_better=True,
         source="Tjong Kim Sang and De Meulder 2003, https://aclanthology.org/W03-0419",
         undefined=undefined,

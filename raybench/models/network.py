@@ -19,7 +19,15 @@ from raybench.core.identity import seed_from
 from raybench.models.backbone import feature_size
 from raybench.models.pooling import pool
 
-__all__ = ["CheckpointNetwork", "Network", "PooledNetwork", "Standardized", "TokenNetwork", "fresh_head"]
+__all__ = [
+    "CheckpointNetwork",
+    "Network",
+    "PooledNetwork",
+    "PositionNetwork",
+    "Standardized",
+    "TokenNetwork",
+    "fresh_head",
+]
 
 
 class Network(nn.Module):
@@ -65,12 +73,7 @@ class TokenNetwork(Network):
     def hidden(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The hidden states of the row's own positions, [B, T, H] (of convolutions [B, H, Y, X])."""
         known = _accepted(inputs, self._accepts, self.backbone)
-        hidden: torch.Tensor = self.backbone(**known).last_hidden_state
-        if self.num_virtual > 0:
-            hidden = hidden[:, self.num_virtual :]
-        elif self.num_virtual < 0:
-            hidden = hidden[:, : self.num_virtual]
-        return hidden
+        return _without_virtual(self.backbone(**known).last_hidden_state, self.num_virtual)
 
     def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """float32 [B, T, H]."""
@@ -96,7 +99,7 @@ class PooledNetwork(TokenNetwork):
 class CheckpointNetwork(Network):
     """A checkpoint with the head it was saved with; its outputs are put in the dataset's order of labels.
 
-    Without an order they are taken as they are: the words of a language model, the start and end of an answer.
+    Without an order they are taken as they are, such as the words of a language model.
     """
 
     def __init__(self, model: nn.Module, order: Sequence[int] | None) -> None:
@@ -116,6 +119,29 @@ class CheckpointNetwork(Network):
 
     def head_parameters(self) -> list[nn.Parameter]:
         return [parameter for module in self._own_head for parameter in module.parameters()]
+
+
+class PositionNetwork(CheckpointNetwork):
+    """A checkpoint whose own head puts out something for each position: a word's tag, or start and end of an answer."""
+
+    def __init__(self, model: nn.Module, order: Sequence[int] | None) -> None:
+        super().__init__(model, order)
+        self.num_virtual = 0  # as a TokenNetwork's
+
+    def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """float32 [B, T, own outputs]; of an answer its start and its end."""
+        given = self.backbone(**_accepted(inputs, self._accepts, self.backbone))
+        logits = given.get("logits")
+        if logits is None:
+            logits = torch.stack([given["start_logits"], given["end_logits"]], dim=-1)
+        return _without_virtual(logits.float(), self.num_virtual)
+
+
+def _without_virtual(positions: torch.Tensor, num_virtual: int) -> torch.Tensor:
+    """[B, T, …] without learned positions in front (or behind, if negative)."""
+    if num_virtual > 0:
+        return positions[:, num_virtual:]
+    return positions[:, :num_virtual] if num_virtual < 0 else positions
 
 
 def _accepted(inputs: Mapping[str, torch.Tensor], names: set[str], model: nn.Module) -> dict[str, Any]:

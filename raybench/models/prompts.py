@@ -14,7 +14,7 @@ from torch import nn
 from raybench.core.errors import IncompatibleError
 from raybench.models.adapters import import_peft
 from raybench.models.layers import find_blocks
-from raybench.models.network import CheckpointNetwork, Network, PooledNetwork
+from raybench.models.network import CheckpointNetwork, Network, PooledNetwork, PositionNetwork, TokenNetwork
 from raybench.models.quiet import quiet
 
 __all__ = ["add_prompt"]
@@ -54,7 +54,7 @@ def add_prompt(network: Network, num_tokens: int, *, deep: bool) -> None:
     network.backbone.register_forward_pre_hook(segments.take, with_kwargs=True)
     inside: Any = network.backbone
     inside.get_base_model().register_forward_pre_hook(segments.give, with_kwargs=True)
-    if isinstance(network, PooledNetwork) and not deep:
+    if isinstance(network, TokenNetwork | PositionNetwork) and not deep:
         network.num_virtual = num_tokens
 
 

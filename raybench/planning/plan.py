@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
@@ -204,11 +204,13 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
     task = _task(job, spec)
     try:
         loaded = load_dataset(spec, task.columns, job.directory)
+        notes = _review(task, spec, loaded)
     except DataError as error:
         raise job.placed(error, spec) from error
     if (reason := task.check_labels(loaded.labels)) is not None:
         raise job.placed(DataError(f"dataset {spec.name}: {reason}"), spec)
-    names = tuple(job.metrics) or tuple(task.metrics)
+    statistics = task.statistics(loaded.splits["train"]) if "train" in loaded.splits else {}
+    names = tuple(job.metrics) or task.default_metrics(loaded.labels, statistics)
     own = dict.fromkeys(names, (*spec._path, "task_config"))  # what the task measures fits it but for its options
     for name, path in (own | measured_places(job)).items():
         if (reason := unfit(name, task, loaded.labels, spec.task_config)) is not None:
@@ -217,13 +219,23 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
     names = names if rank_by in names else (*names, rank_by)
     return PlannedDataset(
         spec=spec,
-        loaded=loaded,
+        loaded=replace(loaded, notes=(*loaded.notes, *notes)),
         metrics=names,
         metric_config=task.metric_config(loaded.labels, spec.task_config),
         metric_code=code_digests(names, job.directory),
         rank_by=rank_by,
-        statistics=task.statistics(loaded.splits["train"]) if "train" in loaded.splits else {},
+        statistics=statistics,
     )
+
+
+def _review(task: Task, spec: DatasetSpec, loaded: LoadedDataset) -> list[str]:
+    """What the task has to say of the rows."""
+    try:
+        return [f"{spec.name}: {note}" for note in task.review(loaded.splits, loaded.labels)]
+    except DataError as error:
+        raise DataError(f"dataset {spec.name}: {error}", key=error.key) from error
+    except Exception as error:  # of a task of the user's own
+        raise DataError(f"dataset {spec.name}: {told(error)}") from error
 
 
 def _plan_trial(

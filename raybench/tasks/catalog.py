@@ -16,6 +16,7 @@ TASKS = {
     "image-classification": "raybench.tasks.image_classification:ImageClassification",
     "multilabel-text-classification": "raybench.tasks.text_multilabel:TextMultilabelClassification",
     "multilabel-image-classification": "raybench.tasks.image_multilabel:ImageMultilabelClassification",
+    "token-classification": "raybench.tasks.token_classification:TokenClassification",
     "text-regression": "raybench.tasks.text_regression:TextRegression",
     "image-regression": "raybench.tasks.image_regression:ImageRegression",
 }

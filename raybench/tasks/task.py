@@ -117,6 +117,14 @@ class Task(ABC):
         """Why nothing can be learned from data with these labels, or None."""
         return None
 
+    def default_metrics(self, labels: Sequence[str], statistics: Mapping[str, float]) -> tuple[str, ...]:
+        """Measured unless the job names others; `primary` ranks where it is among them, else the first."""
+        return self.metrics
+
+    def review(self, splits: Mapping[str, pa.Table], labels: Sequence[str]) -> tuple[str, ...]:
+        """What a user should know of the rows, in lines; DataError for rows that cannot be read."""
+        return ()
+
     def statistics(self, train: pa.Table) -> dict[str, float]:
         """Of the training rows' targets, what every network of the dataset must share, such as mean and deviation."""
         return {}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from raybench.tasks.task import Examples
 
-__all__ = ["TEXT_COLUMNS", "TextTask"]
+__all__ = ["TEXT_COLUMNS", "TextTask", "refuse_without_vocabulary"]
 
 TEXT_COLUMNS = (Column("text", "text"), Column("text_pair", "text", required=False))
 
@@ -48,8 +48,13 @@ class TextTask(PooledTask):
         return TextExamples(prepared, model, self.targets(prepared, dataset))
 
     def check(self, model: ModelSpec, config: PretrainedConfig) -> None:
-        if not hasattr(config, "vocab_size"):
-            raise IncompatibleError(
-                f"model {model.reference!r}: {config.model_type} has no vocabulary, so it reads no text; "
-                f"{self.name} needs a text model"
-            )
+        refuse_without_vocabulary(model, config, self.name)
+
+
+def refuse_without_vocabulary(model: ModelSpec, config: PretrainedConfig, task: str) -> None:
+    """IncompatibleError for a model that reads no text."""
+    if not hasattr(config, "vocab_size"):
+        raise IncompatibleError(
+            f"model {model.reference!r}: {config.model_type} has no vocabulary, so it reads no text; "
+            f"{task} needs a text model"
+        )

@@ -18,7 +18,7 @@ from raybench.tasks.task import Batch
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["TextExamples", "num_positions", "tokenize"]
+__all__ = ["TextExamples", "longest_input", "num_positions", "tokenize"]
 
 _RAW = ("text", "text_pair")
 
@@ -29,8 +29,6 @@ def tokenize(rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
     A pair is cut at its longer side; `max_length` counts the tokenizer's special tokens.
     """
     tokenizer = open_tokenizer(model)
-    # RoBERTa and its kin number positions from behind the padding id: of 514 they use 512, as their tokenizers know
-    longest = min(max_length, num_positions(model) or max_length, tokenizer.model_max_length)
     texts = [model.instruction + text for text in _texts(rows, "text")]
     paired = "text_pair" in rows.column_names
     encoded = (
@@ -38,7 +36,7 @@ def tokenize(rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
             texts,
             _texts(rows, "text_pair") if paired else None,
             truncation="longest_first",
-            max_length=longest,
+            max_length=longest_input(model, max_length),
             padding=False,
             return_attention_mask=False,
             return_token_type_ids=paired,
@@ -57,6 +55,12 @@ def tokenize(rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
     key = key_column(values[a:b].tobytes() + types[a:b].tobytes() for a, b in itertools.pairwise(bounds))
     kept = {name: rows.column(name) for name in rows.column_names if name not in _RAW}
     return pa.table({**kept, **columns, "length": pa.array(np.diff(offsets).astype(np.int32)), "key": key})
+
+
+def longest_input(model: ModelSpec, max_length: int) -> int:
+    """How many pieces, special ones included, the model is given at most where a dataset allows `max_length`."""
+    # RoBERTa and its kin number positions from behind the padding id: of 514 they use 512, as their tokenizers know
+    return int(min(max_length, num_positions(model) or max_length, open_tokenizer(model).model_max_length))
 
 
 def num_positions(model: ModelSpec) -> int | None:

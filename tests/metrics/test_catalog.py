@@ -78,7 +78,7 @@ def task_of(name: str) -> str:
         "regression": ["regression", "rank_correlation"],
         "language": ["perplexity"],
         "text": ["overlap", "rouge", "answers", "word_error"],
-        "entity": ["entity"],
+        "entity": ["entity", "tags"],
         "segmentation": ["segmentation"],
         "detection": ["detection"],
         "generation": ["frechet"],

@@ -124,6 +124,8 @@ WRONG = [
     ("hamming_loss", {**LABELS, "targets": [["x"], ["y"], ["x"]]}, {}, "'targets' holds list"),
     ("entity_f1", {**TAGS, "tags": [["O"], ["B-X", "O"], ["O"]]}, {}, f"{IN_B} has 2 tags for 1 words"),
     ("entity_f1", {**TAGS, "tags": [["O"], ["B-Y"], ["O"]]}, {"labels": ["B-X"]}, f"tag 'B-Y' in {IN_B} is none of"),
+    ("token_accuracy", {**TAGS, "tags": [["O"], ["B-X", "O"], ["O"]]}, {}, f"{IN_B} has 2 tags for 1 words"),
+    ("token_macro_f1", TAGS, {"labels": ["O", "B-Y"]}, f"tag 'B-X' in {IN_B} is none of 'labels'"),
     ("entity_f1", {**TAGS, "tags": [[0], [1], [0]]}, {}, "'tags' holds list.*expected lists of strings"),
     ("mean_iou", {**PIXELS, "intersection": [[1, 1], [3, 1], [1, 1]]}, {}, f"'intersection' has 3 in {IN_B}.*the 2 of"),
     ("mean_iou", {**PIXELS, "target_pixels": [[2, 2], [-1, 2], [2, 2]]}, {}, f"'target_pixels' has -1 in {IN_B}"),

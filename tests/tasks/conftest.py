@@ -56,6 +56,10 @@ def make_toy(tiny_bert: Path, make_texts: Callable[..., pa.Table]) -> Callable[[
             rows = _with_targets(_pictures(20))
             model = ModelSpec(reference="arch:vit", config=VIT)
             return Toy(task=name, rows=rows, model=model, labels=_labels(name, labels))
+        if name == "token-classification":
+            rows = _tagged(make_texts(30, seed=3))
+            tags = ("B-money", "B-sport", "I-sport", "O")
+            return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)), labels=tags, max_length=12)
         raise AssertionError(f"{name} has no toy: add one here")
 
     return make
@@ -72,6 +76,14 @@ def _with_targets(rows: pa.Table) -> pa.Table:
     return rows.append_column("labels", pa.array(lists, pa.list_(pa.int32()))).append_column(
         "value", pa.array(label * 1.5 + 7)
     )
+
+
+def _tagged(rows: pa.Table) -> pa.Table:
+    """The words of the texts, with a tag by their length; one row has none, one a single word."""
+    words = [[], ["goal"], *(text.split() for text in rows.column("text").to_pylist()[2:])]
+    tags = [[len(word) % 4 for word in row] for row in words]
+    kind = pa.list_(pa.int32())
+    return pa.table({"id": rows.column("id"), "tokens": words, "tags": pa.array(tags, kind)})
 
 
 def _pictures(count: int) -> pa.Table:

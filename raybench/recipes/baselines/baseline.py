@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -24,5 +24,5 @@ class Baseline(Protocol):
     def fit(self, rows: pa.Table, dataset: DatasetKey, seed: int) -> dict[str, np.ndarray]:
         """All that scoring needs."""
 
-    def outputs(self, arrays: Arrays, rows: pa.Table, dataset: DatasetKey) -> np.ndarray:
-        """What a network would put out for the rows: for a classifier float32 logits [rows, labels]."""
+    def outputs(self, arrays: Arrays, rows: pa.Table, dataset: DatasetKey) -> Any:
+        """What the task's `records` read of the rows: for a classifier float32 logits [rows, labels]."""

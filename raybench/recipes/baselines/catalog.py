@@ -10,6 +10,8 @@ __all__ = ["BASELINES", "get_baseline"]
 BASELINES = {
     "majority": "raybench.recipes.baselines.majority:Majority",
     "tfidf-logistic": "raybench.recipes.baselines.tfidf_logistic:TfidfLogistic",
+    "most-frequent-tag": "raybench.recipes.baselines.most_frequent_tag:MostFrequentTag",
+    "token-logistic": "raybench.recipes.baselines.token_logistic:TokenLogistic",
     "pixels-logistic": "raybench.recipes.baselines.pixels_logistic:PixelsLogistic",
 }
 

@@ -11,7 +11,9 @@ __all__ = ["logistic_regression"]
 _ABSENT = -1e4  # the logit of a label that no training row has: probability 0 in float32, and finite
 
 
-def logistic_regression(features: Any, labels: np.ndarray, num_labels: int) -> dict[str, np.ndarray]:
+def logistic_regression(
+    features: Any, labels: np.ndarray, num_labels: int, max_iter: int = 1000
+) -> dict[str, np.ndarray]:
     """`weight` [H, C] and `bias` [C], float64, from LogisticRegression(C=1)."""
     from sklearn.linear_model import LogisticRegression
 
@@ -21,7 +23,7 @@ def logistic_regression(features: Any, labels: np.ndarray, num_labels: int) -> d
     if len(present) == 1:
         bias[present] = 0.0
         return {"weight": weight, "bias": bias}
-    model = LogisticRegression(C=1.0, max_iter=1000).fit(features, labels)
+    model = LogisticRegression(C=1.0, max_iter=max_iter).fit(features, labels)
     if len(present) == 2:  # scikit-learn keeps the difference of the two alone
         weight[:, present[1]], bias[present] = model.coef_[0], (0.0, model.intercept_[0])
     else:

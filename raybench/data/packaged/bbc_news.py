@@ -1,8 +1,4 @@
-"""Real data that ordinary packages hold, for the quickstart and the tests; no text or picture of theirs is copied.
-
-bbc_news()    # {"train": pa.Table, "test": pa.Table} with text and label
-digits()      # the same with image and label
-"""
+"""BBC news by topic."""
 
 from __future__ import annotations
 
@@ -10,13 +6,11 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from raybench.core.errors import DataError
-from raybench.data.images import image_array
 
-__all__ = ["bbc_news", "digits"]
+__all__ = ["bbc_news"]
 
 
 def bbc_news() -> dict[str, pa.Table]:
@@ -43,19 +37,3 @@ def bbc_news() -> dict[str, pa.Table]:
         )
         for split, wanted in (("train", False), ("test", True))
     }
-
-
-def digits() -> dict[str, pa.Table]:
-    """Handwritten digits, 8 × 8 grey: 1,438 to train on, 359 (every fifth) to test.
-
-    From scikit-learn's `load_digits` (BSD; 1.6 and later hold the same file): E. Alpaydin, C. Kaynak, Optical
-    Recognition of Handwritten Digits, UCI 1998. Its 17 grey levels are spread over 0–255.
-    """
-    from sklearn.datasets import load_digits
-
-    loaded = load_digits()
-    images = image_array(np.rint(loaded.images * (255 / 16)).astype(np.uint8))
-    labels = pa.array(loaded.target.astype(np.int32))
-    rows = np.arange(len(labels))
-    table = pa.table({"image": images, "label": labels})
-    return {"train": table.take(pa.array(rows[rows % 5 != 4])), "test": table.take(pa.array(rows[rows % 5 == 4]))}

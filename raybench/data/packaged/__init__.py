@@ -1,0 +1,14 @@
+"""Real data that ordinary packages hold, for jobs and tests; no text or picture of theirs is copied.
+
+    bbc_news()      # {"train": pa.Table, "test": pa.Table} with text and label
+    brown_tags()    # the same with tokens and tags
+    digits()        # the same with image and label
+
+What no Python package holds is fetched by the user's own client, and a dataset's `config` says where it lies.
+"""
+
+from raybench.data.packaged.bbc_news import bbc_news
+from raybench.data.packaged.brown import brown_sentences, brown_tags
+from raybench.data.packaged.digits import digits
+
+__all__ = ["bbc_news", "brown_sentences", "brown_tags", "digits"]
