@@ -4,7 +4,8 @@
                        score float32 (two classes: logit 1 − logit 0), scores fixed_size_list<float32>[C] (log-odds)
     multilabel         targets, predictions list<int8>[L] (0 or 1), scores list<float32>[L] (logits)
     regression         target, prediction float64
-    language model     nll float64 (sum over the row's tokens), num_tokens, num_words, num_bytes int64
+    language model     nll float64 (sum over the row's tokens), num_tokens, num_words, num_bytes int64,
+                       begins_with string (what the model was given before the text)
     translation, summarisation, question answering, speech recognition
                        hypothesis string, references list<string> (of a question without an answer: empty)
     token classification   target_tags, tags list<string> ("B-PER", "O")

@@ -47,7 +47,7 @@ def train_from_top(network: Network, num_blocks: int) -> None:
     """Train the head, the last `num_blocks` blocks of every stack and what follows the last; freeze the rest.
 
     Raises:
-        IncompatibleError: the architecture has no list of blocks, or a shorter one.
+        IncompatibleError: the architecture has no list of blocks, or a shorter one, or no head to train alone.
     """
     stacks = find_stacks(network.backbone)
     longest = max(map(len, stacks))
@@ -57,6 +57,11 @@ def train_from_top(network: Network, num_blocks: int) -> None:
     for parameter in network.head_parameters():
         parameter.requires_grad_(True)
     if num_blocks == 0:
+        if not network.head_parameters():
+            raise IncompatibleError(
+                f"{type(network.backbone).__name__} has no head of its own to train before its blocks; "
+                "layers: 1 or more would do, or head_epochs: 0"
+            )
         return
     for blocks in stacks:
         for block in blocks[-num_blocks:]:

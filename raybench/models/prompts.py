@@ -13,6 +13,7 @@ from torch import nn
 
 from raybench.core.errors import IncompatibleError
 from raybench.models.adapters import import_peft
+from raybench.models.language import LanguageNetwork
 from raybench.models.layers import find_blocks
 from raybench.models.network import CheckpointNetwork, Network, PooledNetwork, PositionNetwork, TokenNetwork
 from raybench.models.quiet import quiet
@@ -37,7 +38,8 @@ def add_prompt(network: Network, num_tokens: int, *, deep: bool) -> None:
         _add_visual(network, num_tokens, deep=deep)
         return
     peft = import_peft()
-    task = peft.TaskType.FEATURE_EXTRACTION
+    causal = isinstance(network, LanguageNetwork) and network.causal
+    task = peft.TaskType.CAUSAL_LM if causal else peft.TaskType.FEATURE_EXTRACTION
     make = peft.PrefixTuningConfig if deep else peft.PromptTuningConfig
     try:
         with quiet():

@@ -19,6 +19,7 @@ TASKS = {
     "token-classification": "raybench.tasks.token_classification:TokenClassification",
     "text-regression": "raybench.tasks.text_regression:TextRegression",
     "image-regression": "raybench.tasks.image_regression:ImageRegression",
+    "causal-lm": "raybench.tasks.causal_lm:CausalLM",
 }
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from raybench.core import DatasetKey, ModelSpec
 from raybench.tasks.catalog import get_task
+from tests.tasks.tiny_language import save_tiny_causal
 
 TEXTS = ("text-classification", "multilabel-text-classification", "text-regression")
 IMAGES = ("image-classification", "multilabel-image-classification", "image-regression")
@@ -44,7 +45,19 @@ class Toy:
 
 
 @pytest.fixture(scope="session")
-def make_toy(tiny_bert: Path, make_texts: Callable[..., pa.Table]) -> Callable[[str], Toy]:
+def tiny_causal(tmp_path_factory: pytest.TempPathFactory, make_texts: Callable[..., pa.Table]) -> Path:
+    texts = make_texts(30).column("text").to_pylist()
+    return save_tiny_causal(tmp_path_factory.mktemp("models") / "tiny-llama", texts)
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2(tmp_path_factory: pytest.TempPathFactory, make_texts: Callable[..., pa.Table]) -> Path:
+    texts = make_texts(30).column("text").to_pylist()
+    return save_tiny_causal(tmp_path_factory.mktemp("models") / "tiny-gpt2", texts, "gpt2")
+
+
+@pytest.fixture(scope="session")
+def make_toy(tiny_bert: Path, tiny_causal: Path, make_texts: Callable[..., pa.Table]) -> Callable[[str], Toy]:
     """The toy of a task, by its name."""
 
     def make(name: str) -> Toy:
@@ -60,6 +73,8 @@ def make_toy(tiny_bert: Path, make_texts: Callable[..., pa.Table]) -> Callable[[
             rows = _tagged(make_texts(30, seed=3))
             tags = ("B-money", "B-sport", "I-sport", "O")
             return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)), labels=tags, max_length=12)
+        if name == "causal-lm":
+            return Toy(task=name, rows=make_texts(20, seed=4), model=ModelSpec(reference=str(tiny_causal)))
         raise AssertionError(f"{name} has no toy: add one here")
 
     return make

@@ -13,6 +13,8 @@ BASELINES = {
     "most-frequent-tag": "raybench.recipes.baselines.most_frequent_tag:MostFrequentTag",
     "token-logistic": "raybench.recipes.baselines.token_logistic:TokenLogistic",
     "pixels-logistic": "raybench.recipes.baselines.pixels_logistic:PixelsLogistic",
+    "unigram": "raybench.recipes.baselines.byte_ngrams:Unigram",
+    "interpolated-ngram": "raybench.recipes.baselines.byte_ngrams:InterpolatedNgram",
 }
 
 

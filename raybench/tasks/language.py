@@ -1,0 +1,159 @@
+"""What tasks of language models share: where a text begins, how much of it a model takes, what each token costs.
+
+Shapes: W model rows, T positions, S scored tokens, V words of the vocabulary.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from raybench.core import ModelSpec
+from raybench.core.errors import IncompatibleError
+from raybench.models.configuration import from_scratch, open_config
+from raybench.models.tokenizer import open_tokenizer
+from raybench.tasks.head_labels import saved_with_head
+from raybench.tasks.text_inputs import num_positions
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PretrainedConfig
+
+    from raybench.models.language import LanguageNetwork
+    from raybench.tasks.task import Batch, LossOptions
+
+__all__ = [
+    "Scored",
+    "beginning",
+    "check_causal",
+    "check_own_words",
+    "context_length",
+    "encode_after",
+    "num_words",
+    "padded_rows",
+    "token_losses",
+    "words_loss",
+]
+
+
+class Scored(NamedTuple):
+    """The tokens that a batch scores, in the order of their places: ids int64 [S], and on the host whose they are."""
+
+    ids: torch.Tensor
+    owner: np.ndarray  # int64 [S]: the example of the batch
+
+
+def beginning(model: ModelSpec, *, always: bool) -> list[int]:
+    """The ids that a text begins with by the model's convention: what its tokenizer itself puts there.
+
+    `always` is for scoring a text's first token, which needs something before it: without a convention that is the
+    token of the text's beginning, or else of its end (GPT-2's).
+
+    Raises:
+        IncompatibleError: `always`, and the tokenizer has neither.
+    """
+    tokenizer = open_tokenizer(model)
+    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a")["input_ids"]
+    place = next((i for i in range(len(whole)) if whole[i : i + len(bare)] == bare), 0)
+    if place or not always:
+        return list(whole[:place])
+    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if token is not None:
+            return [token]
+    raise IncompatibleError(f"model {model.reference!r}: its tokenizer has no token that a text begins or ends with")
+
+
+def context_length(model: ModelSpec, max_length: int) -> int:
+    """How many positions a row has at most."""
+    return int(min(max_length, num_positions(model) or max_length, open_tokenizer(model).model_max_length))
+
+
+def encode_after(model: ModelSpec, contexts: Sequence[str], texts: Sequence[str]) -> list[tuple[list[int], list[int]]]:
+    """Ids of each context and of the text after it: encoded together and cut where the context ends.
+
+    Spaces at a context's end go to the text, where a tokenizer has them.
+    """
+    if not texts:
+        return []
+    tokenizer = open_tokenizer(model)
+    bare = [context.rstrip() if text else context for context, text in zip(contexts, texts, strict=True)]
+    whole = [context + text for context, text in zip(contexts, texts, strict=True)]
+    distinct = {context: place for place, context in enumerate(dict.fromkeys(bare))}
+    before = tokenizer(list(distinct), add_special_tokens=False, verbose=False)["input_ids"]
+    ids = tokenizer(whole, add_special_tokens=False, verbose=False)["input_ids"]
+    cuts = [len(before[distinct[context]]) for context in bare]
+    return [(row[:cut], row[cut:]) for row, cut in zip(ids, cuts, strict=True)]
+
+
+def num_words(text: str) -> int:
+    """Words of the raw text: what stands between white space."""
+    return len(re.findall(r"\S+", text))
+
+
+def padded_rows(rows: Sequence[np.ndarray], width: int, pad_id: int) -> tuple[np.ndarray, np.ndarray]:
+    """int64 [W, width] of ids, padded on the right, and of their mask."""
+    ids = np.full((len(rows), width), pad_id, dtype=np.int64)
+    mask = np.zeros((len(rows), width), dtype=np.int64)
+    for place, row in enumerate(rows):
+        ids[place, : len(row)] = row
+        mask[place, : len(row)] = 1
+    return ids, mask
+
+
+def token_losses(network: LanguageNetwork, inputs: dict[str, torch.Tensor], ids_S: torch.Tensor) -> np.ndarray:
+    """−ln p of each scored token, float64 [S] on the host; a few model rows at a time."""
+    import torch
+
+    from raybench.metrics.records import token_nll
+    from raybench.models.language import forward_chunks
+
+    places_S = inputs["places"]
+    num_rows, width = inputs["input_ids"].shape
+    vocabulary = network.backbone.config.get_text_config().vocab_size  # type: ignore[union-attr, operator]
+    parts = []
+    for start, stop in forward_chunks(num_rows, width, vocabulary, places_S.device):
+        bounds = torch.tensor([start * width, stop * width], device=places_S.device)
+        first, last = torch.searchsorted(places_S, bounds).tolist()
+        some = {name: value[start:stop] for name, value in inputs.items() if name != "places"}
+        logits_SV = network({**some, "places": places_S[first:last] - start * width})
+        parts.append(token_nll(logits_SV, ids_S[first:last]))
+    return torch.cat(parts).double().cpu().numpy()
+
+
+def words_loss(outputs: torch.Tensor, batch: Batch, options: LossOptions) -> torch.Tensor:
+    """The sum of −ln p over a batch's scored tokens."""
+    from torch.nn.functional import cross_entropy
+
+    return cross_entropy(outputs, batch.targets.ids, label_smoothing=options.label_smoothing, reduction="sum")
+
+
+def check_causal(task: str, model: ModelSpec, config: PretrainedConfig) -> None:
+    """IncompatibleError unless the architecture reads from left to right and predicts words."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    )
+
+    kind = config.model_type
+    both_ways = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or both_ways:
+        why = "sees what comes after a word" if both_ways else "predicts no next word"
+        raise IncompatibleError(
+            f"model {model.reference!r}: {kind} {why}; {task} needs a causal language model, such as gpt2 or llama"
+        )
+
+
+def check_own_words(model: ModelSpec, suffixes: tuple[str, ...]) -> None:
+    """IncompatibleError where the checkpoint has no trained words to score as it is."""
+    config = open_config(model)
+    shared = getattr(config, "tie_word_embeddings", False)  # then the input's words are the output's
+    if from_scratch(model) or not (shared or any(saved_with_head(config, suffix) for suffix in suffixes)):
+        saved_as = "random weights" if from_scratch(model) else (config.architectures or [config.model_type])[0]
+        raise IncompatibleError(
+            f"model {model.reference!r}: no trained head of words to score as it is ({saved_as}); "
+            "a method that fits, such as full, would train it"
+        )
