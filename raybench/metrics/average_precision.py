@@ -12,7 +12,9 @@ import numpy as np
 
 from raybench.metrics.confusion import IGNORE_INDEX
 from raybench.metrics.metric import REQUIRED, TableMetric
-from raybench.metrics.roc import Split, check_positive, columns_of, count_of, label_splits, scores_problem, splits_of
+from raybench.metrics.roc import check_positive, columns_of, count_of, label_splits, scores_problem, splits_of
+from raybench.metrics.weighted_ranks import Split, weighing
+from raybench.metrics.weighted_ranks import average_precision as weighted_precision
 
 __all__ = ["AVERAGE_PRECISION", "MULTILABEL_AVERAGE_PRECISION", "WEIGHTED_AVERAGE_PRECISION", "average_precision"]
 
@@ -80,6 +82,7 @@ def _by_class(average: str) -> TableMetric:
         check=check_positive,
         higher_is_better=True,
         undefined="no positive among the targets",
+        weighted=weighing(lambda r, o: splits_of(r, o, average), weighted_precision, by_support=average == "weighted"),
         source=_SOURCE,
     )
 
@@ -99,5 +102,6 @@ MULTILABEL_AVERAGE_PRECISION = TableMetric(
     options={"labels": REQUIRED},
     higher_is_better=True,
     undefined="no positive among the targets",
+    weighted=weighing(label_splits, weighted_precision),
     source=_SOURCE,
 )

@@ -54,9 +54,13 @@ def sums_influence(contributions: Mapping[str, Contribution], formula: Callable[
     fields, steps = {}, {}
     for name, contribution in contributions.items():
         if isinstance(contribution, OneHot):
-            keys, counts = np.unique(contribution.codes[contribution.codes >= 0], return_counts=True)
-            fields[name] = Field(keys, counts[None, :].astype(np.float64), contribution.size)
-            steps[name] = _STEP * np.sqrt(counts)
+            kept = contribution.codes >= 0
+            keys, places = np.unique(contribution.codes[kept], return_inverse=True)
+            weights = None if contribution.weights is None else contribution.weights[kept]
+            counts = np.bincount(places, weights=weights, minlength=keys.size).astype(np.float64)
+            squares = counts if weights is None else np.bincount(places, weights=weights**2, minlength=keys.size)
+            fields[name] = Field(keys, counts[None, :], contribution.size)
+            steps[name] = _STEP * np.sqrt(squares)
             continue
         size = None if contribution.ndim == 1 else contribution.shape[1]
         values_NK = contribution.reshape(len(contribution), -1).astype(np.float64)
@@ -102,6 +106,8 @@ def _times(contribution: Contribution, keys: np.ndarray, slope: np.ndarray) -> n
             return np.zeros((contribution.codes.size, *slope.shape[1:]))
         kept = contribution.codes >= 0
         part = slope[np.minimum(np.searchsorted(keys, np.maximum(contribution.codes, 0)), keys.size - 1)]
+        if contribution.weights is not None:
+            part = part * (contribution.weights if part.ndim == 1 else contribution.weights[:, None])
         return np.where(kept if part.ndim == 1 else kept[:, None], part, 0.0)
     values_NK = contribution.reshape(len(contribution), -1)
     total = np.zeros((len(values_NK), *slope.shape[1:]))

@@ -198,7 +198,12 @@ class TableMetric:
     source: str | Callable[[Options], str]
     coverage: str = ""  # of its interval, where measured outside 93 to 97 %
     undefined: str = "the records leave it undefined"
-    weights: bool = False  # whether a weight a record has a meaning
+    weighted: Callable[[TableMetric, str], TableMetric] | None = None  # the same of records weighed by a column
+
+    @property
+    def weights(self) -> bool:
+        """Whether a weight a record has a meaning."""
+        return self.weighted is not None
 
 
 def declared_options(metric: Metric | TableMetric) -> dict[str, Any]:

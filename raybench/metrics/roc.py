@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 from math import inf
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,21 +23,9 @@ from raybench.metrics.columns import class_targets, matrix_of, numbers_of
 from raybench.metrics.confusion import IGNORE_INDEX
 from raybench.metrics.metric import REQUIRED, Options, TableMetric
 from raybench.metrics.multilabel import truths_of
+from raybench.metrics.weighted_ranks import Split, auc, weighing
 
 __all__ = ["MULTILABEL_ROC_AUC", "ROC_AUC", "ROC_AUC_OVO", "WEIGHTED_ROC_AUC", "Split", "auc_pairs", "splits_of"]
-
-
-class Split(NamedTuple):
-    """One question of yes and no: scores of the rows that take part, which are positive, and its share in the mean."""
-
-    rows: np.ndarray
-    scores: np.ndarray
-    positive: np.ndarray
-    weight: float
-
-    @property
-    def is_defined(self) -> bool:
-        return bool(self.positive.any() and not self.positive.all())
 
 
 def auc_pairs(positive: np.ndarray, negative: np.ndarray) -> int:
@@ -168,6 +155,7 @@ def _roc_auc(average: str, source: str) -> TableMetric:
         check=check_positive,
         higher_is_better=True,
         undefined="only one class among the targets",
+        weighted=weighing(lambda r, o: splits_of(r, o, average), auc, by_support=average == "weighted"),
         source=source,
     )
 
@@ -196,5 +184,6 @@ MULTILABEL_ROC_AUC = TableMetric(
     options={"labels": REQUIRED},
     higher_is_better=True,
     undefined="only one class among the targets",
+    weighted=weighing(label_splits, auc),
     source=_SOURCE,
 )

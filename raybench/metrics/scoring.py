@@ -14,7 +14,7 @@ from raybench.metrics.cells import CellDraws
 from raybench.metrics.evidence import Evidence, has_value
 from raybench.metrics.influence import spread_of, unit_sums
 from raybench.metrics.intervals import interval_of, mean_interval, wilson
-from raybench.metrics.metric import Ends, Metric, Options, TableMetric
+from raybench.metrics.metric import Ends, Metric, Options, TableMetric, to_float
 from raybench.metrics.state import Field, State, Sums
 from raybench.metrics.state_set import StateSet
 
@@ -180,6 +180,8 @@ class Scorer:
             return {}
         per_class = metric.per_class
         values_C, counts_C = (part[0] for part in per_class(sums, options))
+        if "examples" in origin[0].fields:  # weighted: how many records of mean weight
+            counts_C = np.rint(to_float(counts_C * origin[0].n / sums["n"][0]))
         values_C = values_C.astype(np.float64)
         ends = self._class_ends(metric, options, values_C, counts_C, origin)
         scores = {}

@@ -40,7 +40,9 @@ def weighted(name: str, metric: Metric | TableMetric, column: str) -> Metric | T
         raise MetricError(
             f"metric {name!r} takes no weights; leave column {column!r} out, or say weight=None in the configuration"
         )
-    assert isinstance(metric, Metric)
+    if isinstance(metric, TableMetric):
+        assert metric.weighted is not None
+        return metric.weighted(metric, column)
     defaults: dict[str, Any] = {field.name: field.default for field in fields(Metric) if field.name in _OF_COUNTS}
     return replace(metric, measure=_weighted(metric.measure, column), **defaults)
 

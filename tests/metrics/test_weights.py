@@ -63,6 +63,40 @@ def test_weighted_metrics_of_probabilities_and_labels_are_those_of_scikit_learn(
     assert macro.value == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.1])
+def test_weighted_ranks_are_those_of_scikit_learn(scale):
+    times = RNG.integers(0, 4, ROWS) * scale
+    scores = np.round(PROBABILITIES, 1)  # with ties
+    names = ["roc_auc", "weighted_roc_auc", "average_precision", "weighted_average_precision"]
+    found = metrics.evaluate(names, target=TARGET, scores=scores, weight=times)
+    onehot = np.eye(3)[TARGET]
+    for name, score in found.items():
+        function = sklearn.roc_auc_score if "roc" in name else sklearn.average_precision_score
+        average = "weighted" if name.startswith("weighted") else "macro"
+        expected = function(onehot, scores, sample_weight=times, average=average)
+        assert score.value == pytest.approx(expected, rel=1e-12), name
+        assert score.low < score.value < score.high
+        assert score.n == np.count_nonzero(times)
+    two = metrics.evaluate("roc_auc", target=TARGET > 0, score=scores[:, 0], weight=times)
+    expected = sklearn.roc_auc_score(TARGET > 0, scores[:, 0], sample_weight=times)
+    assert two.value == pytest.approx(expected, rel=1e-12)
+    labels = metrics.evaluate("multilabel_roc_auc", targets=LABELLED, scores=scores, weight=times)
+    expected = sklearn.roc_auc_score(LABELLED, scores, sample_weight=times)
+    assert labels.value == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "roc_auc_ovo", "average_precision"])
+def test_equal_weights_change_neither_rank_metrics_nor_their_influences(name):
+    plain = MetricSet([name], {"labels": ["a", "b", "c"]}).metric(name)
+    weighed = MetricSet([name], {"labels": ["a", "b", "c"], "weight": "weight"}).metric(name)
+    scores = pa.array(list(PROBABILITIES), pa.list_(pa.float64()))
+    ids = [f"r{k:02d}" for k in range(ROWS)]
+    table = pa.table({"id": ids, "target": TARGET, "scores": scores, "weight": np.full(ROWS, 0.25)})
+    for part in ("measure", "influence"):
+        ours, theirs = (getattr(metric, part)(table, options) for metric, options in (weighed, plain))
+        assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-12)
+
+
 @pytest.mark.parametrize("name", ["macro_f1", "mcc", "r2", "mae", "top_2_accuracy", "log_loss"])
 def test_a_weight_of_two_is_the_record_twice_and_none_is_no_record(name):
     columns = {"target": TARGET, "prediction": PREDICTION, "rank": np.minimum(TARGET, 2), "nll": np.abs(NUMBERS[0])}
