@@ -94,5 +94,8 @@ def mean_interval(sums: Sums, bounds: tuple[float, float]) -> Ends:
     n, total, squares = (sums[name][0] for name in ("n", "x", "xx"))
     if n < 2:
         return None
-    variance = float((squares - total * total / n) / (n - 1) / n)
+    try:
+        variance = float((squares - total * total / n) / (n - 1) / n)
+    except OverflowError:  # of numbers beyond 1e154 the mean is known and the variance is not
+        return None
     return interval_of(float(total / n), variance=max(variance, 0.0), df=int(n) - 1, bounds=bounds, trials=int(n))

@@ -22,6 +22,7 @@ __all__ = ["MAE", "MOMENTS", "MSE", "PEARSON", "R2", "RMSE"]
 
 _COLUMNS = ("target", "prediction")
 _LARGEST = 1e150
+_SMALLEST = 2.0**-500  # whose square is an exact float64, with its error; smaller is 0 beside it
 _SOURCE = "https://scikit-learn.org/stable/modules/model_evaluation.html#regression-metrics"
 
 
@@ -49,6 +50,7 @@ def _contributions(records: pa.Table, options: Options) -> dict[str, Contributio
     t, p = (numbers_of(records, column) for column in _COLUMNS)
     for column, values in zip(_COLUMNS, (t, p), strict=True):
         _require_squares(records, values, f"column {column!r}")
+    t, p = (np.where(np.abs(values) < _SMALLEST, 0.0, values) for values in (t, p))
     return {
         "n": np.ones(records.num_rows, dtype=np.int64),
         "t": t,
@@ -69,14 +71,16 @@ def _centred(records: pa.Table) -> pa.Table:
 
 
 def _spread(sums: Sums, a: str, b: str) -> np.ndarray:
-    """n · Σab − Σa · Σb, [R]: n² times the covariance."""
-    return sums["n"] * sums[a + b].sum(axis=1) - sums[a] * sums[b]
+    """n · Σab − Σa · Σb, [R]: n² times the covariance; NaN where a number is infinite."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(sums["n"] * sums[a + b].sum(axis=1) - sums[a] * sums[b])
 
 
 def _r2(sums: Sums, options: Options) -> np.ndarray:
-    residual = sums["tt"].sum(axis=1) - 2 * sums["tp"].sum(axis=1) + sums["pp"].sum(axis=1)
     spread = _spread(sums, "t", "t")
-    return ratio(spread - sums["n"] * residual, spread)
+    with np.errstate(invalid="ignore"):
+        residual = sums["tt"].sum(axis=1) - 2 * sums["tp"].sum(axis=1) + sums["pp"].sum(axis=1)
+        return ratio(spread - sums["n"] * residual, spread)
 
 
 def _pearson(sums: Sums, options: Options) -> np.ndarray:

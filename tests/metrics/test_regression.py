@@ -100,3 +100,27 @@ def test_multilabel_equals_scikit_learn():
     assert ranked["multilabel_roc_auc"].value == pytest.approx(reference.roc_auc_score(targets[:, :3], scores[:, :3]))
     expected = reference.average_precision_score(targets[:, :3], scores[:, :3])
     assert ranked["multilabel_average_precision"].value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["r2", "pearson", "mse", "rmse", "mae"])
+@pytest.mark.parametrize("place", ["target", "prediction"])
+def test_infinite_numbers_give_a_limit_or_a_reason_and_no_warning(name, place):
+    for infinite in (np.inf, -np.inf):
+        columns = {"target": [0.5, 1.0, 2.0], "prediction": [0.5, 1.5, 2.5], place: [0.5, infinite, 1.0]}
+        score = evaluate(name, columns)
+        assert score.value is None or np.isinf(score.value)
+        assert (score.reason is None) == (score.value is not None)
+        assert score.low is None
+
+
+def test_numbers_whose_squares_are_beyond_float64_have_a_mean_and_no_interval():
+    for name, column in (("mae", "prediction"), ("log_loss", "nll")):
+        score = evaluate(name, {"target": [0, 0, 0], column: [0.0, 1e200, 0.5]})
+        assert score.value == pytest.approx(1e200 / 3)
+        assert (score.low, score.high) == (None, None)
+
+
+def test_equal_numbers_too_small_for_their_squares_are_still_equal():
+    for tiny in (1e-320, 1e-200, 1e-160):
+        assert evaluate("r2", target=[tiny] * 5, prediction=[1.0] * 5).value is None
+        assert evaluate("pearson", target=[tiny] * 5, prediction=[1.0, 2, 3, 4, 5]).value is None
