@@ -5,7 +5,6 @@ ranking = raybench.run("jobs/quickstart.yaml")
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,18 +17,10 @@ from raybench.results.publish import publish
 from raybench.results.ranking import Ranking
 from raybench.store import Store
 from raybench.store.leases import Lease, read_living
+from raybench.store.skipped import StoreWarning, warn_skipped
 from raybench.store.writer import clean_up
 
 __all__ = ["StoreWarning", "rank", "run", "warn_skipped"]
-
-
-class StoreWarning(UserWarning):
-    """Something in the store cannot be trusted and was left out."""
-
-
-def warn_skipped(path: str, reason: str) -> None:
-    """Say what was skipped in a store, and why."""
-    warnings.warn(f"store: {path}: {reason}", StoreWarning, stacklevel=2)
 
 
 def run(

@@ -107,8 +107,8 @@ def rescore(
 ) -> None:
     """Compute other metrics and slices from stored records, without model or GPU, as a run of its own."""
     with _exit_codes(debug):
-        from raybench.api import warn_skipped
         from raybench.results.rescore import rescore as rescore_store
+        from raybench.store.skipped import warn_skipped
 
         names, columns = ([part.strip() for part in text.split(",") if part.strip()] for text in (metrics, slices))
         ranking = rescore_store(store, names, slices=columns, run_id=run_id, rank_by=rank_by, skipped=warn_skipped)
@@ -152,8 +152,8 @@ def clean(
 ) -> None:
     """Say what nobody needs any more in a store, and remove it with --yes; leaves alone what runs are doing."""
     with _exit_codes(debug):
-        from raybench.api import warn_skipped
         from raybench.report.clean_table import clean as clean_store
+        from raybench.store.skipped import warn_skipped
 
         clean_store(store, warn_skipped, yes=yes, older_than_days=older_than)
 

@@ -14,10 +14,8 @@ import pytest
 import torch
 
 from raybench.core import DatasetKey, ModelSpec, Trial
-from raybench.models.cache import BACKBONES
 from raybench.recipes.fingerprint import candidate_fingerprint
 from raybench.recipes.methods.catalog import get_method
-from raybench.runtime.training.feature_cache import FEATURES
 
 LABELS = ("money", "sport", "weather")
 WORDS = {
@@ -36,16 +34,6 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _memory_alone() -> None:
     os.environ["RAYBENCH_CACHE"] = ""
-
-
-@pytest.fixture
-def no_caches() -> Iterator[None]:
-    """Nothing that another test opened or computed."""
-    BACKBONES.clear()
-    FEATURES.clear()
-    yield
-    BACKBONES.clear()
-    FEATURES.clear()
 
 
 @pytest.fixture

@@ -25,9 +25,7 @@ from raybench.metrics import MetricSet
 from raybench.runtime.prepare import PreparedData, prepare_data
 from raybench.runtime.scoring.latency import Latency, measure_latency
 from raybench.runtime.training.device import device_of
-from raybench.runtime.training.feature_cache import FEATURES
 from raybench.runtime.training.memory import with_room
-from raybench.runtime.training.opened import feature_cache, let_go, network_key
 from raybench.runtime.trial import (
     Checkpoint,
     Predictor,
@@ -38,6 +36,7 @@ from raybench.runtime.trial import (
     open_predictor,
     score_shard,
 )
+from raybench.runtime.workspace import Workspace, network_key
 from raybench.schedule.classify import classify
 from raybench.schedule.retry import Failure
 from raybench.store.basis import basis_of
@@ -66,6 +65,7 @@ class Session:
             check_agreement(context.agreement, self._files)
         self._planned = PlannedFiles(context.stamps, Path(context.extra_path[0]) if context.extra_path else Path.cwd())
         self._device = device_of(context.gpus_per_actor, cuda_available=torch.cuda.is_available())
+        self._workspace = Workspace(self._device)
         self._prepared: dict[str, PreparedData] = {}
         self._parts: dict[str, list[FeaturePart]] = {}  # group → where its features are
         self._absorbed: dict[str, set[int]] = {}  # group → the starts of its parts that are in this process
@@ -97,7 +97,8 @@ class Session:
             self._planned.check(trial)
             batches = prepared.forward_batches(needs.split, start, stop)
             part = with_room(
-                lambda: features_part(trial, rows, batches, self._device, for_scoring=needs.for_scoring), self._let_go
+                lambda: features_part(trial, rows, batches, self._workspace, for_scoring=needs.for_scoring),
+                self._let_go,
             )
             self._absorbed.setdefault(group, set()).add(start)
             return part, None
@@ -120,7 +121,7 @@ class Session:
         if gone:
             gone -= {self._network(group) for group in features if group not in self._unread}
         for network in gone:
-            FEATURES.drop(network)
+            self._workspace.caches.drop(network)
 
     def _network(self, group: str) -> str:
         """The network whose features a group is a part of."""
@@ -139,7 +140,7 @@ class Session:
                 if needs.split != split or start in absorbed:
                     continue
                 if stop > first and (last is None or start < last):
-                    cache = feature_cache(self._context.trials[trial_id], self._device, for_scoring=needs.for_scoring)
+                    cache = self._workspace.features(self._context.trials[trial_id], for_scoring=needs.for_scoring)
                     with suppress(ray.exceptions.ObjectLostError):  # its node is gone: computed again here
                         cache.absorb(ray.get(ref))
                     absorbed.add(start)
@@ -167,7 +168,7 @@ class Session:
                 every_seconds=self._context.checkpoint_seconds,
                 urgent=self._leaving.is_set,
             )
-            fits = fit_in_turn(trials, prepared.train, self._device, validation=prepared.validation, saving=saving)
+            fits = fit_in_turn(trials, prepared.train, self._workspace, validation=prepared.validation, saving=saving)
             for place, outcome in fits:  # no more than one checkpoint is held at a time
                 if isinstance(outcome, Exception):
                     failures[trial_ids[place]] = classify(outcome)
@@ -240,7 +241,7 @@ class Session:
     def _let_go(self) -> None:
         """Free what is kept on the device for trials to come."""
         self._predictor = None
-        let_go(self._device)
+        self._workspace.let_go()
 
     def _open(self, trial_id: str) -> Predictor:
         if self._predictor is None or self._predictor[0] != trial_id:
@@ -249,7 +250,7 @@ class Session:
             self._planned.check(trial)
             checkpoint = Checkpoint.from_bytes(read_checkpoint(self._files, trial_id)) if needs_fit(trial) else None
             digest = checkpoint.digest() if checkpoint is not None else ""
-            self._predictor = (trial_id, open_predictor(trial, checkpoint, self._device), digest)
+            self._predictor = (trial_id, open_predictor(trial, checkpoint, self._workspace), digest)
         return self._predictor[1]
 
     def _latency(self, trial_id: str, predictor: Predictor, rows: pa.Table) -> dict[str, float]:

@@ -25,10 +25,9 @@ from raybench.metrics import MetricSet
 from raybench.models.files import pinned
 from raybench.models.fingerprint import weights_stamp
 from raybench.models.forward_cost import forward_cost
-from raybench.planning.check import check
 from raybench.planning.shared_work import bundle_of, feature_groups
 from raybench.recipes.fingerprint import candidate_fingerprint
-from raybench.recipes.methods.catalog import get_method
+from raybench.recipes.recipe import Recipe, recipe_of
 from raybench.store.basis import measures_of
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Task
@@ -149,7 +148,7 @@ def make_plan(job: Job) -> Plan:
             for configuration in candidate.expand():
                 adaptation = _Adaptation.of(configuration, pins)
                 seeds = candidate.seeds or job.seeds
-                for seed in seeds if adaptation.uses_seed else seeds[:1]:
+                for seed in seeds if adaptation.recipe.uses_seed else seeds[:1]:
                     planned = _plan_trial(candidate.name, adaptation, dataset, task, seed, code)
                     trials[f"{candidate.name} {planned.trial.trial_id}"] = planned
                     if planned.problem is None and planned.data_key not in data:
@@ -173,30 +172,19 @@ def make_plan(job: Job) -> Plan:
 class _Adaptation:
     """A configuration as the catalogues understand it."""
 
+    recipe: Recipe
     model: ModelSpec
     method: str
     hyperparameters: Mapping[str, Any]
-    needs_fit: bool
-    on_features: bool = False
-    uses_seed: bool = False
-    passes: float = 1.0  # over the training rows, in forward passes
 
     @classmethod
     def of(cls, configuration: Configuration, pins: dict[tuple[str, str | None], str | None]) -> _Adaptation:
         model, name, given = configuration
         model = pinned(model, pins)
-        if model.baseline is not None:
-            return cls(model=model, method=name, hyperparameters={}, needs_fit=True)
-        method = get_method(name)
-        hyperparameters = method.resolve(given)
+        recipe = recipe_of(model, name)
+        hyperparameters = recipe.resolve(given)
         return cls(
-            model=method.adapt(model, hyperparameters),
-            method=name,
-            hyperparameters=hyperparameters,
-            needs_fit=method.needs_fit,
-            on_features=method.on_features,
-            uses_seed=method.needs_fit,
-            passes=1.0 if method.on_features else 3.0 * hyperparameters.get("epochs", 1),  # backward costs two forwards
+            recipe=recipe, model=recipe.adapt(model, hyperparameters), method=name, hyperparameters=hyperparameters
         )
 
 
@@ -247,19 +235,18 @@ def _plan_trial(
     code: Mapping[str, str],
 ) -> PlannedTrial:
     loaded, spec = dataset.loaded, dataset.spec
-    model, method, hyperparameters = adaptation.model, adaptation.method, dict(adaptation.hyperparameters)
+    recipe, model, method = adaptation.recipe, adaptation.model, adaptation.method
+    hyperparameters = dict(adaptation.hyperparameters)
     problem, cost = None, 0.0
     weights, stamp, data_key = f"unavailable:{model.reference}", "", ""
     try:
-        check(model, task, loaded.labels, method)
-        if model.baseline is None:
-            get_method(method).check(model, hyperparameters)
+        recipe.check(task, model, loaded.labels, hyperparameters)
         cost = forward_cost(model)
         stamp = weights_stamp(model)  # before the files are read: if they change meanwhile, actors read them again
         weights = candidate_fingerprint(model)
         options = task.settings.model_dump()
         data_key = content_hash([loaded.fingerprint, spec.task, options, task.processor_key(model), spec.max_length])
-        if adaptation.needs_fit and "train" not in loaded.splits:
+        if recipe.needs_fit and "train" not in loaded.splits:
             raise IncompatibleError(f"dataset {spec.name!r} has no train split, which method {method!r} needs")
     except IncompatibleError as error:
         problem = Problem(status=Status.INCOMPATIBLE, reason=str(error))
@@ -300,13 +287,13 @@ def _plan_trial(
     )
     groups = feature_groups(trial, data_key) if problem is None else {}
     num_rows = {name: table.num_rows for name, table in loaded.splits.items()}
-    num_passes = num_rows.get("train", 0) * adaptation.passes * adaptation.needs_fit + num_rows["test"]
+    fit_passes = num_rows.get("train", 0) * recipe.passes(hyperparameters) if recipe.needs_fit else 0.0
     return PlannedTrial(
         trial=trial,
         data_key=data_key,
         bundle=bundle_of(trial, data_key, num_rows.get("train", 0)),
-        needs_fit=adaptation.needs_fit,
-        cost=cost * num_passes if problem is None else 0.0,
+        needs_fit=recipe.needs_fit,
+        cost=cost * (fit_passes + num_rows["test"]) if problem is None else 0.0,
         stamp=stamp,
         problem=problem,
         train_features=groups.get("train"),

@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from raybench.api import warn_skipped
 from raybench.core import Status
 from raybench.core.errors import RaybenchError, told
 from raybench.job import load_job
@@ -17,6 +16,7 @@ from raybench.planning.resume import Found, look_up
 from raybench.runtime.prepare import prepare_data
 from raybench.schedule.shards import remaining_shards
 from raybench.store import Store
+from raybench.store.skipped import warn_skipped
 from raybench.tasks.catalog import task_of
 
 __all__ = ["print_plan"]

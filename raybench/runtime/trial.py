@@ -7,11 +7,11 @@
 `test` is in the order of the batch plan; a shard is a run of its batches.
 """
 
+from raybench.runtime.fit import features_part, fit_bundle, fit_in_turn, fit_trial, needs_fit, open_predictor
 from raybench.runtime.scoring.latency import Latency, measure_latency
-from raybench.runtime.scoring.predictor import Predictor, open_predictor
+from raybench.runtime.scoring.predictor import Predictor
 from raybench.runtime.scoring.shard import ShardResult, score_shard
 from raybench.runtime.training.checkpoint import Checkpoint
-from raybench.runtime.training.fit import features_part, fit_bundle, fit_in_turn, fit_trial, needs_fit
 from raybench.runtime.training.unfinished import Saving
 
 __all__ = [

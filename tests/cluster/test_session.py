@@ -15,15 +15,12 @@ from raybench.cluster import session as session_module
 from raybench.cluster.context import RunContext
 from raybench.cluster.session import Session
 from raybench.core import DatasetKey, ModelSpec, Trial
-from raybench.models.cache import BACKBONES
 from raybench.models.fingerprint import weights_fingerprint
 from raybench.planning.plan import FeatureNeeds
 from raybench.recipes.methods.catalog import get_method
 from raybench.runtime.prepare import prepare_data
 from raybench.runtime.training import epochs as epochs_module
 from raybench.runtime.training import features
-from raybench.runtime.training.feature_cache import FEATURES
-from raybench.runtime.training.opened import shared_network
 from raybench.runtime.trial import Latency, Predictor, fit_trial, open_predictor
 from raybench.schedule.retry import Failure, FailureKind
 from raybench.store.checkpoints import list_checkpoints, read_metadata
@@ -34,7 +31,7 @@ from raybench.tasks.catalog import get_task
 
 
 @pytest.fixture
-def session(tmp_path: Path, tiny_bert: Path, no_caches: None) -> Session:
+def session(tmp_path: Path, tiny_bert: Path) -> Session:
     model = ModelSpec(reference=str(tiny_bert))
     task = get_task("text-classification")
     rows = pa.table({"id": list("abcd"), "text": ["w1 w2", "w40", "w3", "w50 w51"], "label": pa.array([0, 1, 0, 1])})
@@ -81,10 +78,8 @@ def test_features_of_another_actor_are_not_computed_again(session: Session, monk
     )
     one, other = Session(context), Session(context)
     one._prepared = other._prepared = session._prepared
-    FEATURES.clear()
     part, failure = one.features("net:train", 0, 1, None)
     assert failure is None
-    FEATURES.clear()  # as in another process
     monkeypatch.setattr(session_module.ray, "get", lambda ref: ref)
     monkeypatch.setattr(features, "_forward", lambda *_: pytest.fail("forwarded again"))
     other.features_are_at({"net:train": [(0, 1, [part])]})
@@ -98,12 +93,12 @@ def test_before_scoring_is_out_of_memory_everything_else_is_let_go(
     session._context = replace(session._context, metrics=metrics, measures={"words": "accuracy"})
     assert session.fit(("t1",), None) == {}
     other = replace(session._context.trials["t2"], weights_fingerprint="other")
-    shared_network(other, get_task("text-classification"), session._device, own_head=False)
+    session._workspace.network(other, get_task("text-classification"), own_head=False)
     plain, tried = session_module.score_shard, []
 
     def full(*given: object) -> object:
-        tried.append(len(BACKBONES))
-        if len(BACKBONES) > 1:
+        tried.append(len(session._workspace.networks))
+        if len(session._workspace.networks) > 1:
             raise torch.OutOfMemoryError("others are in the way")
         return plain(*given)
 
@@ -203,17 +198,16 @@ def test_nothing_is_held_of_rows_and_features_that_nobody_reads(session: Session
         session._context, features=needs, trials=session._context.trials | {"t2": other},
         groups={name: (f"{name}:train", f"{name}:test") for name in ("t1", "t2")},
     )  # fmt: skip
-    FEATURES.clear()
     for group in needs:
         session.features(group, 0, 1, None)
         session.features_are_at({group: [(0, 1, [None])]})
-    assert len(FEATURES) == 2
+    assert len(session._workspace.caches) == 2
     session.release(["t1:train"])
-    assert len(FEATURES) == 2, "its test rows' features are of the same network"
+    assert len(session._workspace.caches) == 2, "its test rows' features are of the same network"
     session.release(["t1:test"])
-    assert len(FEATURES) == 1
+    assert len(session._workspace.caches) == 1
     session.release(["t2:train", "t2:test", "rows"])
-    assert len(FEATURES) == 0
+    assert len(session._workspace.caches) == 0
     assert not session._prepared
     assert not session._parts
     assert not session._absorbed

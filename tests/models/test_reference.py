@@ -12,10 +12,16 @@ from raybench.core.errors import IncompatibleError, ModelError
 from raybench.models.configuration import open_config
 from raybench.models.fingerprint import weights_fingerprint
 from raybench.models.reference import Architecture, HubId, LocalPath, resolve
-from raybench.planning.check import check
+from raybench.recipes.recipe import recipe_of
 from raybench.tasks.catalog import get_task
+from raybench.tasks.task import Task
 
 TEXTS = get_task("text-classification")
+
+
+def check(model: ModelSpec, task: Task, labels: tuple[str, ...], method: str) -> None:
+    recipe = recipe_of(model, method)
+    recipe.check(task, model, labels, recipe.resolve({}))
 
 
 def one_line(error: pytest.ExceptionInfo[Exception]) -> str:

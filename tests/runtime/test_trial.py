@@ -24,6 +24,7 @@ from raybench.runtime.trial import (
     open_predictor,
     score_shard,
 )
+from raybench.runtime.workspace import Workspace
 from raybench.tasks.catalog import get_task
 
 CPU = torch.device("cpu")
@@ -37,10 +38,16 @@ def prepare(trial: Trial, rows: Rows, *, train: int = 60, test: int = 50, repeat
     return prepare_data(task, splits, trial.model, trial.dataset)
 
 
-def score(trial: Trial, checkpoint: Checkpoint | None, data: PreparedData, step: int = 100) -> list[ShardResult]:
+def score(
+    trial: Trial,
+    checkpoint: Checkpoint | None,
+    data: PreparedData,
+    step: int = 100,
+    where: Workspace | torch.device = CPU,
+) -> list[ShardResult]:
     task = get_task(trial.dataset.task)
     metrics = MetricSet(task.metrics, task.metric_config(trial.dataset.labels, {}))
-    predictor = open_predictor(trial, checkpoint, CPU)
+    predictor = open_predictor(trial, checkpoint, where)
     count = data.plan.num_batches
     return [
         score_shard(predictor, data.test, data.plan.batches(start, min(start + step, count)), metrics)
@@ -72,7 +79,6 @@ def test_a_trial_has_the_same_bits_again_whatever_ran_before(
     tiny_bert: Path,
     make_texts: Rows,
     make_trial: MakeTrial,
-    no_caches: None,
 ) -> None:
     trial = make_trial(tiny_bert, method, **hyperparameters)
     data = prepare(trial, make_texts)
@@ -92,7 +98,6 @@ def test_records_do_not_depend_on_how_batches_are_cut_into_shards(
     tiny_bert: Path,
     make_texts: Rows,
     make_trial: MakeTrial,
-    no_caches: None,
 ) -> None:
     trial = make_trial(tiny_bert, method, **hyperparameters)
     data = prepare(trial, make_texts, repeat=3)
@@ -114,7 +119,7 @@ def test_a_fit_learns(tiny_bert: Path, make_texts: Rows, make_trial: MakeTrial) 
 
 
 def test_a_bundle_gives_every_trial_the_bits_it_has_alone(
-    tiny_bert: Path, make_texts: Rows, make_trial: MakeTrial, no_caches: None
+    tiny_bert: Path, make_texts: Rows, make_trial: MakeTrial
 ) -> None:
     trials = [
         make_trial(tiny_bert, "frozen", seed=seed, learning_rate=rate, epochs=3)
@@ -137,16 +142,14 @@ def test_one_trial_that_fails_stops_no_other(tiny_bert: Path, make_texts: Rows, 
 
 
 def test_frozen_scores_the_same_with_cold_and_warm_features(
-    tiny_bert: Path, make_texts: Rows, make_trial: MakeTrial, no_caches: None
+    tiny_bert: Path, make_texts: Rows, make_trial: MakeTrial
 ) -> None:
-    from raybench.runtime.training.feature_cache import FEATURES
 
     trial = make_trial(tiny_bert, "frozen")
     data = prepare(trial, make_texts, repeat=4)
-    checkpoint = fit_trial(trial, data.train, CPU)
-    FEATURES.clear()
-    cold = records(score(trial, checkpoint, data))
-    assert records(score(trial, checkpoint, data)).equals(cold)
+    checkpoint, workspace = fit_trial(trial, data.train, CPU), Workspace(CPU)
+    cold = records(score(trial, checkpoint, data, where=workspace))
+    assert records(score(trial, checkpoint, data, where=workspace)).equals(cold)
 
 
 def test_none_scores_the_checkpoints_own_head_in_the_datasets_order(

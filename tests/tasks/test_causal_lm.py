@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from raybench.planning.check import check
 
 from raybench.core import DatasetKey, ModelSpec, Trial
 from raybench.core.errors import IncompatibleError, JobError
@@ -17,7 +18,6 @@ from raybench.metrics import MetricSet
 from raybench.models.configuration import open_config
 from raybench.models.language import LanguageNetwork
 from raybench.models.tokenizer import open_tokenizer
-from raybench.planning.check import check
 from raybench.recipes.fingerprint import candidate_fingerprint
 from raybench.recipes.methods.catalog import get_method
 from raybench.runtime.prepare import prepare_data

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from raybench.planning.check import check
 
 from raybench.core import DatasetKey, ModelSpec, Trial
 from raybench.core.errors import IncompatibleError, RaybenchError
@@ -19,7 +20,6 @@ from raybench.job import load_job
 from raybench.metrics import MetricSet, evaluate
 from raybench.metrics.entity import scheme_of
 from raybench.models.tokenizer import open_tokenizer
-from raybench.planning.check import check
 from raybench.planning.plan import make_plan
 from raybench.recipes.baselines.catalog import get_baseline
 from raybench.recipes.methods.catalog import METHODS, get_method

@@ -24,9 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from raybench.models.cache import ProcessCache
-
-__all__ = ["FEATURES", "FeatureCache", "feature_directory", "remove_oldest"]
+__all__ = ["FeatureCache", "feature_directory", "remove_oldest"]
 
 _DEFAULT_BYTES = 4 << 30
 _KEY_BYTES = 16
@@ -64,6 +62,11 @@ class FeatureCache:
 
     def __len__(self) -> int:
         return len(self._places)
+
+    @property
+    def num_bytes(self) -> int:
+        """What its features hold in memory, or mapped."""
+        return sum(piece.features.nbytes for piece in self._pieces)
 
     def has(self, padded: int, key: bytes) -> bool:
         return (padded, key) in self._places
@@ -194,6 +197,3 @@ def _stat(path: Path) -> os.stat_result | None:
         return path.stat()
     except FileNotFoundError:
         return None
-
-
-FEATURES = ProcessCache(8)

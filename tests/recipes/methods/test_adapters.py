@@ -14,8 +14,8 @@ from raybench.data import packaged
 from raybench.metrics import MetricSet
 from raybench.recipes.methods.catalog import get_method
 from raybench.runtime.prepare import PreparedData, prepare_data
-from raybench.runtime.training.opened import shared_network, trainable_network
 from raybench.runtime.trial import Checkpoint, fit_trial, open_predictor, score_shard
+from raybench.runtime.workspace import Workspace
 from raybench.tasks.catalog import get_task
 
 CPU = torch.device("cpu")
@@ -59,19 +59,20 @@ def test_only_what_the_method_names_is_trained_and_it_comes_back(
     tiny_bert: Path,
     make_texts: Callable[..., pa.Table],
     make_trial: Callable[..., Trial],
-    no_caches: None,
 ) -> None:
     trial = make_trial(tiny_bert, method, **{"epochs": 1, **hyperparameters})
     data = prepare(trial, make_texts(40), make_texts(20, seed=1))
     task = get_task(trial.dataset.task)
-    before = {n: t.clone() for n, t in shared_network(trial, task, CPU, own_head=True).state_dict().items()}
-    checkpoint = fit_trial(trial, data.train, CPU)
+    workspace = Workspace(CPU)
+    opened = workspace.network(trial, task, own_head=True, for_scoring=False)
+    before = {name: tensor.clone() for name, tensor in opened.state_dict().items()}
+    checkpoint = fit_trial(trial, data.train, workspace)
     assert checkpoint.meta["params_trained"] == trained
     assert sum(array.size for array in checkpoint.arrays.values()) == trained
-    after = shared_network(trial, task, CPU, own_head=True).state_dict()
+    after = opened.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)  # what others share is as it was
 
-    started = trainable_network(trial, task, CPU, get_method(method), get_method(method).read(trial.hyperparameters))
+    started = workspace.trainable(trial, task, get_method(method), get_method(method).read(trial.hyperparameters))
     start = dict(started.named_parameters())
     changed = [name for name, array in checkpoint.arrays.items() if not np.array_equal(array, start[name].detach())]
     assert {name.split(".")[0] for name in changed} == {"backbone", "head"}
@@ -98,8 +99,9 @@ def test_images_too(method: str, hyperparameters: dict[str, Any], make_trial: Ca
 def test_adapters_are_kilobytes_and_share_their_base(tiny_bert: Path, make_trial: Callable[..., Trial]) -> None:
     trial = make_trial(tiny_bert, "lora")
     task, method = get_task(trial.dataset.task), get_method("lora")
-    base = shared_network(trial, task, CPU, own_head=True)
-    network = trainable_network(trial, task, CPU, method, method.read(trial.hyperparameters))
+    workspace = Workspace(CPU)
+    base = workspace.network(trial, task, own_head=True, for_scoring=False)
+    network = workspace.trainable(trial, task, method, method.read(trial.hyperparameters))
     own = {parameter.data_ptr() for parameter in base.backbone.parameters()}
     frozen = [p for n, p in network.backbone.named_parameters() if "lora_" not in n]
     assert {parameter.data_ptr() for parameter in frozen} == own

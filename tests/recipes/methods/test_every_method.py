@@ -14,10 +14,8 @@ from raybench.core import ModelSpec, Trial
 from raybench.core.errors import IncompatibleError
 from raybench.data import packaged
 from raybench.metrics import MetricSet
-from raybench.models.cache import BACKBONES
 from raybench.recipes.methods.catalog import METHODS, get_method
 from raybench.runtime.prepare import PreparedData, prepare_data
-from raybench.runtime.training.feature_cache import FEATURES
 from raybench.runtime.trial import Checkpoint, fit_trial, needs_fit, open_predictor, score_shard
 from raybench.schedule.classify import classify
 from raybench.schedule.retry import FailureKind
@@ -84,22 +82,15 @@ def records(trial: Trial, checkpoint: Checkpoint | None, data: PreparedData) -> 
     return score_shard(predictor, data.test, data.plan.batches(0, data.plan.num_batches), metrics).records
 
 
-def forget() -> None:
-    """As in a process that has opened and computed nothing."""
-    BACKBONES.clear()
-    FEATURES.clear()
-
-
 @pytest.mark.parametrize("kind", ["text", "pairs", "images"])
 @pytest.mark.parametrize("method", FITTED)
 def test_a_checkpoint_gives_another_process_the_same_predictions(
-    method: str, kind: str, make: Callable[..., tuple[Trial, PreparedData]], no_caches: None
+    method: str, kind: str, make: Callable[..., tuple[Trial, PreparedData]]
 ) -> None:
     trial, data = make(kind, method)
     checkpoint = fit_trial(trial, data.train, CPU)
     first = records(trial, checkpoint, data)
     assert np.isfinite(first.column("nll").to_numpy()).all()
-    forget()
     assert records(trial, Checkpoint.from_bytes(checkpoint.to_bytes()), data).equals(first)
 
 
@@ -137,12 +128,11 @@ def test_which_text_of_a_pair_a_word_is_of_reaches_the_network(
 @pytest.mark.parametrize("kind", ["text", "pairs"])
 @pytest.mark.parametrize("method", ["none", "instruction"])
 def test_a_checkpoint_with_a_head_of_its_own_is_scored_without_a_fit(
-    method: str, kind: str, make: Callable[..., tuple[Trial, PreparedData]], no_caches: None
+    method: str, kind: str, make: Callable[..., tuple[Trial, PreparedData]]
 ) -> None:
     trial, data = make(kind, method)
     assert not needs_fit(trial)
     first = records(trial, None, data)
-    forget()
     assert records(trial, None, data).equals(first)
 
 
@@ -195,14 +185,13 @@ def test_word_embeddings_alone_have_no_blocks_to_adapt(
 
 @pytest.mark.parametrize("method", [name for name in STEPPED if name not in ("prompt_tuning", "prefix")])
 def test_a_convolutional_network_is_trained_too(
-    method: str, make: Callable[..., tuple[Trial, PreparedData]], make_trial: Callable[..., Trial], no_caches: None
+    method: str, make: Callable[..., tuple[Trial, PreparedData]], make_trial: Callable[..., Trial]
 ) -> None:
     _, data = make("images", "frozen")
     labels = tuple(str(i) for i in range(10))
     trial = make_trial(RESNET, method, task="image-classification", labels=labels, **QUICK[method])
     checkpoint = fit_trial(trial, data.train, CPU)
     first = records(trial, checkpoint, data)
-    forget()
     assert records(trial, Checkpoint.from_bytes(checkpoint.to_bytes()), data).equals(first)
 
 
@@ -220,7 +209,7 @@ HEADS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("kind", ["text", "images"])
 @pytest.mark.parametrize("options", HEADS, ids=lambda options: "-".join(options))
 def test_every_kind_of_head_is_fitted_scored_and_counted(
-    options: dict[str, Any], kind: str, make: Callable[..., tuple[Trial, PreparedData]], no_caches: None
+    options: dict[str, Any], kind: str, make: Callable[..., tuple[Trial, PreparedData]]
 ) -> None:
     stepped = {"epochs": 30} if "learning_rate" in options else {}
     trial, data = make(kind, "frozen", **options, **stepped)
@@ -232,5 +221,4 @@ def test_every_kind_of_head_is_fitted_scored_and_counted(
     scored = records(trial, checkpoint, data)
     assert np.mean(scored.column("prediction").to_numpy() == scored.column("target").to_numpy()) > 1.3 / labels
     assert not scored.equals(records(plain, fit_trial(plain, data.train, CPU), data))
-    forget()
     assert records(trial, Checkpoint.from_bytes(checkpoint.to_bytes()), data).equals(scored)

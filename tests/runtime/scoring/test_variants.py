@@ -14,8 +14,8 @@ from raybench.core import ModelSpec, Trial
 from raybench.core.errors import IncompatibleError, ModelError
 from raybench.metrics import MetricSet
 from raybench.runtime.prepare import PreparedData, prepare_data
-from raybench.runtime.training.opened import shared_network
 from raybench.runtime.trial import fit_trial, measure_latency, needs_fit, open_predictor, score_shard
+from raybench.runtime.workspace import Workspace
 from raybench.tasks.catalog import get_task
 
 CPU = torch.device("cpu")
@@ -26,11 +26,11 @@ def prepared(trial: Trial, make_texts: Callable[..., pa.Table]) -> PreparedData:
     return prepare_data(task, {"train": make_texts(40), "test": make_texts(30, seed=1)}, trial.model, trial.dataset)
 
 
-def scores(trial: Trial, data: PreparedData) -> np.ndarray:
+def scores(trial: Trial, data: PreparedData, where: Workspace | torch.device = CPU) -> np.ndarray:
     task = get_task(trial.dataset.task)
     metrics = MetricSet(task.metrics, task.metric_config(trial.dataset.labels, {}))
-    checkpoint = fit_trial(trial, data.train, CPU) if needs_fit(trial) else None
-    predictor = open_predictor(trial, checkpoint, CPU)
+    checkpoint = fit_trial(trial, data.train, where) if needs_fit(trial) else None
+    predictor = open_predictor(trial, checkpoint, where)
     result = score_shard(predictor, data.test, data.plan.batches(0, data.plan.num_batches), metrics)
     return np.array(result.records.column("scores").to_pylist())
 
@@ -44,7 +44,6 @@ def test_a_variant_scores_nearly_the_same_and_not_exactly(
     tiny_classifier: Path,
     make_texts: Callable[..., pa.Table],
     make_trial: Callable[..., Trial],
-    no_caches: None,
 ) -> None:
     plain = make_trial(tiny_classifier, method, **options)
     variant = make_trial(ModelSpec(reference=str(tiny_classifier), dtype=dtype), method, **options)
@@ -56,7 +55,7 @@ def test_a_variant_scores_nearly_the_same_and_not_exactly(
 
 
 def test_adapters_stay_in_float32_when_their_base_is_quantised(
-    tiny_bert: Path, make_texts: Callable[..., pa.Table], make_trial: Callable[..., Trial], no_caches: None
+    tiny_bert: Path, make_texts: Callable[..., pa.Table], make_trial: Callable[..., Trial]
 ) -> None:
     plain = make_trial(tiny_bert, "lora", epochs=1)
     int8 = ModelSpec(reference=str(tiny_bert), dtype="int8")
@@ -75,13 +74,13 @@ def test_scoring_a_variant_leaves_what_later_fits_share_as_it_is(
     tiny_bert: Path,
     make_texts: Callable[..., pa.Table],
     make_trial: Callable[..., Trial],
-    no_caches: None,
 ) -> None:
     trial = make_trial(ModelSpec(reference=str(tiny_bert), dtype=dtype), method, epochs=1)
     data = prepared(trial, make_texts)
-    base = shared_network(trial, get_task(trial.dataset.task), CPU, own_head=True, for_scoring=False)
+    workspace = Workspace(CPU)
+    base = workspace.network(trial, get_task(trial.dataset.task), own_head=True, for_scoring=False)
     before = {name: tensor.clone() for name, tensor in base.state_dict().items()}
-    scores(trial, data)
+    scores(trial, data, workspace)
     assert all(torch.equal(tensor, before[name]) for name, tensor in base.state_dict().items())
     assert {tensor.dtype for tensor in base.parameters()} == {torch.float32}
 
@@ -108,7 +107,7 @@ def test_latency_is_of_single_examples_and_looks_nothing_up(
 
 
 def test_an_int8_variant_costs_as_many_parameters_and_operations_as_it_has(
-    tiny_bert: Path, make_texts: Callable[..., pa.Table], make_trial: Callable[..., Trial], no_caches: None
+    tiny_bert: Path, make_texts: Callable[..., pa.Table], make_trial: Callable[..., Trial]
 ) -> None:
     plain = make_trial(tiny_bert)
     variant = make_trial(ModelSpec(reference=str(tiny_bert), dtype="int8"))

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from raybench.core import Trial
-from raybench.runtime.training import fit as fit_module
+from raybench.runtime import fit as fit_module
 from raybench.runtime.training import step
 from raybench.runtime.training.determinism import deterministic, deterministic_where_possible
 from raybench.runtime.training.device import device_of

@@ -14,11 +14,10 @@ import pytest
 import torch
 
 from raybench.core import ModelSpec, Trial
-from raybench.models.cache import BACKBONES
-from raybench.runtime.training import opened
-from raybench.runtime.training.feature_cache import FEATURES, FeatureCache
+from raybench.runtime import workspace
+from raybench.runtime.training.feature_cache import FeatureCache
 from raybench.runtime.training.features import extract
-from raybench.runtime.training.opened import feature_cache, network_key, shared_network
+from raybench.runtime.workspace import Workspace, network_key
 from raybench.tasks.catalog import get_task
 
 CPU = torch.device("cpu")
@@ -93,7 +92,6 @@ def test_another_process_finds_the_features_and_forwards_nothing(
     make_trial: Callable[..., Trial],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    no_caches: None,
 ) -> None:
     monkeypatch.setenv("RAYBENCH_CACHE", str(tmp_path))
     trial = make_trial(tiny_bert)
@@ -101,15 +99,14 @@ def test_another_process_finds_the_features_and_forwards_nothing(
     examples = task.examples(task.prepare(make_texts(40, repeat=4), trial.model, 48), trial.model, trial.dataset)
 
     def features() -> torch.Tensor:
-        network = shared_network(trial, task, CPU, own_head=False)
+        workspace = Workspace(CPU)
+        network = workspace.network(trial, task, own_head=False)
         network.backbone.register_forward_hook(lambda *_: forwards.append(1))
-        return extract(network, examples, feature_cache(trial, CPU), CPU)
+        return extract(network, examples, workspace.features(trial), CPU)
 
     forwards: list[int] = []
     cold, count = features(), len(forwards)
     assert count > 0
-    BACKBONES.clear()
-    FEATURES.clear()
     assert torch.equal(features(), cold)
     assert len(forwards) == count
 
@@ -183,18 +180,16 @@ def test_another_version_has_another_cache_on_disk(
     trial = make_trial(tiny_bert)
 
     def directory() -> Path | None:
-        FEATURES.clear()
-        return feature_cache(trial, CPU)._directory
+        return Workspace(CPU).features(trial)._directory
 
     before = directory()
     assert directory() == before
     if package == "raybench":
-        monkeypatch.setattr(opened, "RESULT_VERSION", opened.RESULT_VERSION + 1)
+        monkeypatch.setattr(workspace, "RESULT_VERSION", workspace.RESULT_VERSION + 1)
     else:
-        version = opened.version
-        monkeypatch.setattr(opened, "version", lambda name: version(name) + ("+x" if name == package else ""))
+        version = workspace.version
+        monkeypatch.setattr(workspace, "version", lambda name: version(name) + ("+x" if name == package else ""))
     assert directory() != before
-    FEATURES.clear()
 
 
 @pytest.mark.parametrize("for_scoring", [False, True])

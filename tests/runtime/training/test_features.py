@@ -13,7 +13,7 @@ from raybench.data import packaged
 from raybench.data.batches import bucket
 from raybench.runtime.training.feature_cache import FeatureCache
 from raybench.runtime.training.features import batch_features
-from raybench.runtime.training.opened import shared_network
+from raybench.runtime.workspace import Workspace
 from raybench.tasks.catalog import get_task
 
 CPU = torch.device("cpu")
@@ -43,7 +43,7 @@ def test_features_do_not_depend_on_the_batch(
     rows = make_texts(60) if text else packaged.digits()["train"].slice(0, 60)
     trial = make_trial(model, task=task.name)
     examples = task.examples(task.prepare(rows, model, 48), model, trial.dataset)
-    network = shared_network(trial, task, CPU, own_head=False)
+    network = Workspace(CPU).network(trial, task, own_head=False)
     padded = bucket(examples.lengths)
     draw = np.random.default_rng(0)
     for size in np.unique(padded).tolist():

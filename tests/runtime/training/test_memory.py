@@ -11,13 +11,11 @@ import torch
 
 from raybench.core import ModelSpec, Trial
 from raybench.data.batches import bucket
-from raybench.models.cache import BACKBONES
 from raybench.runtime.training import features, step
 from raybench.runtime.training.attempt import Attempt, first_attempt
-from raybench.runtime.training.feature_cache import FEATURES
 from raybench.runtime.training.memory import is_out_of_memory
-from raybench.runtime.training.opened import shared_network
 from raybench.runtime.trial import Checkpoint, fit_bundle, fit_trial
+from raybench.runtime.workspace import Workspace
 from raybench.tasks.catalog import get_task
 
 CPU = torch.device("cpu")
@@ -126,13 +124,14 @@ def test_only_the_branch_that_runs_out_begins_anew(
 
 
 @pytest.fixture
-def full_while_others_are_open(monkeypatch: pytest.MonkeyPatch, no_caches: None) -> list[int]:
+def full_while_others_are_open(monkeypatch: pytest.MonkeyPatch) -> tuple[Workspace, list[int]]:
     """A device on which nothing fits beside the networks that are kept for other trials; how often it said so."""
+    workspace = Workspace(CPU)
     said: list[int] = []
 
     def check(allowed: int) -> None:
-        if len(BACKBONES) > allowed:
-            said.append(len(BACKBONES))
+        if len(workspace.networks) > allowed:
+            said.append(len(workspace.networks))
             raise torch.OutOfMemoryError("others are in the way")
 
     steps, forward = step.Stepper._loss, features._forward
@@ -147,7 +146,7 @@ def full_while_others_are_open(monkeypatch: pytest.MonkeyPatch, no_caches: None)
 
     monkeypatch.setattr(step.Stepper, "_loss", loss)
     monkeypatch.setattr(features, "_forward", forwarded)
-    return said
+    return workspace, said
 
 
 @pytest.mark.parametrize("method", ["full", "lora", "frozen", "nearest_neighbors"])
@@ -156,7 +155,7 @@ def test_everything_else_is_let_go_before_anything_else_is_changed(
     tiny_bert: Path,
     make_texts: Callable[..., pa.Table],
     make_trial: Callable[..., Trial],
-    full_while_others_are_open: list[int],
+    full_while_others_are_open: tuple[Workspace, list[int]],
 ) -> None:
     options = {"epochs": 1, "head": "random"} if method in ("full", "lora") else {}
     trial, other = (
@@ -165,12 +164,13 @@ def test_everything_else_is_let_go_before_anything_else_is_changed(
     )
     task = get_task("text-classification")
     rows = task.prepare(make_texts(40), trial.model, 48)
-    alone = fit_trial(trial, rows, CPU)
-    full_while_others_are_open.clear()
-    shared_network(other, task, CPU, own_head=False)
-    FEATURES.clear()
-    assert same(fit_trial(trial, rows, CPU), alone)
-    assert len(full_while_others_are_open) == 1
+    workspace, said = full_while_others_are_open
+    alone = fit_trial(trial, rows, workspace)
+    said.clear()
+    workspace.network(other, task, own_head=False)
+    workspace.caches.clear()
+    assert same(fit_trial(trial, rows, workspace), alone)
+    assert len(said) == 1
     assert alone.meta.get("micro_batch_tokens") == alone.meta.get("micro_batch_tokens_wanted")
 
 

@@ -14,11 +14,10 @@ import torch
 
 from raybench.core import ModelSpec, Trial
 from raybench.metrics import MetricSet
-from raybench.models.cache import BACKBONES
 from raybench.recipes.methods.catalog import METHODS, get_method
 from raybench.runtime.prepare import PreparedData, prepare_data
-from raybench.runtime.training.feature_cache import FEATURES
 from raybench.runtime.trial import Checkpoint, fit_bundle, needs_fit, open_predictor, score_shard
+from raybench.runtime.workspace import Workspace
 from raybench.tasks.catalog import get_task
 
 CPU = torch.device("cpu")
@@ -60,8 +59,13 @@ class Neighbours:
             key = task.processor_key(trial.model)
             if key not in self._rows:
                 self._rows[key] = prepare_data(task, rows, trial.model, trial.dataset)
+        self.forget()
         self._keys = [task.processor_key(trial.model) for trial in trials]
         self._metrics = MetricSet(task.metrics, task.metric_config(trials[0].dataset.labels, {}))
+
+    def forget(self) -> None:
+        """As in a process that has opened and computed nothing."""
+        self._workspace = Workspace(CPU)
 
     def fit(self, places: list[int]) -> dict[int, Checkpoint | None]:
         """As one bundle for each kind of prepared rows."""
@@ -70,7 +74,7 @@ class Neighbours:
             bundle = [place for place in places if self._keys[place] == key and needs_fit(self.trials[place])]
             assert data.train is not None
             for place, outcome in zip(
-                bundle, fit_bundle([self.trials[p] for p in bundle], data.train, CPU), strict=True
+                bundle, fit_bundle([self.trials[p] for p in bundle], data.train, self._workspace), strict=True
             ):
                 assert isinstance(outcome, Checkpoint), (self.trials[place], outcome)
                 fitted[place] = outcome
@@ -78,14 +82,14 @@ class Neighbours:
 
     def score(self, place: int, checkpoint: Checkpoint | None) -> Outcome:
         data = self._rows[self._keys[place]]
-        predictor = open_predictor(self.trials[place], checkpoint, CPU)
+        predictor = open_predictor(self.trials[place], checkpoint, self._workspace)
         result = score_shard(predictor, data.test, data.plan.batches(0, data.plan.num_batches), self._metrics)
         return Outcome({} if checkpoint is None else dict(checkpoint.arrays), result.records)
 
     def alone(self, place: int) -> Outcome:
-        forget()
+        self.forget()
         checkpoint = self.fit([place])[place]
-        forget()
+        self.forget()
         return self.score(place, checkpoint)
 
     def together(self, draw: np.random.Generator) -> Iterator[tuple[int, Outcome]]:
@@ -93,7 +97,7 @@ class Neighbours:
         order = draw.permutation(len(self.trials)).tolist()
         cuts = sorted(draw.choice(len(order), size=int(draw.integers(0, 3)), replace=False).tolist())
         for start, stop in itertools.pairwise([0, *cuts, len(order)]):
-            forget()
+            self.forget()
             waiting: dict[int, Checkpoint | None] = {}
             while start < stop or waiting:
                 if start < stop and (not waiting or draw.random() < 0.4):
@@ -103,12 +107,6 @@ class Neighbours:
                 else:
                     place = list(waiting)[int(draw.integers(len(waiting)))]
                     yield place, self.score(place, waiting.pop(place))
-
-
-def forget() -> None:
-    """As in a process that has opened and computed nothing."""
-    BACKBONES.clear()
-    FEATURES.clear()
 
 
 def options_of(method: str) -> list[dict[str, Any]]:
@@ -125,7 +123,6 @@ def test_trials_have_the_same_bits_in_any_order_and_grouping(
     tiny_classifier: Path,
     make_texts: Callable[..., pa.Table],
     make_trial: Callable[..., Trial],
-    no_caches: None,
 ) -> None:
     trials = []
     for method in METHODS:

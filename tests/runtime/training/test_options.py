@@ -12,9 +12,9 @@ import torch
 from raybench.core import ModelSpec, Trial
 from raybench.core.errors import IncompatibleError
 from raybench.recipes.methods.catalog import get_method
-from raybench.runtime.training.opened import trainable_network
 from raybench.runtime.training.optimizer import adamw
 from raybench.runtime.trial import Checkpoint, fit_trial
+from raybench.runtime.workspace import Workspace
 from raybench.tasks.catalog import get_task
 
 CPU = torch.device("cpu")
@@ -70,7 +70,7 @@ def test_blocks_learn_slower_the_deeper_they_lie(tiny_bert: Path, make_trial: Ca
     trial = make_trial(tiny_bert, "full", learning_rate=1.0, layer_decay=0.5, head_learning_rate=3.0)
     method = get_method("full")
     h = method.read(trial.hyperparameters)
-    network = trainable_network(trial, get_task(trial.dataset.task), CPU, method, h)
+    network = Workspace(CPU).trainable(trial, get_task(trial.dataset.task), method, h)
     optimizer = adamw(network, method.trained(network, h), h)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     found = {name: rates[id(parameter)] for name, parameter in network.named_parameters()}

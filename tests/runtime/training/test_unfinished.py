@@ -14,7 +14,7 @@ import torch
 from raybench.core import Trial
 from raybench.core.errors import StoreError, StoreFullError
 from raybench.runtime.training import epochs as epochs_module
-from raybench.runtime.training import fit_network
+from raybench.runtime.training import network_fitter
 from raybench.runtime.training.unfinished import Saving
 from raybench.runtime.trial import Checkpoint, fit_in_turn
 from raybench.store.files import Files
@@ -176,8 +176,8 @@ def test_what_is_stale_is_not_gone_on_from(
 def test_another_micro_batch_begins_anew(
     saved_twice: Trial, train: Any, validation: Any, shelf: Any, die_after: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = fit_network.fine_tune
-    monkeypatch.setattr(fit_network, "fine_tune", lambda *given, **more: plain(*given, **{**more, "budget": 64}))
+    plain = network_fitter.fine_tune
+    monkeypatch.setattr(network_fitter, "fine_tune", lambda *given, **more: plain(*given, **{**more, "budget": 64}))
     run = die_after(1)
     fit([saved_twice], train, validation, saving(shelf))
     assert run == [0]
