@@ -65,7 +65,7 @@ def info_of(name: str, metric: Metric | TableMetric, options: Options, *, assume
     return Info(
         name=name,
         columns=columns(options) if callable(columns) else columns,
-        options=tuple(_option(option, default, known) for option, default in declared_options(metric).items()),
+        options={option: _option(option, default, known) for option, default in declared_options(metric).items()},
         higher_is_better=metric.higher_is_better,
         unit=metric.unit,
         range=metric.range,

@@ -72,7 +72,7 @@ class Info:
 
     name: str
     columns: tuple[str, ...]
-    options: tuple[OptionInfo, ...]
+    options: Mapping[str, OptionInfo]
     higher_is_better: bool | None
     unit: str
     range: tuple[float, float]
@@ -87,7 +87,7 @@ class Info:
         lines = [
             f"{self.name}: {self.unit} from {self.range[0]:g} to {self.range[1]:g}, {better}",
             f"  reads     {', '.join(self.columns)}{'; weight' if self.weights else ''}",
-            *[f"  option    {option}" for option in self.options],
+            *[f"  option    {option}" for option in self.options.values()],
             f"  interval  {self.interval}{f'; {self.coverage}' if self.coverage else ''}",
             f"  no value  {self.undefined}",
             f"  source    {self.source}",

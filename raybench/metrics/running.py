@@ -73,6 +73,7 @@ class RunningState:
         """Forget all rows."""
         self._tables: list[pa.Table] = []
         self._pending: list[Held] = []
+        self._pending_bytes = 0
         self._columns: frozenset[str] | None = None  # that every update has
         self._labels: list[Any] | None = None
         self._own = ""  # drawn at the first update, so that a state copied before it is two
@@ -103,12 +104,13 @@ class RunningState:
         self._columns = frozenset(columns)
         self._own = self._own or uuid.uuid4().hex
         self._pending.append(batch)
-        if sum(batch.num_bytes for batch in self._pending) >= _FLUSH_BYTES:
+        self._pending_bytes += batch.num_bytes
+        if self._pending_bytes >= _FLUSH_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Take what is on the device to the host, in one copy."""
-        pending, self._pending = self._pending, []
+        pending, self._pending, self._pending_bytes = self._pending, [], 0
         for _, batches in groupby(pending, key=lambda batch: batch.form):
             self._tables.append(to_host(list(batches), self._read, first_row=self.n))
 

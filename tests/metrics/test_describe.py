@@ -22,16 +22,17 @@ def test_columns_are_those_of_the_options_at_hand(name, config, columns):
 
 def test_every_option_is_there_with_its_default_value_meaning_and_range():
     info = describe("ece", {"bins": 10})
-    bins = {option.name: option for option in info.options}["bins"]
+    bins = info.options["bins"]
     assert (bins.default, bins.value, bins.required) == (15, 10, False)
     assert str(bins) == "bins = 10 (default 15): bins of equal width for the confidence; an integer from 1 up"
-    labels = {option.name: option for option in describe("macro_f1").options}["labels"]
+    labels = describe("macro_f1").options["labels"]
     assert (labels.required, labels.value) == (True, None)
     assert "found in the data" in str(labels)
-    assert {option.name: option.value for option in describe("top_3_accuracy").options}["top_k"] == 3
+    assert describe("top_3_accuracy").options["top_k"].value == 3
     for one in describe():
-        for option in one.options:
-            assert option.meaning != "an option of the metric's own", (one.name, option.name)
+        for name, option in one.options.items():
+            assert option.name == name
+            assert option.meaning != "an option of the metric's own", (one.name, name)
 
 
 def test_all_of_the_catalogue_is_described_and_prints():

@@ -1,6 +1,7 @@
 """A metric fed batch by batch: the score of the whole, no wait for the device, merges that count every row once."""
 
 import pickle
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -95,8 +96,25 @@ def test_the_batches_travel_in_one_copy(monkeypatch):
 def test_memory_on_the_device_is_bounded(monkeypatch):
     monkeypatch.setattr(module, "_FLUSH_BYTES", 3000)
     found = fed()
-    assert sum(batch.num_bytes for batch in found._pending) < 3000
+    assert found._pending_bytes < 3000
     assert found.compute()["macro_f1"] == fed().compute()["macro_f1"]
+
+
+def test_an_update_costs_the_same_however_many_have_been():
+    found = metrics.state("accuracy")
+    batch = {"target": torch.tensor([0, 1]), "prediction": torch.tensor([0, 1])}
+
+    def seconds() -> float:
+        start = time.process_time()
+        for _ in range(500):
+            found.update(**batch)
+        return time.process_time() - start
+
+    first = min(seconds() for _ in range(2))
+    for _ in range(10):
+        last = seconds()
+    assert min(last, seconds(), seconds()) < 5 * first
+    assert found.compute().n == 2 * 500 * 14
 
 
 def test_a_buffer_may_be_written_again_after_an_update():
