@@ -84,6 +84,9 @@ METRICS: dict[str, str] = {
     "rougeL": "raybench.metrics.rouge:ROUGE_L",
     "exact_match": "raybench.metrics.answers:EXACT_MATCH",
     "qa_f1": "raybench.metrics.answers:QA_F1",
+    "answerable_f1": "raybench.metrics.answers:ANSWERABLE_F1",
+    "answerable_exact_match": "raybench.metrics.answers:ANSWERABLE_EXACT_MATCH",
+    "unanswerable_accuracy": "raybench.metrics.answers:UNANSWERABLE_ACCURACY",
     "wer": "raybench.metrics.word_error:WER",
     "cer": "raybench.metrics.word_error:CER",
     # tags of words

@@ -7,7 +7,8 @@
     language model     nll float64 (sum over the row's tokens), num_tokens, num_words, num_bytes int64,
                        begins_with string (what the model was given before the text)
     translation, summarisation, question answering, speech recognition
-                       hypothesis string, references list<string> (of a question without an answer: empty)
+                       hypothesis string, references list<string> (of a question without an answer: empty),
+                       of question answering null_odds float64 (score of no answer less that of the best span)
     token classification   target_tags, tags list<string> ("B-PER", "O")
     segmentation       intersection, predicted_pixels, target_pixels list<int64>[C] of an image
     detection          truth_boxes, boxes list<float> (x, y, width, height, one box after the other),

@@ -17,6 +17,7 @@ TASKS = {
     "multilabel-text-classification": "raybench.tasks.text_multilabel:TextMultilabelClassification",
     "multilabel-image-classification": "raybench.tasks.image_multilabel:ImageMultilabelClassification",
     "token-classification": "raybench.tasks.token_classification:TokenClassification",
+    "question-answering": "raybench.tasks.question_answering:QuestionAnswering",
     "text-regression": "raybench.tasks.text_regression:TextRegression",
     "image-regression": "raybench.tasks.image_regression:ImageRegression",
     "causal-lm": "raybench.tasks.causal_lm:CausalLM",

@@ -75,6 +75,8 @@ def make_toy(tiny_bert: Path, tiny_causal: Path, make_texts: Callable[..., pa.Ta
             return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)), labels=tags, max_length=12)
         if name == "causal-lm":
             return Toy(task=name, rows=make_texts(20, seed=4), model=ModelSpec(reference=str(tiny_causal)))
+        if name == "question-answering":
+            return Toy(task=name, rows=_asked(make_texts(30, seed=3)), model=ModelSpec(reference=str(tiny_bert)))
         raise AssertionError(f"{name} has no toy: add one here")
 
     return make
@@ -99,6 +101,23 @@ def _tagged(rows: pa.Table) -> pa.Table:
     tags = [[len(word) % 4 for word in row] for row in words]
     kind = pa.list_(pa.int32())
     return pa.table({"id": rows.column("id"), "tokens": words, "tags": pa.array(tags, kind)})
+
+
+def _asked(rows: pa.Table) -> pa.Table:
+    """Texts with their first long word to be found; some have no answer, one has no context, one a single word."""
+    contexts = ["", "goal", *rows.column("text").to_pylist()[2:]]
+    long = [next((word for word in text.split() if len(word) > 3), None) for text in contexts]
+    answers = [
+        {"texts": [], "starts": []}
+        if word is None or place % 5 == 4
+        else {"texts": [word], "starts": [text.find(word)]}
+        for place, (word, text) in enumerate(zip(long, contexts, strict=True))
+    ]
+    kind = pa.struct({"texts": pa.list_(pa.string()), "starts": pa.list_(pa.int32())})
+    questions = [f"{word or 'the'} of some" for word in long]
+    return pa.table(
+        {"id": rows.column("id"), "question": questions, "context": contexts, "answers": pa.array(answers, kind)}
+    )
 
 
 def _pictures(count: int) -> pa.Table:

@@ -12,6 +12,8 @@ BASELINES = {
     "tfidf-logistic": "raybench.recipes.baselines.tfidf_logistic:TfidfLogistic",
     "most-frequent-tag": "raybench.recipes.baselines.most_frequent_tag:MostFrequentTag",
     "token-logistic": "raybench.recipes.baselines.token_logistic:TokenLogistic",
+    "best-sentence": "raybench.recipes.baselines.best_sentence:BestSentence",
+    "answer-pattern": "raybench.recipes.baselines.answer_pattern:AnswerPattern",
     "pixels-logistic": "raybench.recipes.baselines.pixels_logistic:PixelsLogistic",
     "unigram": "raybench.recipes.baselines.byte_ngrams:Unigram",
     "interpolated-ngram": "raybench.recipes.baselines.byte_ngrams:InterpolatedNgram",
