@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from raybench.planning.check import check
 
 from raybench.core import DatasetKey, ModelSpec, Trial
 from raybench.core.errors import IncompatibleError, JobError
@@ -24,6 +23,7 @@ from raybench.runtime.prepare import prepare_data
 from raybench.runtime.trial import fit_trial, needs_fit, open_predictor, score_shard
 from raybench.tasks.catalog import get_task
 from raybench.tasks.windows import num_rolling, rolling_windows
+from tests.tasks.as_planned import check
 
 CPU = torch.device("cpu")
 LONGEST = 24

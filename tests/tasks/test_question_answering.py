@@ -21,11 +21,11 @@ from raybench.models.tokenizer import open_tokenizer
 from raybench.planning.plan import make_plan
 from raybench.recipes.baselines.catalog import get_baseline
 from raybench.recipes.methods.catalog import METHODS, get_method
-from raybench.recipes.recipe import recipe_of
 from raybench.runtime.prepare import prepare_data
 from raybench.runtime.trial import fit_trial, open_predictor, score_shard
 from raybench.tasks.answer_spans import Span, best_spans, find_answer
 from raybench.tasks.catalog import get_task, task_of
+from tests.tasks.as_planned import check
 
 CPU = torch.device("cpu")
 WORDS = ["the", "bank", "goal", "coach", "rain", "said", "new", "loan", "wind", "of", "storm", "price"]
@@ -74,12 +74,6 @@ def trial_of(model: ModelSpec, *, method: str = "none", max_length: int = 64, **
         trial_id="toy", candidate="toy", model=model, dataset=dataset, method=method, seed=0,
         hyperparameters=get_method(method).resolve(given), weights_fingerprint=model.reference,
     )  # fmt: skip
-
-
-def check(model: ModelSpec, task: Any, labels: tuple[str, ...], method: str) -> None:
-    """As the plan does."""
-    recipe = recipe_of(model, method)
-    recipe.check(task, model, labels, recipe.resolve({}))
 
 
 def scored(trial: Trial, rows: pa.Table, checkpoint: Any = None) -> pa.Table:

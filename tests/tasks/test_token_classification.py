@@ -22,12 +22,12 @@ from raybench.models.tokenizer import open_tokenizer
 from raybench.planning.plan import make_plan
 from raybench.recipes.baselines.catalog import get_baseline
 from raybench.recipes.methods.catalog import METHODS, get_method
-from raybench.recipes.recipe import recipe_of
 from raybench.runtime.prepare import prepare_data
 from raybench.runtime.trial import fit_trial, open_predictor, score_shard
 from raybench.tasks.catalog import get_task, task_of
 from raybench.tasks.overlapping_windows import cut
 from raybench.tasks.words import best_windows
+from tests.tasks.as_planned import check
 
 CPU = torch.device("cpu")
 TAGS = ("B-money", "B-sport", "I-sport", "O")
@@ -77,12 +77,6 @@ def trial_of(model: ModelSpec, *, method: str = "none", max_length: int = 64, **
 
 def fields(method: str) -> Any:
     return get_method(method).hyperparameters.model_fields
-
-
-def check(model: ModelSpec, task: Any, labels: tuple[str, ...], method: str) -> None:
-    """As the plan does."""
-    recipe = recipe_of(model, method)
-    recipe.check(task, model, labels, recipe.resolve({}))
 
 
 def scored(trial: Trial, rows: pa.Table, checkpoint: Any = None) -> pa.Table:
