@@ -21,6 +21,7 @@ _OF_A_TRIAL = re.compile(
     r"(?:checkpoints/trial=([^/.]+)|unfinished/trial=([^/.]+)\.[^/.]+)\.safetensors"
     r"|(?:shards|records)/trial=([^/.]+)/(?:part-[^/]*\.parquet|\.[^/]*\.tmp)"
 )
+_LEASE = re.compile(r"\d{8}-[0-9a-f]{32}\.(?:json|beat)")
 _WRITE_SECONDS = 3600.0  # no single write takes longer
 
 
@@ -79,8 +80,9 @@ def _why(path: str, trial_id: str | None, state: StoreState, *, is_old: bool) ->
     if name.startswith(".") and name.endswith(".tmp"):
         return "unfinished files of writes that were killed" if is_old or trial_id in state.ended else None
     if room == "leases":
-        lease, _, kind = rest.partition(".")
-        if lease in state.dead_leases or (kind == "beat" and is_old and lease not in state.living_leases):
+        lease = rest.partition(".")[0]
+        is_lost = is_old and _LEASE.fullmatch(rest) and lease not in state.living_leases  # torn, or half gone
+        if lease in state.dead_leases or is_lost:
             return "leases of runs that are gone"
     if room == "runs" and name.startswith("driver-") and is_old and rest.partition("/")[0] not in state.running:
         return "words of drivers that were killed"

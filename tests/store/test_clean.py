@@ -167,6 +167,11 @@ def test_the_lease_of_a_run_that_was_killed_is_garbage(tmp_path):
     files.write(path, files.read(path).replace(b'"began": "', b'"began": "9'))  # of a process that is no more
     store = Store.open(str(tmp_path))
     assert [waste.why for waste in survey(store, pytest.fail).garbage] == ["leases of runs that are gone"]
+    files.write(path, b"torn")
+    files.write("leases/notes.json", b"{}")
+    assert survey(store, pytest.fail).garbage == [], "it may be a write under way"
+    aged(store, "leases", days=1)
+    assert [waste.path for waste in survey(store, pytest.fail).garbage] == [path]
     lease.__exit__(None, None, None)
 
 
