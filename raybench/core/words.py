@@ -54,7 +54,7 @@ class ModelSpec:
     tokenizer: str | None = None  # where the tokenizer is, when not with the model
     tokenizer_revision: str | None = None  # of a tokenizer from the hub, once it is resolved
     config: Mapping[str, Any] = field(default_factory=dict)  # overrides of the model's configuration
-    pooling: str = "auto"  # auto, mean, cls, static
+    pooling: str = "auto"  # auto, mean, cls, max, last, static
     dtype: str = "float32"  # or bfloat16, float16, int8 (dynamic quantisation, scoring alone)
     compile: bool = False  # torch.compile the network for scoring
     instruction: str = ""  # put before every text

@@ -132,7 +132,7 @@ class CandidateSpec(_Spec):
     num_layers: int | None = Field(default=None, ge=1, description="keep the first k layers")
     tokenizer: str | None = Field(default=None, description="where the tokenizer is, when not with the model")
     config: dict[str, Any] = Field(default_factory=dict, description="overrides of the model's configuration")
-    pooling: Literal["auto", "mean", "cls", "static"] = Field(
+    pooling: Literal["auto", "mean", "cls", "max", "last", "static"] = Field(
         default="auto", description="how tokens become one vector; static: the word embeddings alone"
     )
     dtype: Literal["float32", "bfloat16", "float16", "int8"] = Field(

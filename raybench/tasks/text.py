@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from raybench.tasks.task import Examples
 
-__all__ = ["TEXT_COLUMNS", "TextTask", "refuse_without_vocabulary"]
+__all__ = ["TEXT_COLUMNS", "TextTask", "plain_rows", "refuse_without_vocabulary"]
 
 TEXT_COLUMNS = (Column("text", "text"), Column("text_pair", "text", required=False))
 
@@ -38,11 +39,7 @@ class TextTask(PooledTask):
     def prepare(self, rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
         if model.baseline is None:
             return tokenize(rows, model, max_length)
-        names = [name for name in ("text", "text_pair") if name in rows.column_names]
-        texts = zip(*(rows.column(name).to_pylist() for name in names), strict=True)
-        keys = key_column("\0".join(parts).encode() for parts in texts)
-        lengths = pa.array(np.ones(rows.num_rows, dtype=np.int32))
-        return rows.append_column("length", lengths).append_column("key", keys)
+        return plain_rows(rows, [name for name in ("text", "text_pair") if name in rows.column_names])
 
     def examples(self, prepared: pa.Table, model: ModelSpec, dataset: DatasetKey) -> Examples:
         return TextExamples(prepared, model, self.targets(prepared, dataset))
@@ -58,3 +55,11 @@ def refuse_without_vocabulary(model: ModelSpec, config: PretrainedConfig, task: 
             f"model {model.reference!r}: {config.model_type} has no vocabulary, so it reads no text; "
             f"{task} needs a text model"
         )
+
+
+def plain_rows(rows: pa.Table, inputs: Sequence[str]) -> pa.Table:
+    """Rows as baselines read them: with the raw texts of these columns, `length` 1 and `key`."""
+    texts = zip(*(rows.column(name).to_pylist() for name in inputs), strict=True)
+    keys = key_column("\0".join(parts).encode() for parts in texts)
+    lengths = pa.array(np.ones(rows.num_rows, dtype=np.int32))
+    return rows.append_column("length", lengths).append_column("key", keys)

@@ -77,6 +77,9 @@ def make_toy(tiny_bert: Path, tiny_causal: Path, make_texts: Callable[..., pa.Ta
             return Toy(task=name, rows=make_texts(20, seed=4), model=ModelSpec(reference=str(tiny_causal)))
         if name == "question-answering":
             return Toy(task=name, rows=_asked(make_texts(30, seed=3)), model=ModelSpec(reference=str(tiny_bert)))
+        if name == "sentence-similarity":
+            rows = _with_targets(make_texts(30, seed=3)).append_column("text_pair", make_texts(30, seed=4)["text"])
+            return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)))
         raise AssertionError(f"{name} has no toy: add one here")
 
     return make

@@ -1,8 +1,9 @@
 """Real data that ordinary packages hold, for jobs and tests; no text or picture of theirs is copied.
 
-    bbc_news()      # {"train": pa.Table, "test": pa.Table} with text and label
-    brown_tags()    # the same with tokens and tags
-    digits()        # the same with image and label
+    bbc_news()                    # {"train": pa.Table, "test": pa.Table} with text and label
+    brown_tags()                  # the same with tokens and tags
+    digits()                      # the same with image and label
+    wordnet_similarity("/path")   # the same with text, text_pair and value
 
 What no Python package holds is fetched by the user's own client, and a dataset's `config` says where it lies.
 """
@@ -10,5 +11,6 @@ What no Python package holds is fetched by the user's own client, and a dataset'
 from raybench.data.packaged.bbc_news import bbc_news
 from raybench.data.packaged.brown import brown_sentences, brown_tags
 from raybench.data.packaged.digits import digits
+from raybench.data.packaged.wordnet import wordnet_similarity
 
-__all__ = ["bbc_news", "brown_sentences", "brown_tags", "digits"]
+__all__ = ["bbc_news", "brown_sentences", "brown_tags", "digits", "wordnet_similarity"]

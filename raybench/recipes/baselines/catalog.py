@@ -14,6 +14,8 @@ BASELINES = {
     "token-logistic": "raybench.recipes.baselines.token_logistic:TokenLogistic",
     "best-sentence": "raybench.recipes.baselines.best_sentence:BestSentence",
     "answer-pattern": "raybench.recipes.baselines.answer_pattern:AnswerPattern",
+    "tfidf-cosine": "raybench.recipes.baselines.tfidf_cosine:TfidfCosine",
+    "word-overlap": "raybench.recipes.baselines.word_overlap:WordOverlap",
     "pixels-logistic": "raybench.recipes.baselines.pixels_logistic:PixelsLogistic",
     "unigram": "raybench.recipes.baselines.byte_ngrams:Unigram",
     "interpolated-ngram": "raybench.recipes.baselines.byte_ngrams:InterpolatedNgram",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["best_sentence", "idf_arrays", "read_vectorizer", "sentences"]
+__all__ = ["best_sentence", "sentences"]
 
 _BREAK = re.compile(r"(?<=[.!?])\s+|\n+")
 
@@ -23,26 +23,6 @@ def sentences(text: str) -> list[tuple[int, int]]:
             bounds.append((start + left, start + len(part.rstrip())))
         start = stop if cut is None else cut.end()
     return bounds
-
-
-def idf_arrays(contexts: list[str]) -> dict[str, np.ndarray]:
-    """The words of these texts, their sentences each a document, and how rare they are."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    vectorizer = TfidfVectorizer(token_pattern=r"\w+")
-    vectorizer.fit([text[start:stop] for text in dict.fromkeys(contexts) for start, stop in sentences(text)])
-    words = "\n".join(vectorizer.get_feature_names_out())
-    return {"words": np.frombuffer(words.encode(), dtype=np.uint8), "idf": vectorizer.idf_}
-
-
-def read_vectorizer(words: np.ndarray, idf: np.ndarray) -> Any:
-    """The vectorizer that `idf_arrays` is of."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    vocabulary = {word: place for place, word in enumerate(words.tobytes().decode().split("\n"))}
-    vectorizer = TfidfVectorizer(token_pattern=r"\w+", vocabulary=vocabulary)
-    vectorizer.idf_ = idf
-    return vectorizer
 
 
 def best_sentence(vectorizer: Any, question: str, context: str) -> tuple[tuple[int, int], float] | None:

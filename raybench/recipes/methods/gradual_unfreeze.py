@@ -39,6 +39,8 @@ class GradualUnfreeze(FineTuningMethod):
         from raybench.models.layers import find_stacks, train_from_top
 
         open_blocks = hyperparameters.open_blocks(epoch)
+        if not network.head_parameters():  # embeddings have no head to begin with
+            open_blocks = max(1, open_blocks)
         everything = open_blocks > max(map(len, find_stacks(network.backbone)))
         if everything:
             network.requires_grad_(True)

@@ -1,0 +1,48 @@
+"""Tasks that ask a model for embeddings of texts, in the checkpoint's own pooling, and compare those."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from raybench.core import DatasetKey, ModelSpec
+from raybench.core.errors import IncompatibleError
+from raybench.models.configuration import from_scratch
+from raybench.models.tokenizer import tokenizer_hash
+from raybench.tasks.task import Task
+from raybench.tasks.text import refuse_without_vocabulary
+from raybench.tasks.text_inputs import num_positions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from transformers import PretrainedConfig
+
+    from raybench.models.network import Network
+
+__all__ = ["EmbeddingTask"]
+
+
+class EmbeddingTask(Task):
+    """Cosines of embeddings; no head of any labels."""
+
+    def processor_key(self, model: ModelSpec) -> str:
+        if model.baseline is not None:
+            return "rows"
+        return f"tokens:{tokenizer_hash(model)}:{num_positions(model)}:{model.instruction}"
+
+    def check(self, model: ModelSpec, config: PretrainedConfig) -> None:
+        from raybench.models.embedding import check_embeddings
+
+        refuse_without_vocabulary(model, config, self.name)
+        check_embeddings(model)
+
+    def check_own_head(self, model: ModelSpec, labels: Sequence[str]) -> None:
+        if from_scratch(model):
+            raise IncompatibleError(f"model {model.reference!r}: random weights have nothing to score as it is")
+
+    def network(self, model: ModelSpec, dataset: DatasetKey, seed: int, *, own_head: bool) -> Network:
+        from raybench.models.backbone import open_backbone
+        from raybench.models.embedding import EmbeddingNetwork
+        from raybench.models.pooling import pooling_of
+
+        return EmbeddingNetwork(open_backbone(model, seed), pooling_of(model))
