@@ -36,6 +36,7 @@ class LanguageNetwork(Network):
     def __init__(self, model: nn.Module, *, causal: bool) -> None:
         super().__init__()
         self.backbone, self.head, self.causal = model, nn.Identity(), causal
+        self.prompted_as = "CAUSAL_LM" if causal else "FEATURE_EXTRACTION"
         self._accepts = set(inspect.signature(model.forward).parameters)
 
     def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -13,7 +13,6 @@ from torch import nn
 
 from raybench.core.errors import IncompatibleError
 from raybench.models.adapters import import_peft
-from raybench.models.language import LanguageNetwork
 from raybench.models.layers import find_blocks
 from raybench.models.network import CheckpointNetwork, Network, PooledNetwork, PositionNetwork, TokenNetwork
 from raybench.models.quiet import quiet
@@ -38,13 +37,11 @@ def add_prompt(network: Network, num_tokens: int, *, deep: bool) -> None:
         _add_visual(network, num_tokens, deep=deep)
         return
     peft = import_peft()
-    causal = isinstance(network, LanguageNetwork) and network.causal
-    task = peft.TaskType.CAUSAL_LM if causal else peft.TaskType.FEATURE_EXTRACTION
     make = peft.PrefixTuningConfig if deep else peft.PromptTuningConfig
     try:
         with quiet():
             network.backbone = peft.get_peft_model(
-                network.backbone, make(num_virtual_tokens=num_tokens, task_type=task)
+                network.backbone, make(num_virtual_tokens=num_tokens, task_type=network.prompted_as)
             )
     except (ValueError, AttributeError) as error:
         reason = str(error).strip().splitlines()[0]

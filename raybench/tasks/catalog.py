@@ -19,6 +19,7 @@ TASKS = {
     "token-classification": "raybench.tasks.token_classification:TokenClassification",
     "question-answering": "raybench.tasks.question_answering:QuestionAnswering",
     "text-regression": "raybench.tasks.text_regression:TextRegression",
+    "text-generation": "raybench.tasks.text_generation:TextGeneration",
     "sentence-similarity": "raybench.tasks.sentence_similarity:SentenceSimilarity",
     "image-regression": "raybench.tasks.image_regression:ImageRegression",
     "causal-lm": "raybench.tasks.causal_lm:CausalLM",

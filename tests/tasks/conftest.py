@@ -57,7 +57,26 @@ def tiny_gpt2(tmp_path_factory: pytest.TempPathFactory, make_texts: Callable[...
 
 
 @pytest.fixture(scope="session")
-def make_toy(tiny_bert: Path, tiny_causal: Path, make_texts: Callable[..., pa.Table]) -> Callable[[str], Toy]:
+def tiny_t5(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A T5 of 2 + 2 layers and 32 features that writes the toy words; [SEP] ends a text."""
+    import torch
+    from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
+
+    path = tmp_path_factory.mktemp("models") / "tiny-t5"
+    torch.manual_seed(1)
+    config = T5Config(
+        vocab_size=32, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0,
+        pad_token_id=0, eos_token_id=3, initializer_factor=4.0,
+    )  # fmt: skip
+    T5ForConditionalGeneration(config).save_pretrained(path)
+    AutoTokenizer.from_pretrained(tiny_bert).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_toy(
+    tiny_bert: Path, tiny_causal: Path, tiny_t5: Path, make_texts: Callable[..., pa.Table]
+) -> Callable[[str], Toy]:
     """The toy of a task, by its name."""
 
     def make(name: str) -> Toy:
@@ -77,6 +96,13 @@ def make_toy(tiny_bert: Path, tiny_causal: Path, make_texts: Callable[..., pa.Ta
             return Toy(task=name, rows=make_texts(20, seed=4), model=ModelSpec(reference=str(tiny_causal)))
         if name == "question-answering":
             return Toy(task=name, rows=_asked(make_texts(30, seed=3)), model=ModelSpec(reference=str(tiny_bert)))
+        if name == "text-generation":
+            texts = make_texts(24, seed=3)
+            words = [text.split() for text in texts["text"].to_pylist()]
+            target = [[" ".join(own[::-1][:6])] for own in words]
+            rows = pa.table({"id": texts["id"], "source": texts["text"], "target": target})
+            model = ModelSpec(reference=str(tiny_t5))
+            return Toy(task=name, rows=rows, model=model, task_config={"max_new_tokens": 12})
         if name == "sentence-similarity":
             rows = _with_targets(make_texts(30, seed=3)).append_column("text_pair", make_texts(30, seed=4)["text"])
             return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)))

@@ -4,6 +4,7 @@
     brown_tags()                  # the same with tokens and tags
     digits()                      # the same with image and label
     wordnet_similarity("/path")   # the same with text, text_pair and value
+    word_pronunciations()         # the same with source and target
 
 What no Python package holds is fetched by the user's own client, and a dataset's `config` says where it lies.
 """
@@ -11,6 +12,7 @@ What no Python package holds is fetched by the user's own client, and a dataset'
 from raybench.data.packaged.bbc_news import bbc_news
 from raybench.data.packaged.brown import brown_sentences, brown_tags
 from raybench.data.packaged.digits import digits
+from raybench.data.packaged.pronunciations import word_pronunciations
 from raybench.data.packaged.wordnet import wordnet_similarity
 
-__all__ = ["bbc_news", "brown_sentences", "brown_tags", "digits", "wordnet_similarity"]
+__all__ = ["bbc_news", "brown_sentences", "brown_tags", "digits", "word_pronunciations", "wordnet_similarity"]
