@@ -84,6 +84,10 @@ def map_columns(
     raw = _with_fields(read(wanted | {name.partition(".")[0] for name in wanted}), given.values())
     if not raw.column_names:
         raise DataError(f"split {split!r} is empty", key=("splits",))
+    for column in columns:
+        if column.kind == "record":
+            raw = _with_record(read, raw, column.name, columns, given, split)
+            given = {name: source for name, source in given.items() if name != column.name}
     mapping = {}
     for name in sorted(known):
         source = given.get(name, name)
@@ -182,6 +186,32 @@ def _with_fields(raw: RawSplit, sources: Iterable[str]) -> RawSplit:
             table = table.append_column(source, pc.struct_field(table[head], field))
             names = (*names, source)
     return RawSplit(table, names)
+
+
+def _with_record(
+    read: SplitReader,
+    raw: RawSplit,
+    name: str,
+    columns: tuple[Column, ...],
+    given: Mapping[str, str],
+    split: str,
+) -> RawSplit:
+    """The split with several of its columns as one of structs: those listed, else all that nothing reads."""
+    taken = {given.get(column.name, column.name) for column in columns if column.name != name} | {given.get("id", "id")}
+    listed = [part.strip() for part in given[name].split(",")] if name in given else None
+    for part in listed or ():
+        if part not in raw.column_names:
+            near = did_you_mean(part, raw.column_names, noun="columns of the source")
+            raise DataError(f"split {split!r} has no column {part!r}{near}", key=("columns", name))
+        if part in taken:
+            raise DataError(f"column {part!r} cannot be both in {name} and what is asked for", key=("columns", name))
+    fields = listed or [field for field in raw.column_names if field not in taken]
+    if not fields:
+        raise DataError(f"split {split!r} has no column beside those of the task, to tell from", key=("columns",))
+    cells = read(fields).table.select(fields)
+    struct = pa.chunked_array([cells.to_struct_array().combine_chunks()])
+    table = raw.table.drop_columns([name]) if name in raw.table.column_names else raw.table
+    return RawSplit(table.append_column(name, struct), (*raw.column_names, name))
 
 
 def _label_names(cells: pa.ChunkedArray, declared: tuple[str, ...], source: str) -> pa.ChunkedArray:

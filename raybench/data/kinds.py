@@ -9,6 +9,7 @@
 | texts | list of strings (words, choices, references); one string alone is a list of one |
 | value | float64, finite |
 | index | int32, from 0 |
+| record | struct of float64 (numbers, true and false) and strings (all else); empty cells stay null |
 | answers | struct of texts: list of strings, starts: list of int32 (characters, −1: not said), as SQuAD's |
 | label, tags, labels | names: a string, a list of strings (`data/labels.py`); indices come later, over all splits |
 
@@ -115,6 +116,8 @@ def _refuse_null_inside(lists: pa.ChunkedArray, source: str) -> None:
 
 
 def _value(cells: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
+    if is_text(cells.type):
+        cells = _parsed(cells, source)
     if not (pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type) or pa.types.is_decimal(cells.type)):
         raise DataError(f"value column {source!r} holds {cells.type}, not numbers")
     values = cells.cast(pa.float64())
@@ -125,7 +128,56 @@ def _value(cells: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
     return values
 
 
+def _parsed(cells: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
+    """Numbers that a file without types (CSV) holds as text."""
+    try:
+        return pc.utf8_trim_whitespace(cells).cast(pa.float64())
+    except pa.ArrowInvalid:
+        for row, cell in enumerate(cells.to_pylist()):
+            if not _is_number(cell):
+                said = "is empty" if not (cell or "").strip() else f"holds {cell!r}, which is no number,"
+                raise DataError(f"column {source!r} {said} in row {row}") from None
+        raise
+
+
+def _is_number(cell: str | None) -> bool:
+    try:
+        float(cell or "")
+    except ValueError:
+        return False
+    return True
+
+
+def _record(cells: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
+    """Numbers and categories side by side."""
+    struct = cells.combine_chunks()
+    names = [field.name for field in struct.type]
+    return pa.chunked_array([pa.StructArray.from_arrays([_part(struct.field(name), name) for name in names], names)])
+
+
+def _part(cells: pa.Array, name: str) -> pa.Array:
+    kind = cells.type
+    if pa.types.is_dictionary(kind):
+        return _part(cells.cast(kind.value_type), name)
+    if pa.types.is_boolean(kind):
+        return _part(cells.cast(pa.int8()), name)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        values = cells.cast(pa.float64())
+        return pc.if_else(pc.is_finite(values), values, None)
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind):
+        raise DataError(f"column {name!r} holds {kind}; a row has numbers and names, so leave it out of columns")
+    texts = as_text(pa.chunked_array([cells]), f"column {name!r}").combine_chunks()
+    texts = pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), None, texts)
+    try:  # a file without types
+        return _part(pc.utf8_trim_whitespace(texts).cast(pa.float64()), name)
+    except pa.ArrowInvalid:
+        return texts
+
+
 def _index(cells: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
+    if is_text(cells.type):
+        parsed = _parsed(cells, source)
+        cells = parsed.cast(pa.int64()) if pc.all(pc.equal(pc.floor(parsed), parsed)).as_py() else parsed
     if not pa.types.is_integer(cells.type):
         raise DataError(f"column {source!r} holds {cells.type}; want whole numbers from 0")
     low = pc.min(cells).as_py()
@@ -164,5 +216,6 @@ _READERS: Mapping[str, Callable[[pa.ChunkedArray, str], pa.ChunkedArray]] = {
     "texts": _texts,
     "value": _value,
     "index": _index,
+    "record": _record,
     "answers": _answers,
 }

@@ -22,6 +22,7 @@ from raybench.core.suggestion import did_you_mean
 from raybench.job.places import Path, Places
 
 __all__ = [
+    "ALL_BASELINES",
     "BASELINE_METHOD",
     "FILE_FORMATS",
     "CandidateSpec",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 BASELINE_METHOD = "baseline"
+ALL_BASELINES = "all"
 FILE_FORMATS = ("parquet", "csv", "json", "imagefolder")  # sources that want data_files
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f*]+$")]
@@ -124,7 +126,11 @@ class CandidateSpec(_Spec):
         description="a hub id, a directory, a glob of checkpoints, pkg:<import name>/<path> or arch:<model type>",
         min_length=1,
     )
-    baseline: str | None = Field(default=None, description="majority, tfidf-logistic, pixels-logistic, …", min_length=1)
+    baseline: str | None = Field(
+        default=None,
+        description="majority, tfidf-logistic, …, or all: on each dataset those that do its task",
+        min_length=1,
+    )
     revision: str | None = Field(default=None, description="the hub's commit, tag or branch to pin")
     init: Literal["pretrained", "scratch"] = Field(
         default="pretrained", description="scratch: the architecture with random weights"
@@ -150,6 +156,7 @@ class CandidateSpec(_Spec):
     seeds: Seeds | None = Field(default=None, description="instead of the job's seeds")
 
     _path: Path = PrivateAttr(default=())  # where it stands in the file; a glob's checkpoints share a place
+    _where_it_fits: bool = PrivateAttr(default=False)  # left out, without a word, where it does not do the task
 
     @model_validator(mode="after")
     def _consistent(self) -> CandidateSpec:
@@ -302,7 +309,10 @@ class Job(_Spec):
     )
     seeds: Seeds = Field(default=(0,), description="every configuration is fitted once a seed")
     metrics: Names = Field(default=(), description="what is measured; the task's own metrics when empty")
-    rank_by: Name | None = Field(default=None, description="the metric that ranks; the task's primary when not given")
+    rank_by: Name | None = Field(
+        default=None,
+        description="the metric that ranks all datasets; when not given, each is ranked by its task's primary",
+    )
     resources: Resources = Field(default=Resources(), description="workers, CPUs, GPUs, time limits")
 
     _places: Places = PrivateAttr(default=Places(filename="<job>", lines={}))

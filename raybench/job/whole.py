@@ -1,4 +1,4 @@
-"""Candidates and datasets made whole: names given, paths absolute, a glob of checkpoints a candidate each."""
+"""Candidates and datasets made whole: names given, paths absolute, a glob or all baselines a candidate each."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ from typing import Any
 
 from raybench.core.errors import JobError
 from raybench.job.paths import default_name, file_path, folders, input_path, is_glob
-from raybench.job.spec import FILE_FORMATS, CandidateSpec, DatasetSpec
+from raybench.job.spec import ALL_BASELINES, FILE_FORMATS, CandidateSpec, DatasetSpec
 
 __all__ = ["whole_candidates", "whole_dataset"]
 
 
 def whole_candidates(spec: CandidateSpec, directory: Path) -> list[CandidateSpec]:
-    """The candidate, or one for every checkpoint that its glob finds."""
+    """The candidate, or one for every checkpoint that its glob finds, or for every baseline there is."""
+    if spec.baseline == ALL_BASELINES:
+        from raybench.recipes.baselines.catalog import BASELINES
+
+        prefix = f"{spec.name}/" if spec.name else ""
+        every = [spec.model_copy(update={"baseline": name, "name": prefix + name}) for name in BASELINES]
+        for one in every:
+            one._where_it_fits = True
+        return every
     if spec.baseline is not None:
         return [spec.model_copy(update={"name": spec.name or default_name(spec.baseline)})]
     assert spec.model is not None

@@ -129,9 +129,9 @@ class Plan:
         return tuple(dict.fromkeys(itertools.chain.from_iterable(one.metrics for one in self.datasets.values())))
 
     @property
-    def rank_by(self) -> str:
-        """The metric that ranks."""
-        return next(iter(self.datasets.values())).rank_by
+    def rank_by(self) -> dict[str, str]:
+        """By dataset, the metric that ranks: the job's, else that of the dataset's task."""
+        return {name: dataset.rank_by for name, dataset in self.datasets.items()}
 
 
 def make_plan(job: Job) -> Plan:
@@ -150,6 +150,8 @@ def make_plan(job: Job) -> Plan:
                 seeds = candidate.seeds or job.seeds
                 for seed in seeds if adaptation.recipe.uses_seed else seeds[:1]:
                     planned = _plan_trial(candidate.name, adaptation, dataset, task, seed, code)
+                    if candidate._where_it_fits and planned.problem is not None:
+                        continue
                     trials[f"{candidate.name} {planned.trial.trial_id}"] = planned
                     if planned.problem is None and planned.data_key not in data:
                         data[planned.data_key] = DataNeeds(

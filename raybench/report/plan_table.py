@@ -66,7 +66,7 @@ def print_plan(path: str, console: Console | None = None) -> None:
             trial.dataset.name,
             str(trial.seed),
             planned.bundle[:8] if sizes[planned.bundle] > 1 else "",
-            str(batches.get(planned.data_key, "")),
+            str(batches[planned.data_key][0]) if planned.data_key in batches else "",
             str(left or ""),
             state,
         ]

@@ -27,7 +27,7 @@ def print_ranking(ranking: Ranking, console: Console | None = None) -> None:
     rows = ranking.table.to_pylist()
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         of_dataset = [row for row in rows if row["dataset"] == dataset]
-        console.print(_overall(ranking, of_dataset) if dataset == OVERALL else _table(ranking, of_dataset, console))
+        console.print(_overall(of_dataset) if dataset == OVERALL else _table(of_dataset, console))
     causes = Counter(
         (row["status"], row["reason"]) for row in rows if row["dataset"] != OVERALL and row["status"] != "ok"
     )
@@ -39,13 +39,15 @@ def print_ranking(ranking: Ranking, console: Console | None = None) -> None:
         console.print(f"written to {ranking.location}", markup=False, soft_wrap=True)
 
 
-def _table(ranking: Ranking, rows: list[dict[str, Any]], console: Console) -> Table:
-    title = f"{rows[0]['dataset']}, {max(row['num_examples'] or 0 for row in rows):,} examples, by {ranking.rank_by}"
+def _table(rows: list[dict[str, Any]], console: Console) -> Table:
+    metric = rows[0]["rank_by"]
+    title = f"{rows[0]['dataset']}, {max(row['num_examples'] or 0 for row in rows):,} examples, by {metric}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("rank", justify="right")
     table.add_column("(95 %)")
     table.add_column("candidate", overflow="fold")
-    table.add_column(ranking.rank_by, justify="right")
+    table.add_column(metric, justify="right")
+    table.add_column("P(best)", justify="right")
     table.add_column("95 % interval")
     table.add_column("fit s", justify="right")
     table.add_column("examples/s", justify="right")
@@ -58,8 +60,9 @@ def _table(ranking: Ranking, rows: list[dict[str, Any]], console: Console) -> Ta
             str(row["rank"] or "–"),
             _span(row["rank_low"], row["rank_high"]),
             _name(row, varying),
-            _number(row[ranking.rank_by]),
-            _interval(row, ranking.rank_by) if row["status"] == "ok" else row["status"],
+            _number(row[metric]),
+            _share(row["p_best"]),
+            _interval(row, metric) if row["status"] == "ok" else row["status"],
             _seconds(row["fit_seconds"]),
             _rate(row["examples_per_second"]),
         ]
@@ -69,19 +72,22 @@ def _table(ranking: Ranking, rows: list[dict[str, Any]], console: Console) -> Ta
     return table
 
 
-def _overall(ranking: Ranking, rows: list[dict[str, Any]]) -> Table:
+def _overall(rows: list[dict[str, Any]]) -> Table:
+    metric = rows[0]["rank_by"]  # None: the datasets have metrics of their own, and no mean
     table = Table(title="over all datasets, by mean rank", title_justify="left", box=None, pad_edge=False)
     table.add_column("rank", justify="right")
     table.add_column("(95 %)")
     table.add_column("candidate", overflow="fold")
     table.add_column("mean rank", justify="right")
-    table.add_column(f"mean {ranking.rank_by}", justify="right")
+    if metric is not None:
+        table.add_column(f"mean {metric}", justify="right")
     varying = _varying(rows)
     for row in rows:
         mean_rank = f"{row['mean_rank']:.2f}" if row["mean_rank"] is not None else "–"
         place = str(row["rank"] or "–")
-        cells = [place, _span(row["rank_low"], row["rank_high"]), _name(row, varying), mean_rank]
-        table.add_row(*(Text(cell) for cell in [*cells, _number(row[ranking.rank_by])]))
+        mean = [] if metric is None else [_number(row[metric])]
+        cells = [place, _span(row["rank_low"], row["rank_high"]), _name(row, varying), mean_rank, *mean]
+        table.add_row(*(Text(cell) for cell in cells))
     return table
 
 
@@ -107,6 +113,10 @@ def _interval(row: dict[str, Any], metric: str) -> str:
 
 def _span(low: int | None, high: int | None) -> str:
     return "" if low is None else f"({low})" if low == high else f"({low}–{high})"
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def _number(value: float | None) -> str:

@@ -26,6 +26,7 @@ from raybench.results.entry import Entry
 from raybench.results.fit_notes import fit_notes
 from raybench.results.made_on import distinct, made_on, mixed_notes
 from raybench.results.ranking import Ranking
+from raybench.results.selection import optimism_notes
 from raybench.results.slices import slice_scores
 from raybench.results.tables import MetricTrait, ranking_table, scores_table
 from raybench.store import Store
@@ -89,7 +90,7 @@ def write_tables(
     run: RunDirectory,
     entries: Sequence[Entry],
     metrics: Sequence[str],
-    rank_by: str,
+    rank_by: Mapping[str, str],
     traits: Mapping[str, MetricTrait],
     *,
     notes: tuple[str, ...] = (),
@@ -99,18 +100,17 @@ def write_tables(
     """Make a run's tables of its trials' entries and write them; a mix of devices or versions is one of the notes."""
     scores = scores_table(run.run_id, entries, traits)
     table = ranking_table(entries, metrics, rank_by, traits)
+    higher = {name: trait.higher_is_better is not False for name, trait in traits.items()}
     if write:
         run.write_table("scores", scores)
         run.write_table("ranking", table)
         run.write_json("environment.json", {**_environment(), "trials": list(distinct(entries))})
     return Ranking(
         run_id=run.run_id,
-        rank_by=rank_by,
-        higher_is_better=traits[rank_by].higher_is_better is not False,
         table=table,
         scores=scores,
         location=run.location("ranking.parquet") if write else "",
-        notes=(*notes, *mixed_notes(entries)),
+        notes=(*notes, *mixed_notes(entries), *optimism_notes(entries, rank_by, higher)),
         tracebacks=tracebacks or {},
     )
 

@@ -21,8 +21,6 @@ class Ranking:
     """
 
     run_id: str
-    rank_by: str
-    higher_is_better: bool
     table: pa.Table
     scores: pa.Table
     location: str

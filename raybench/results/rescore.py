@@ -79,7 +79,8 @@ def rescore(
     for path, reason in torn.items():
         skipped(path, reason)
     asked = [run.run_id, names, list(slices), rank_by, sorted(entry.trial.trial_id for entry in entries)]
-    return write_tables(store.run(f"rescore-{content_hash(asked)[:12]}"), entries, names, rank_by, traits)
+    by_dataset = dict.fromkeys((entry.trial.dataset.name for entry in entries), rank_by)
+    return write_tables(store.run(f"rescore-{content_hash(asked)[:12]}"), entries, names, by_dataset, traits)
 
 
 def _entry(

@@ -1,7 +1,7 @@
 """scores.parquet and ranking.parquet, in a canonical order, so that equal results are equal files but for times.
 
 scores = scores_table(run_id, entries, higher_is_better)
-ranking = ranking_table(entries, metrics, rank_by)
+ranking = ranking_table(entries, metrics, {"topics": "macro_f1"}, traits)
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from raybench.results.entry import Configuration, Entry
 from raybench.results.made_on import joined
 from raybench.results.order import rank, rank_intervals, ranks_of_replicates
 from raybench.results.seeds import combine_seeds
+from raybench.results.selection import best_shares, front
 
 __all__ = ["COST_COLUMNS", "OVERALL", "TIMING_COLUMNS", "MetricTrait", "ranking_table", "scores_table"]
 
@@ -34,7 +35,7 @@ _FLOAT_COSTS = (
     "latency_p95_ms",
 )
 COST_COLUMNS = (*_INTEGER_COSTS, *_FLOAT_COSTS, "peak_memory_bytes")
-TIMING_COLUMNS = (*_FLOAT_COSTS, "peak_memory_bytes")  # these differ from run to run; all others are the same bits
+TIMING_COLUMNS = (*_FLOAT_COSTS, "peak_memory_bytes", "pareto")  # differ from run to run; all others never do
 
 
 class MetricTrait(NamedTuple):
@@ -42,6 +43,23 @@ class MetricTrait(NamedTuple):
 
     higher_is_better: bool | None
     range: tuple[float, float]
+
+
+_Drawn = tuple[int | None, int | None, float | None]
+
+
+class _RankedBy(NamedTuple):
+    metric: str
+    higher_is_better: bool
+
+
+class _Place(NamedTuple):
+    """Where a configuration stands: its rank, the interval of it, and P(best)."""
+
+    rank: int | None = None
+    rank_low: int | None = None
+    rank_high: int | None = None
+    p_best: float | None = None
 
 
 class _Row(NamedTuple):
@@ -88,22 +106,24 @@ def scores_table(run_id: str, entries: Sequence[Entry], traits: Mapping[str, Met
 
 
 def ranking_table(
-    entries: Sequence[Entry], metrics: Sequence[str], rank_by: str, traits: Mapping[str, MetricTrait]
+    entries: Sequence[Entry], metrics: Sequence[str], rank_by: Mapping[str, str], traits: Mapping[str, MetricTrait]
 ) -> pa.Table:
-    """One row a configuration and dataset, best first, and over all datasets when there are several."""
+    """One row a configuration and dataset, best first by its metric, and over all datasets when there are several."""
     grouped: dict[tuple[str, Configuration], list[Entry]] = defaultdict(list)
     for entry in entries:
         grouped[entry.trial.dataset.name, Configuration.of(entry.trial)].append(entry)
     datasets = list(dict.fromkeys(dataset for dataset, _ in grouped))
-    higher = traits[rank_by].higher_is_better is not False
+    ranked_by = {
+        name: _RankedBy(rank_by[name], traits[rank_by[name]].higher_is_better is not False) for name in datasets
+    }
     by_dataset: dict[str, list[_Row]] = {name: [] for name in datasets}
     for (dataset, configuration), group in grouped.items():
-        by_dataset[dataset].append(_join_seeds(dataset, configuration, group, metrics, rank_by, traits))
+        by_dataset[dataset].append(_join_seeds(dataset, configuration, group, metrics, rank_by[dataset], traits))
     records: list[dict[str, Any]] = []
     for name in datasets:
-        records += _rank_dataset(by_dataset[name], metrics, rank_by, higher)
+        records += _rank_dataset(by_dataset[name], metrics, ranked_by[name])
     if len(datasets) > 1:
-        records = _rank_overall(by_dataset, metrics, rank_by, higher) + records
+        records = _rank_overall(by_dataset, metrics, ranked_by) + records
     return pa.Table.from_pylist(records, _ranking_schema(metrics))
 
 
@@ -131,18 +151,18 @@ def _join_seeds(
     return _Row(configuration, dataset, Status.OK, reason, scores, group, replicates)
 
 
-def _rank_dataset(rows: Sequence[_Row], metrics: Sequence[str], rank_by: str, higher: bool) -> list[dict[str, Any]]:
-    ranked = [row for row in rows if _value(row, rank_by) is not None]
-    values = [value for row in ranked if (value := _value(row, rank_by)) is not None]
-    ranks = rank(values, higher_is_better=higher)
-    intervals = _intervals([row.replicates for row in ranked], higher)
-    placed = {id(row): (place, *interval) for row, place, interval in zip(ranked, ranks, intervals, strict=True)}
-    records = [_record(row, metrics, *placed.get(id(row), (None, None, None))) for row in rows]
-    return _sorted(records)
+def _rank_dataset(rows: Sequence[_Row], metrics: Sequence[str], by: _RankedBy) -> list[dict[str, Any]]:
+    ranked = [row for row in rows if _value(row, by.metric) is not None]
+    values = [value for row in ranked if (value := _value(row, by.metric)) is not None]
+    ranks = rank(values, higher_is_better=by.higher_is_better)
+    drawn = _drawn([row.replicates for row in ranked], by.higher_is_better)
+    placed = {id(row): _Place(place, *more) for row, place, more in zip(ranked, ranks, drawn, strict=True)}
+    records = [_record(row, metrics, by.metric, placed.get(id(row), _Place())) for row in rows]
+    return _sorted(_with_front(records, by))
 
 
 def _rank_overall(
-    by_dataset: Mapping[str, Sequence[_Row]], metrics: Sequence[str], rank_by: str, higher: bool
+    by_dataset: Mapping[str, Sequence[_Row]], metrics: Sequence[str], ranked_by: Mapping[str, _RankedBy]
 ) -> list[dict[str, Any]]:
     """By mean rank over the datasets (Borda's count), the mean score beside it; incomplete ones last, unranked."""
     rows_of: dict[Configuration, list[_Row]] = defaultdict(list)
@@ -152,13 +172,14 @@ def _rank_overall(
     complete = [
         configuration
         for configuration, rows in rows_of.items()
-        if len(rows) == len(by_dataset) and all(_value(row, rank_by) is not None for row in rows)
+        if len(rows) == len(by_dataset) and all(_value(row, ranked_by[row.dataset].metric) is not None for row in rows)
     ]
     place_in: dict[str, dict[Configuration, int]] = {}
     best, worst = [], []
     for name, rows in by_dataset.items():
         compared = [next(row for row in rows if row.configuration == configuration) for configuration in complete]
-        values = [value for row in compared if (value := _value(row, rank_by)) is not None]
+        values = [value for row in compared if (value := _value(row, ranked_by[name].metric)) is not None]
+        higher = ranked_by[name].higher_is_better
         place_in[name] = dict(zip(complete, rank(values, higher_is_better=higher), strict=True))
         drawn = [row.replicates for row in compared if row.replicates is not None]
         if complete and len(drawn) == len(compared):
@@ -169,15 +190,19 @@ def _rank_overall(
         sum(places[configuration] for places in place_in.values()) / len(place_in) for configuration in complete
     ]
     ranks = dict(zip(complete, rank(mean_ranks, higher_is_better=False), strict=True))
-    intervals: dict[Configuration, tuple[int | None, int | None]] = dict.fromkeys(complete, (None, None))
+    places = {configuration: _Place(place) for configuration, place in ranks.items()}
     if complete and len(best) == len(by_dataset):
         low, _ = ranks_of_replicates(np.mean(best, axis=0), higher_is_better=False)
         _, high = ranks_of_replicates(np.mean(worst, axis=0), higher_is_better=False)
-        intervals = dict(zip(complete, rank_intervals(low, high), strict=True))
+        shares = best_shares(np.mean([*best, *worst], axis=0), higher_is_better=False)
+        for configuration, interval, share in zip(complete, rank_intervals(low, high), shares, strict=True):
+            places[configuration] = _Place(ranks[configuration], *interval, share)
+    metrics_used = set(ranked_by.values())
+    shared = metrics_used.pop() if len(metrics_used) == 1 else None
     records = []
     for configuration, rows in rows_of.items():
         missing = [name for name in by_dataset if not any(row.dataset == name for row in rows)]
-        bad = next((row for row in rows if _value(row, rank_by) is None), None)
+        bad = next((row for row in rows if _value(row, ranked_by[row.dataset].metric) is None), None)
         status = next((row.status for row in rows if row.status is not Status.OK), Status.OK)
         reason = f"{bad.dataset}: {bad.reason}" if bad else f"not run on {', '.join(missing)}" if missing else None
         scores = {}
@@ -187,16 +212,25 @@ def _rank_overall(
                 scores[name] = Score(value=math.fsum(values) / len(values), n=sum(row.scores[name].n for row in rows))
         joined = _Row(configuration, OVERALL, status, reason, scores, [e for row in rows for e in row.entries], None)
         mean_rank = mean_ranks[complete.index(configuration)] if configuration in ranks else None
-        place = (ranks.get(configuration), *intervals.get(configuration, (None, None)))
-        records.append(_record(joined, metrics, *place) | {"mean_rank": mean_rank})
-    return _sorted(records)
+        place = places.get(configuration, _Place())
+        records.append(_record(joined, metrics, shared.metric if shared else None, place) | {"mean_rank": mean_rank})
+    return _sorted(_with_front(records, shared) if shared else records)
 
 
-def _intervals(replicates: Sequence[np.ndarray | None], higher: bool) -> list[tuple[int | None, int | None]]:
+def _drawn(replicates: Sequence[np.ndarray | None], higher: bool) -> list[_Drawn]:
+    """What the draws say of each: the interval of its rank and P(best)."""
     drawn = [values for values in replicates if values is not None]
     if not drawn or len(drawn) < len(replicates):
-        return [(None, None)] * len(replicates)
-    return list(rank_intervals(*ranks_of_replicates(np.stack(drawn), higher_is_better=higher)))
+        return [(None, None, None)] * len(replicates)
+    stacked = np.stack(drawn)
+    shares = best_shares(stacked, higher_is_better=higher)
+    intervals = rank_intervals(*ranks_of_replicates(stacked, higher_is_better=higher))
+    return [(*interval, share) for interval, share in zip(intervals, shares, strict=True)]
+
+
+def _with_front(records: list[dict[str, Any]], by: _RankedBy) -> list[dict[str, Any]]:
+    marks = front(records, by.metric, higher_is_better=by.higher_is_better)
+    return [record | {"pareto": mark} for record, mark in zip(records, marks, strict=True)]
 
 
 def _value(row: _Row, metric: str) -> float | None:
@@ -204,15 +238,14 @@ def _value(row: _Row, metric: str) -> float | None:
     return score.value if score is not None else None
 
 
-def _record(row: _Row, metrics: Sequence[str], place: int | None, low: int | None, high: int | None) -> dict[str, Any]:
+def _record(row: _Row, metrics: Sequence[str], rank_by: str | None, place: _Place) -> dict[str, Any]:
     first = row.entries[0]
     data = {entry.trial.dataset.fingerprint for entry in row.entries}
     record: dict[str, Any] = {
-        "rank": place,
-        "rank_low": low,
-        "rank_high": high,
+        **place._asdict(),
         **row.configuration._asdict(),
         "dataset": row.dataset,
+        "rank_by": rank_by,
         "status": str(row.status),
         "reason": row.reason,
         "num_seeds": len({entry.trial.seed for entry in row.entries}),
@@ -249,8 +282,10 @@ def _ranking_schema(metrics: Sequence[str]) -> pa.Schema:
     return pa.schema(
         [
             *((name, pa.int32()) for name in ("rank", "rank_low", "rank_high")),
+            ("p_best", pa.float64()),
+            ("pareto", pa.bool_()),
             ("mean_rank", pa.float64()),
-            *((name, pa.string()) for name in (*Configuration._fields, "dataset", "status", "reason")),
+            *((name, pa.string()) for name in (*Configuration._fields, "dataset", "rank_by", "status", "reason")),
             ("num_seeds", pa.int32()),
             *((f"{name}{suffix}", pa.float64()) for name in metrics for suffix in ("", "_low", "_high")),
             ("num_examples", pa.int64()),

@@ -18,6 +18,8 @@ TASKS = {
     "multilabel-image-classification": "raybench.tasks.image_multilabel:ImageMultilabelClassification",
     "token-classification": "raybench.tasks.token_classification:TokenClassification",
     "question-answering": "raybench.tasks.question_answering:QuestionAnswering",
+    "tabular-classification": "raybench.tasks.tabular_classification:TabularClassification",
+    "tabular-regression": "raybench.tasks.tabular_regression:TabularRegression",
     "text-regression": "raybench.tasks.text_regression:TextRegression",
     "text-generation": "raybench.tasks.text_generation:TextGeneration",
     "sentence-similarity": "raybench.tasks.sentence_similarity:SentenceSimilarity",

@@ -52,10 +52,7 @@ def tokenize_generation(rows: pa.Table, model: ModelSpec, max_length: int, setti
         ]
         glue = "" if template[-1:].isspace() else " "
         end = special_ids(model).ends[0]
-        targets = [
-            [*ids, end]
-            for ids in _ids(tokenizer, [glue + text for text in references], None, special=False)
-        ]
+        targets = [[*ids, end] for ids in _ids(tokenizer, [glue + text for text in references], None, special=False)]
         room = [longest if positions is None else min(longest, positions - len(prompt)) for prompt in inputs]
     kept = [
         (ids, text) if len(ids) <= most else (ids[:most], tokenizer.decode(ids[:most], skip_special_tokens=True))

@@ -15,7 +15,7 @@ from pydantic import Field
 from raybench.core import DatasetKey, ModelSpec
 from raybench.tasks.head_labels import order_of_labels
 from raybench.tasks.pooled import PooledTask
-from raybench.tasks.rows import ragged, record_columns
+from raybench.tasks.rows import multi_hot, record_columns
 from raybench.tasks.task import Batch, LossOptions, TaskOptions
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class MultiLabel(PooledTask):
         return len(dataset.labels)
 
     def targets(self, prepared: pa.Table, dataset: DatasetKey) -> np.ndarray:
-        return _multi_hot(prepared, len(dataset.labels)).astype(np.float32)
+        return multi_hot(prepared, "labels", len(dataset.labels)).astype(np.float32)
 
     def check_own_head(self, model: ModelSpec, labels: Sequence[str]) -> tuple[int, ...]:
         return order_of_labels(model, labels, self.head_suffix, problem="multi_label_classification")
@@ -73,15 +73,6 @@ class MultiLabel(PooledTask):
 
         from raybench.metrics.records import multilabel_records
 
-        targets = torch.from_numpy(_multi_hot(rows, len(dataset.labels)))
+        targets = torch.from_numpy(multi_hot(rows, "labels", len(dataset.labels)))
         columns = multilabel_records(predictions, targets, threshold=self.settings.threshold)
         return record_columns(rows, None, columns)
-
-
-def _multi_hot(rows: pa.Table, num_labels: int) -> np.ndarray:
-    """int64 [B, L]."""
-    values, offsets = ragged(rows, "labels")
-    hot = np.zeros((rows.num_rows, num_labels), dtype=np.int64)
-    lengths = np.diff(offsets)
-    hot[np.repeat(np.arange(rows.num_rows), lengths), values[offsets[0] : offsets[-1]]] = 1
-    return hot

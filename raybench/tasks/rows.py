@@ -16,6 +16,7 @@ __all__ = [
     "Ragged",
     "input_keys",
     "key_column",
+    "multi_hot",
     "ragged",
     "ragged_column",
     "record_columns",
@@ -68,6 +69,14 @@ def input_keys(table: pa.Table) -> np.ndarray:
         return np.zeros(0, dtype=f"V{_KEY_BYTES}")
     data = array.buffers()[1]
     return np.frombuffer(data, dtype=f"V{_KEY_BYTES}")[array.offset : array.offset + len(array)]
+
+
+def multi_hot(rows: pa.Table, name: str, num_labels: int) -> np.ndarray:
+    """Lists of indices as int64 [N, L] of 0 and 1."""
+    values, offsets = ragged(rows, name)
+    hot = np.zeros((rows.num_rows, num_labels), dtype=np.int64)
+    hot[np.repeat(np.arange(rows.num_rows), np.diff(offsets)), values[offsets[0] : offsets[-1]]] = 1
+    return hot
 
 
 def target_tensor(targets: np.ndarray, device: torch.device) -> torch.Tensor:

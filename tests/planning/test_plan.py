@@ -101,3 +101,27 @@ def test_who_has_no_head_to_start_reads_no_features(
         assert feature_groups(trial, "rows") == {}
     seeds = [feature_groups(make_trial(scratch, "frozen", seed=seed), "rows") for seed in (0, 1)]
     assert seeds[0] != seeds[1]
+
+
+ALL_BASELINES = """
+name: all
+candidates: [{baseline: all}]
+datasets:
+  - {name: a, source: csv, data_files: {train: train.csv, test: test.csv}, task: text-classification}
+  - name: b
+    source: csv
+    data_files: {train: train.csv, test: test.csv}
+    task: text-regression
+    columns: {value: size}
+"""
+
+
+def test_all_baselines_are_those_that_do_a_datasets_task(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        lines = [f"{name} word{row} text,{'ab'[row % 2]},{row}" for row in range(9)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label,size", *lines]))
+    plan = make_plan(parse_job(ALL_BASELINES, str(tmp_path / "job.yaml")))
+    assert {(one.trial.candidate, one.trial.dataset.name) for one in plan.trials} == {
+        ("majority", "a"), ("tfidf-logistic", "a"), ("mean", "b"), ("tfidf-ridge", "b"),
+    }  # fmt: skip
+    assert plan.rank_by == {"a": "macro_f1", "b": "spearman"}

@@ -36,7 +36,7 @@ def made(candidate, *, seed=0, model=None, fit=(), **changes):
 
 def test_every_row_of_the_ranking_says_what_fitted_and_what_scored_it():
     one, two = made("a"), made("a", seed=1, threads=[2], versions={"torch": ["1", "9"], "numpy": ["2"]})
-    (row,) = ranking_table([one, two], METRICS, "accuracy", TRAITS).to_pylist()
+    (row,) = ranking_table([one, two], METRICS, {"d": "accuracy"}, TRAITS).to_pylist()
     assert json.loads(row["made_on"]) == {
         "fit": {"device": ["cpu"], "device_name": ["EPYC"], "dtype": ["float32"], "threads": [1],
                 "versions": {"numpy": ["2"], "torch": ["1"]}},
@@ -75,7 +75,9 @@ def test_trials_that_have_not_ended_well_are_made_on_nothing():
 
 def test_whoever_writes_tables_notes_the_mix_and_its_environment(tmp_path):
     run = Store.open(str(tmp_path)).run("r")
-    ranking = write_tables(run, [made("a"), made("b", threads=[2])], METRICS, "accuracy", TRAITS, notes=("first",))
+    ranking = write_tables(
+        run, [made("a"), made("b", threads=[2])], METRICS, {"d": "accuracy"}, TRAITS, notes=("first",)
+    )
     assert ranking.notes == ("first", "trials ran with threads 1 and 2: last digits may differ between them")
     environment = run.read_json("environment.json")
     assert [one["score"]["threads"] for one in environment["trials"]] == [[1], [2]]

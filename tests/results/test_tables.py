@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import duckdb
 import numpy as np
@@ -43,8 +44,13 @@ def entry(candidate, value, dataset="d", seed=0, status=Status.OK, reason=None, 
     )  # fmt: skip
 
 
+def table(entries, rank_by="accuracy"):
+    by_dataset = rank_by if isinstance(rank_by, dict) else dict.fromkeys(("d", "d1", "d2"), rank_by)
+    return ranking_table(entries, METRICS, by_dataset, TRAITS)
+
+
 def ranked(entries, rank_by="accuracy"):
-    return ranking_table(entries, METRICS, rank_by, TRAITS).to_pylist()
+    return table(entries, rank_by).to_pylist()
 
 
 def test_the_best_comes_first():
@@ -93,6 +99,19 @@ def test_over_all_datasets_the_mean_rank_decides():
     assert overall == [("b", 1, 1.5), ("a", 2, 2.0), ("c", 3, 2.5)]
 
 
+def test_each_dataset_is_ranked_by_its_own_metric():
+    entries = [entry(name, value, dataset) for name, value in (("a", 0.9), ("b", 0.2)) for dataset in ("d1", "d2")]
+    entries = [
+        replace(one, scores=one.scores | {"log_loss": Score(value=one.scores["accuracy"].value, n=50)})
+        for one in entries
+    ]
+    rows = ranked(entries, {"d1": "accuracy", "d2": "log_loss"})
+    best = {row["dataset"]: (row["candidate"], row["rank_by"]) for row in rows if row["rank"] == 1}
+    assert (best["d1"], best["d2"]) == (("a", "accuracy"), ("b", "log_loss"))
+    assert {row["mean_rank"] for row in rows if row["dataset"] == OVERALL} == {1.5}
+    assert {row["rank_by"] for row in rows if row["dataset"] == OVERALL} == {None}
+
+
 def test_an_incomplete_candidate_is_below_complete_ones_over_all():
     rows = ranked(
         [
@@ -114,10 +133,10 @@ def test_the_order_of_trials_changes_no_bit():
         for dataset in ("d1", "d2")
         for seed in (0, 1)
     ]
-    expected = ranking_table(entries, METRICS, "accuracy", TRAITS)
+    expected = table(entries)
     shuffled = sorted(entries, key=lambda one: (one.trial.dataset.name, one.trial.seed, random.Random(0).random()))
     by_seed = sorted(shuffled, key=lambda one: one.trial.seed)
-    assert ranking_table(by_seed, METRICS, "accuracy", TRAITS).equals(expected)
+    assert table(by_seed).equals(expected)
 
 
 def test_scores_are_one_row_a_metric_and_class():
@@ -131,5 +150,5 @@ def test_scores_are_one_row_a_metric_and_class():
 
 def test_duckdb_reads_the_tables(tmp_path):
     path = tmp_path / "ranking.parquet"
-    pq.write_table(ranking_table([entry("a", 0.5), entry("b", 0.6)], METRICS, "accuracy", TRAITS), path)
+    pq.write_table(table([entry("a", 0.5), entry("b", 0.6)]), path)
     assert duckdb.sql(f"select candidate from '{path}' where rank = 1").fetchall() == [("b",)]

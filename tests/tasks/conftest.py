@@ -92,6 +92,9 @@ def make_toy(
             rows = _tagged(make_texts(30, seed=3))
             tags = ("B-money", "B-sport", "I-sport", "O")
             return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)), labels=tags, max_length=12)
+        if name.startswith("tabular"):
+            rows = _recorded(make_texts(30, seed=3))
+            return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)), labels=_labels(name, labels))
         if name == "causal-lm":
             return Toy(task=name, rows=make_texts(20, seed=4), model=ModelSpec(reference=str(tiny_causal)))
         if name == "question-answering":
@@ -122,6 +125,17 @@ def _with_targets(rows: pa.Table) -> pa.Table:
     return rows.append_column("labels", pa.array(lists, pa.list_(pa.int32()))).append_column(
         "value", pa.array(label * 1.5 + 7)
     )
+
+
+def _recorded(rows: pa.Table) -> pa.Table:
+    """A number and a category a row, some empty, beside the targets."""
+    label = rows.column("label").to_numpy()
+    records = [
+        {"size": None if place % 7 == 3 else float(one) + place % 2, "kind": None if place % 5 == 1 else f"rain {one}"}
+        for place, one in enumerate(label)
+    ]
+    kind = pa.struct({"size": pa.float64(), "kind": pa.string()})
+    return _with_targets(rows.drop_columns(["text"])).append_column("features", pa.array(records, kind))
 
 
 def _tagged(rows: pa.Table) -> pa.Table:

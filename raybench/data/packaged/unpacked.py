@@ -23,5 +23,3 @@ def debian_file(root: str, name: str, package: str) -> Path:
             key=("source",),
         )
     return path
-
-

@@ -9,7 +9,11 @@ __all__ = ["BASELINES", "get_baseline"]
 
 BASELINES = {
     "majority": "raybench.recipes.baselines.majority:Majority",
+    "frequency": "raybench.recipes.baselines.frequency:Frequency",
+    "mean": "raybench.recipes.baselines.mean:Mean",
     "tfidf-logistic": "raybench.recipes.baselines.tfidf_logistic:TfidfLogistic",
+    "tfidf-one-vs-rest": "raybench.recipes.baselines.one_vs_rest:TfidfOneVsRest",
+    "tfidf-ridge": "raybench.recipes.baselines.tfidf_ridge:TfidfRidge",
     "most-frequent-tag": "raybench.recipes.baselines.most_frequent_tag:MostFrequentTag",
     "token-logistic": "raybench.recipes.baselines.token_logistic:TokenLogistic",
     "best-sentence": "raybench.recipes.baselines.best_sentence:BestSentence",
@@ -20,6 +24,11 @@ BASELINES = {
     "translation-memory": "raybench.recipes.baselines.translation_memory:TranslationMemory",
     "dictionary": "raybench.recipes.baselines.dictionary:Dictionary",
     "pixels-logistic": "raybench.recipes.baselines.pixels_logistic:PixelsLogistic",
+    "pixels-one-vs-rest": "raybench.recipes.baselines.one_vs_rest:PixelsOneVsRest",
+    "pixels-ridge": "raybench.recipes.baselines.pixels_ridge:PixelsRidge",
+    "tabular-linear": "raybench.recipes.baselines.on_records:LinearRecords",
+    "random-forest": "raybench.recipes.baselines.on_records:RandomForestRecords",
+    "gradient-boosting": "raybench.recipes.baselines.on_records:GradientBoostedRecords",
     "unigram": "raybench.recipes.baselines.byte_ngrams:Unigram",
     "interpolated-ngram": "raybench.recipes.baselines.byte_ngrams:InterpolatedNgram",
 }

@@ -1,7 +1,7 @@
 """scikit-learn's TfidfVectorizer as arrays, its words and their weights: the one that all baselines read texts with.
 
-    features, arrays = fit_tfidf(texts, "tfidf-logistic")
-    features = open_tfidf(arrays).transform(texts)
+features, arrays = fit_tfidf(texts, "tfidf-logistic")
+features = open_tfidf(arrays).transform(texts)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`nearest_neighbors`: the labels of the k training rows nearest by cosine, on frozen features."""
+"""`nearest_neighbors`: the labels, or the mean number, of the k training rows nearest by cosine, on frozen features."""
 
 from __future__ import annotations
 
@@ -28,24 +28,27 @@ class NearestNeighbors(FeatureMethod):
     hyperparameters = Neighbors
 
     def fit(
-        self, features: np.ndarray, labels: np.ndarray, num_labels: int, hyperparameters: Any, seed: int
+        self, features: np.ndarray, targets: np.ndarray, num_outputs: int, hyperparameters: Any, seed: int
     ) -> dict[str, np.ndarray]:
         return {
             "features": _unit(features),
-            "labels": labels.astype(np.int32),
-            "options": np.array([min(hyperparameters.k, len(labels)), num_labels], dtype=np.int64),
+            "labels": targets[:, 0] if targets.dtype.kind == "f" else targets.astype(np.int32),
+            "options": np.array([min(hyperparameters.k, len(targets)), num_outputs], dtype=np.int64),
             "temperature": np.array([hyperparameters.temperature]),
         }
 
     def outputs(self, arrays: Mapping[str, np.ndarray], features: np.ndarray) -> np.ndarray:
-        k, num_labels = arrays["options"].tolist()
+        (k, num_outputs), targets = arrays["options"].tolist(), arrays["labels"]
         cosine = _unit(features) @ arrays["features"].T
         nearest = np.argsort(-cosine, axis=1, kind="stable")[:, :k]  # equal cosines: the earlier training row
         weight = np.take_along_axis(cosine, nearest, axis=1).astype(np.float64) / float(arrays["temperature"][0])
         weight = np.exp(weight - weight.max(axis=1, keepdims=True))
-        votes = np.full((len(features), num_labels), 1e-3)
+        if targets.dtype.kind == "f":
+            mean = (weight * targets[nearest]).sum(axis=1) / weight.sum(axis=1)
+            return mean.astype(np.float32)[:, None]
+        votes = np.full((len(features), num_outputs), 1e-3)
         for place in range(k):
-            votes[np.arange(len(features)), arrays["labels"][nearest[:, place]]] += weight[:, place]
+            votes[np.arange(len(features)), targets[nearest[:, place]]] += weight[:, place]
         return np.log(votes).astype(np.float32)
 
 

@@ -14,17 +14,20 @@ __all__ = ["FeatureMethod"]
 
 
 class FeatureMethod(Method):
-    """Features [N, H] and labels [N] into arrays, arrays and features [B, H] into logits [B, C]."""
+    """Features [N, H] and targets into arrays, arrays and features [B, H] into outputs [B, C].
+
+    Targets are whole numbers [N], the labels, for logits of C labels; or float32 [N, 1], numbers to come near to.
+    """
 
     on_features = True
-    objectives = ("softmax",)
+    objectives = ("softmax", "squared")
 
     @abstractmethod
     def fit(
-        self, features: np.ndarray, labels: np.ndarray, num_labels: int, hyperparameters: Any, seed: int
+        self, features: np.ndarray, targets: np.ndarray, num_outputs: int, hyperparameters: Any, seed: int
     ) -> dict[str, np.ndarray]:
         """All that scoring needs."""
 
     @abstractmethod
     def outputs(self, arrays: Mapping[str, np.ndarray], features: np.ndarray) -> np.ndarray:
-        """float32 logits [B, C]."""
+        """float32 [B, C]."""

@@ -51,3 +51,14 @@ def test_neighbours_vote() -> None:
     method = NearestNeighbors()
     arrays = method.fit(features, np.array([0, 1, 1, 2]), 3, method.read({"k": 3, "temperature": 10}), seed=0)
     assert method.outputs(arrays, np.array([[1, 0]], dtype=np.float32)).argmax(1).tolist() == [1]
+
+
+@pytest.mark.parametrize("method", [GradientBoosting(), NearestNeighbors()])
+def test_numbers_are_learnt_too(method: GradientBoosting | NearestNeighbors) -> None:
+    features, labels = rows(120, 3, 0)
+    values = labels[:, None].astype(np.float32) * 2
+    arrays = method.fit(features, values, 1, method.read({}), seed=0)
+    test, expected = rows(60, 3, 1)
+    outputs = method.outputs(arrays, test)
+    assert (outputs.shape, outputs.dtype) == ((60, 1), np.float32)
+    assert np.abs(outputs[:, 0] - expected * 2).mean() < 0.5
