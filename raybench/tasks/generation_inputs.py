@@ -16,7 +16,7 @@ from raybench.core import ModelSpec
 from raybench.models.configuration import open_config
 from raybench.tasks.generation_ids import has_encoder, special_ids, tokenizer_between
 from raybench.tasks.language import beginning
-from raybench.tasks.rows import input_keys, key_column, ragged, ragged_column, single_chunk
+from raybench.tasks.rows import input_keys, key_column, ragged, ragged_column
 from raybench.tasks.task import Batch
 from raybench.tasks.text_inputs import longest_input, num_positions
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["GenerationExamples", "tokenize_generation"]
 
 _PLACE = "{source}"
+_STEP = 32  # writing costs far more than reading, and full batches write more: buckets of sources are this wide
 
 
 def tokenize_generation(rows: pa.Table, model: ModelSpec, max_length: int, settings: Any) -> pa.Table:
@@ -68,7 +69,7 @@ def tokenize_generation(rows: pa.Table, model: ModelSpec, max_length: int, setti
             "target_ids": target_ids,
             "num_words": pa.array([len(text.split()) for text in texts], pa.int64()),
             "num_bytes": pa.array([len(text.encode()) for text in texts], pa.int64()),
-            "length": pa.array(np.diff(input_ids.offsets.to_numpy()).astype(np.int32)),
+            "length": pa.array(_up(np.diff(input_ids.offsets.to_numpy()), _STEP).astype(np.int32)),
             "key": keys,
         }
     )
@@ -120,7 +121,7 @@ class GenerationExamples:
         from raybench.models.generation import IGNORED
 
         self.sources, self.targets = ragged(prepared, "input_ids"), ragged(prepared, "target_ids")
-        self.source_lengths = single_chunk(prepared, "length").to_numpy()
+        self.source_lengths = np.diff(self.sources.offsets).astype(np.int32)
         self.target_lengths = np.diff(self.targets.offsets).astype(np.int32)
         self.lengths = self.source_lengths + self.target_lengths  # what a training step forwards
         self.keys = input_keys(prepared)
@@ -161,7 +162,12 @@ class GenerationExamples:
 
 
 def _width(lengths: np.ndarray) -> int:
-    return max(8, -(-int(lengths.max(initial=0)) // 8) * 8)
+    return int(_up(lengths.max(initial=1), 8))
+
+
+def _up(lengths: np.ndarray, step: int) -> np.ndarray:
+    """To whole steps."""
+    return (lengths + step - 1) // step * step
 
 
 def _at(values: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -279,6 +279,17 @@ def test_learned_positions_count_alike_for_every_row_however_it_is_padded(
                 forced = kind == "bart" and tokens.shape[1] == 0
                 tokens = torch.cat([tokens, torch.tensor([[7]]) if forced else chosen[None]], dim=1)
             assert written[row] == tokens[0].tolist()
+        network.writing = dataclasses.replace(network.writing, num_beams=3)
+        if deep:
+            with pytest.raises(IncompatibleError, match="writes greedily alone"):
+                writing.write(network, batch.inputs)
+            return
+        by_beams = writing.write(network, batch.inputs)
+        for row in range(0, rows.num_rows, 5):
+            mask = batch.inputs["attention_mask"][row] == 1
+            ids = batch.inputs["input_ids"][row][mask][None]
+            alone = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+            assert writing.write(network, alone) == [by_beams[row]]
 
 
 def test_what_reaches_the_limit_is_marked_and_a_stop_ends_a_text(saved: Callable[[str], Path], rows: pa.Table) -> None:
