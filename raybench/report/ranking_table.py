@@ -18,7 +18,7 @@ from raybench.results.tables import OVERALL
 
 __all__ = ["print_ranking"]
 
-_NARROW = 100  # columns of a terminal below which cost is left to the file
+_NARROW = 100  # columns of a terminal below which P(best) and cost are left to the file
 
 
 def print_ranking(ranking: Ranking, console: Console | None = None) -> None:
@@ -27,7 +27,10 @@ def print_ranking(ranking: Ranking, console: Console | None = None) -> None:
     rows = ranking.table.to_pylist()
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         of_dataset = [row for row in rows if row["dataset"] == dataset]
-        console.print(_overall(of_dataset) if dataset == OVERALL else _table(of_dataset, console))
+        if dataset != OVERALL:
+            console.print(_table(of_dataset, console))
+        elif any(row["rank"] for row in of_dataset):  # some candidate was scored on every dataset
+            console.print(_overall(of_dataset))
     causes = Counter(
         (row["status"], row["reason"]) for row in rows if row["dataset"] != OVERALL and row["status"] != "ok"
     )
@@ -47,11 +50,11 @@ def _table(rows: list[dict[str, Any]], console: Console) -> Table:
     table.add_column("(95 %)")
     table.add_column("candidate", overflow="fold")
     table.add_column(metric, justify="right")
-    table.add_column("P(best)", justify="right")
     table.add_column("95 % interval")
     table.add_column("fit s", justify="right")
     table.add_column("examples/s", justify="right")
     if console.width >= _NARROW:
+        table.add_column("P(best)", justify="right")
         table.add_column("trained", justify="right")
         table.add_column("parameters", justify="right")
     varying = _varying(rows)
@@ -61,13 +64,12 @@ def _table(rows: list[dict[str, Any]], console: Console) -> Table:
             _span(row["rank_low"], row["rank_high"]),
             _name(row, varying),
             _number(row[metric]),
-            _share(row["p_best"]),
             _interval(row, metric) if row["status"] == "ok" else row["status"],
             _seconds(row["fit_seconds"]),
             _rate(row["examples_per_second"]),
         ]
         if console.width >= _NARROW:
-            cells += [_count(row["params_trained"]), _count(row["params_total"])]
+            cells += [_share(row["p_best"]), _count(row["params_trained"]), _count(row["params_total"])]
         table.add_row(*(Text(cell) for cell in cells))  # names come from users: never read as markup
     return table
 
