@@ -9,7 +9,7 @@ import pyarrow as pa
 from raybench.core import Column, DatasetKey, ModelSpec
 from raybench.core.errors import IncompatibleError
 from raybench.core.identity import content_hash
-from raybench.tasks.image_inputs import ImageExamples, image_format, resize_images
+from raybench.tasks.image_inputs import ImageExamples, image_format, model_images, resize_images
 from raybench.tasks.pooled import PooledTask
 
 if TYPE_CHECKING:
@@ -32,13 +32,12 @@ class ImageTask(PooledTask):
         if model.baseline is not None:
             return "rows"
         wanted = image_format(model)
-        return f"pixels:{content_hash([wanted.size, wanted.channels, wanted.patch])}"
+        return f"pixels:{content_hash([wanted.size, wanted.channels, wanted.patch, wanted.saved])}"
 
     def prepare(self, rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
         if model.baseline is not None:
             return resize_images(rows, None, None, patch=2**16)
-        wanted = image_format(model)
-        return resize_images(rows, wanted.size, wanted.channels, wanted.patch)
+        return model_images(rows, model)
 
     def examples(self, prepared: pa.Table, model: ModelSpec, dataset: DatasetKey) -> Examples:
         return ImageExamples(prepared, model, self.targets(prepared, dataset))

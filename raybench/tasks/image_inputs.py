@@ -1,7 +1,8 @@
-"""Images as uint8 pixels of the model's size: resized once into Arrow, normalised on the device."""
+"""Images as pixels of the model's size, by its own processor: resized once into Arrow, normalised on the device."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,30 +12,30 @@ from raybench.core import ModelSpec
 from raybench.core.errors import ModelError
 from raybench.models.configuration import open_config
 from raybench.models.files import model_directory, read_object
+from raybench.models.image_processor import SETTINGS, open_image_processor
 from raybench.tasks.rows import input_keys, key_column, single_chunk, target_tensor
 from raybench.tasks.task import Batch
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ImageExamples", "ImageFormat", "image_format", "pixels", "resize_images"]
+__all__ = ["ImageExamples", "ImageFormat", "image_format", "model_images", "pixels", "resize_images"]
 
 
 _MAX_SIDE = 2**14  # pixels; what is larger is a slip, and would take a GiB a picture
 
 
 class ImageFormat(NamedTuple):
-    """Height and width in pixels (None: the data's own), channels, and what is taken off and divided by."""
+    """Height and width in pixels (None: the data's own), channels, and the settings of the checkpoint's processor."""
 
     size: tuple[int, int] | None
     channels: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
     patch: int  # pixels a side that become one position, for the cost of a row
+    saved: Mapping[str, Any]  # empty where there is no processor
 
 
 def image_format(model: ModelSpec) -> ImageFormat:
-    """What the model was trained on, from preprocessor_config.json and config.json.
+    """What the model was trained on, from preprocessor_config.json and config.json, checked without opening anything.
 
     Raises:
         ModelError: one of them is torn or says what no picture can be brought to; the message names file and key.
@@ -43,19 +44,20 @@ def image_format(model: ModelSpec) -> ImageFormat:
     directory = model_directory(model, weights=False)
     place = f"model {model.reference!r}: its configuration"
     saved: dict[str, Any] = {}
-    if directory is not None and (directory / "preprocessor_config.json").is_file():
-        place = str(directory / "preprocessor_config.json")
-        saved = read_object(directory / "preprocessor_config.json")
+    if directory is not None and (directory / SETTINGS).is_file():
+        place = str(directory / SETTINGS)
+        saved = read_object(directory / SETTINGS)
     channels = getattr(config, "num_channels", 3)
     sizes = {"crop_size": saved.get("crop_size"), "size": saved.get("size")}
     key = next((name for name, value in sizes.items() if value), "image_size")
     patch = getattr(config, "patch_size", 16)
+    _check_by_channel(saved.get("image_mean"), channels, f"{place}: image_mean")
+    _check_by_channel(saved.get("image_std"), channels, f"{place}: image_std", nonzero=True)
     return ImageFormat(
         size=_size(sizes.get(key, getattr(config, "image_size", None)), f"{place}: {key}"),
         channels=channels,
-        mean=_by_channel(saved.get("image_mean"), channels, f"{place}: image_mean"),
-        std=_by_channel(saved.get("image_std"), channels, f"{place}: image_std", nonzero=True),
         patch=max(patch) if isinstance(patch, list | tuple) and patch else patch or 1,
+        saved=saved,
     )
 
 
@@ -76,18 +78,17 @@ def _size(value: Any, place: str) -> tuple[int, int] | None:
     return found[0], found[1]
 
 
-def _by_channel(value: Any, channels: int, place: str, *, nonzero: bool = False) -> tuple[float, ...]:
-    """One number a channel; 0.5 where nothing is said."""
+def _check_by_channel(value: Any, channels: int, place: str, *, nonzero: bool = False) -> None:
+    """One number a channel, or nothing."""
     found = [0.5] if value is None else value if isinstance(value, list | tuple) else [value]
     good = all(isinstance(number, int | float) and (number or not nonzero) for number in found)
     if not good or len(found) not in (1, 3, channels):
         wanted = "a number other than 0" if nonzero else "a number"
         raise ModelError(f"{place}: {value!r} cannot be used; want {wanted} for each of {channels} channels")
-    return tuple(map(float, found)) if len(found) == channels else (float(found[0]),) * channels
 
 
 def pixels(table: pa.Table) -> np.ndarray:
-    """Column `image` of equally sized images as one uint8 array [N, height, width, channels], a view."""
+    """Column `image` of equally sized images as one array [N, height, width, channels] of uint8 or float32, a view."""
     array = single_chunk(table, "image")
     if len(array) == 0:
         return np.zeros((0, 1, 1, 1), dtype=np.uint8)
@@ -95,10 +96,14 @@ def pixels(table: pa.Table) -> np.ndarray:
     data = array.field("data")
     offsets = np.frombuffer(data.buffers()[1], dtype=np.int32)[data.offset :]
     view = np.frombuffer(data.buffers()[2], dtype=np.uint8)[offsets[0] : offsets[len(array)]]
+    if len(view) == len(array) * height * width * channels * _WIDE:
+        view = view.view(np.float32)
     return view.reshape(len(array), height, width, channels)
 
 
 _SHAPE = ("height", "width", "channels")
+_WIDE = np.dtype(np.float32).itemsize
+_AT_ONCE = 64  # pictures given to a processor together
 
 
 def resize_images(rows: pa.Table, size: tuple[int, int] | None, channels: int | None, patch: int) -> pa.Table:
@@ -113,6 +118,33 @@ def resize_images(rows: pa.Table, size: tuple[int, int] | None, channels: int | 
     arrays = [_resized(image, size, channels) for image in images.to_pylist()] if len(images) else []
     height, width = arrays[0].shape[:2] if arrays else (size or (1, 1))
     arrays = [a if a.shape[:2] == (height, width) else _scale(a, (height, width)) for a in arrays]
+    return _with_images(rows, arrays, (height, width), patch)
+
+
+def model_images(rows: pa.Table, model: ModelSpec) -> pa.Table:
+    """Every image as the model reads it, with `length` and `key`: by its own processor where it has one.
+
+    Raises:
+        ModelError: the processor reads no such pictures, or makes them of several sizes.
+    """
+    wanted = image_format(model)
+    processor = open_image_processor(model, wanted.channels)
+    if processor is None:
+        return resize_images(rows, wanted.size, wanted.channels, wanted.patch)
+    images = rows.column("image").combine_chunks()
+    arrays: list[np.ndarray] = []
+    for start in range(0, len(images), _AT_ONCE):
+        part = [_resized(image, None, wanted.channels) for image in images[start : start + _AT_ONCE].to_pylist()]
+        arrays += processor.resized(part)
+    shapes = {array.shape for array in arrays}
+    if len(shapes) > 1:
+        some = " and ".join(f"{height} × {width}" for height, width, _ in sorted(shapes)[:2])
+        raise ModelError(f"model {model.reference!r}: its processor makes pictures of {some}; want one size for all")
+    return _with_images(rows, arrays, arrays[0].shape[:2] if arrays else (1, 1), wanted.patch)
+
+
+def _with_images(rows: pa.Table, arrays: list[np.ndarray], size: tuple[int, ...], patch: int) -> pa.Table:
+    height, width = size
     depth = arrays[0].shape[2] if arrays else 1
     count = len(arrays)
     image = pa.StructArray.from_arrays(
@@ -169,7 +201,7 @@ class ImageExamples:
     """Prepared images; `pixel_values` are float32, channels first, normalised."""
 
     def __init__(self, prepared: pa.Table, model: ModelSpec, targets: np.ndarray) -> None:
-        self.format = image_format(model)
+        self._processor = open_image_processor(model, image_format(model).channels)
         self.pixels = pixels(prepared)
         self.lengths = single_chunk(prepared, "length").to_numpy()
         self.keys = input_keys(prepared)
@@ -186,7 +218,6 @@ class ImageExamples:
         import torch
 
         raw = torch.from_numpy(self.pixels[indices]).to(device, non_blocking=True)
-        mean = torch.tensor(self.format.mean, device=device)
-        std = torch.tensor(self.format.std, device=device)
-        values = ((raw.float() / 255.0 - mean) / std).permute(0, 3, 1, 2).contiguous()
-        return Batch({"pixel_values": values}, target_tensor(self.targets[indices], device))
+        values = (raw.float() / 255.0 - 0.5) / 0.5 if self._processor is None else self._processor.normalized(raw)
+        inputs = {"pixel_values": values.permute(0, 3, 1, 2).contiguous()}
+        return Batch(inputs, target_tensor(self.targets[indices], device))
