@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from raybench.cluster.nodes import read_growth, read_nodes
+from raybench.cluster.internals import read_growth, read_nodes, silence_raylet
 from raybench.cluster.placement import ActorPlan, check_machine, plan_actors
 from raybench.core.errors import RaybenchError
 from raybench.job import Resources
@@ -35,16 +35,6 @@ def _use_saved_token() -> None:
     """Ray saves its token under the home directory, but asks for it only where the mode says so."""
     if "RAY_AUTH_MODE" not in os.environ and (Path.home() / ".ray" / "auth_token").exists():
         os.environ["RAY_AUTH_MODE"] = "token"
-
-
-def _silence_raylet() -> None:
-    """Keep Ray from printing a paragraph to standard output when an actor dies: the driver says it in one line.
-
-    There is no public switch (`log_to_driver` does not cover it), so Ray's printer is replaced in this process.
-    """
-    from ray._private import worker
-
-    worker.print_to_stdstream = lambda data, ignore_prefix: None
 
 
 def _address(given: str | None) -> tuple[str, bool]:
@@ -93,7 +83,7 @@ def connect(resources: Resources, address: str | None = None) -> Iterator[ActorP
         warnings.simplefilter("ignore")
         import ray
 
-        _silence_raylet()
+        silence_raylet()
         try:
             if embedded:
                 logging.getLogger("ray").setLevel(logging.ERROR)  # not a word of its own start

@@ -17,7 +17,7 @@ from ray import exceptions
 
 from raybench.cluster.context import FeaturePart
 from raybench.cluster.death import blame, death
-from raybench.cluster.nodes import draining_nodes, node_of
+from raybench.cluster.internals import draining_nodes, node_of
 from raybench.core import Shard
 from raybench.schedule.retry import Failure, FailureKind
 from raybench.schedule.timing import TrialClock

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from raybench.core.suggestion import did_you_mean
+from raybench.core.suggestion import closest, did_you_mean
 from raybench.job.places import Path
 
 __all__ = ["explain"]
@@ -41,11 +41,9 @@ def explain(error: ValidationError, data: Any, schema: Mapping[str, Any]) -> lis
     explained = [
         _one(dict(found), data, schema) for found in findings if found["type"] != "too_short" or not found["input"]
     ]
-    mistyped = {
-        (path[:-1], message.rpartition("did you mean ")[2]) for path, message in explained if "did you" in message
-    }
     # `tsak` for `task` is one mistake, not an unknown key and a missing one
-    return [(path, text) for path, text in explained if (path, f"{text.partition(' is missing')[0]}?") not in mistyped]
+    mistyped = {(one.path[:-1], one.meant) for one in explained if one.meant is not None}
+    return [(one.path, one.message) for one in explained if (one.path, one.missing) not in mistyped]
 
 
 def shown(value: Any) -> str:
@@ -54,19 +52,29 @@ def shown(value: Any) -> str:
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
 
 
-def _one(finding: dict[str, Any], data: Any, schema: Mapping[str, Any]) -> tuple[Path, str]:
+class _Explained(NamedTuple):
+    path: Path
+    message: str
+    missing: str | None = None  # the key that is not there
+    meant: str | None = None  # the key that an unknown one is near to
+
+
+def _one(finding: dict[str, Any], data: Any, schema: Mapping[str, Any]) -> _Explained:
     path, kind, context = tuple(finding["loc"]), finding["type"], finding.get("ctx", {})
     if kind == "missing":
         parent, key = path[:-1], str(path[-1])
         meaning = _properties(schema, parent).get(key, {}).get("description", "")
-        return parent, f"{key} is missing" + (f": {meaning}" if meaning else "")
+        return _Explained(parent, f"{key} is missing" + (f": {meaning}" if meaning else ""), missing=key)
     path = _inside(path, data)
     given = f"got {shown(finding['input'])}"
     if kind == "extra_forbidden":
-        message = "unknown key" + did_you_mean(str(path[-1]), _properties(schema, path[:-1]))
-        if path[0] == "candidates" and "did you mean" not in message:
+        known = _properties(schema, path[:-1])
+        message = "unknown key" + did_you_mean(str(path[-1]), known)
+        meant = closest(str(path[-1]), known)
+        if path[0] == "candidates" and meant is None:
             message += f"; a hyperparameter goes into method: {{name: …, {path[-1]}: …}}"
-    elif kind == "value_error":
+        return _Explained(path, message, meant=meant)
+    if kind == "value_error":
         reason = str(context["error"])
         message = (
             f"{reason}, {given}" if reason.startswith("want ") and not isinstance(finding["input"], dict) else reason
@@ -90,7 +98,7 @@ def _one(finding: dict[str, Any], data: Any, schema: Mapping[str, Any]) -> tuple
             message += "; put it in quotes"
     else:
         message = f"{finding['msg']}, {given}"
-    return path, message
+    return _Explained(path, message)
 
 
 def _inside(path: Path, data: Any) -> Path:

@@ -6,7 +6,7 @@ import pytest
 from ray import exceptions
 
 from raybench.cluster.death import blame, death
-from raybench.cluster.nodes import draining_nodes, node_of, read_growth, read_nodes
+from raybench.cluster.internals import draining_nodes, node_of, read_growth, read_nodes
 from raybench.core.errors import StoreError
 from raybench.schedule.retry import FailureKind
 
@@ -78,3 +78,13 @@ def test_who_took_most_memory_is_to_blame():
     assert blame(0, {0: 500, 1: 100})
     assert not blame(0, {0: 100, 1: 500})
     assert blame(0, {}), "nothing is known: the one that died"
+
+
+def test_rays_printer_is_still_where_it_is_silenced():
+    """Told of an actor's death by this name, looked up in the module at each call."""
+    import inspect
+
+    from ray._private import worker
+
+    assert list(inspect.signature(worker.print_to_stdstream).parameters) == ["data", "ignore_prefix"]
+    assert "print_to_stdstream(" in inspect.getsource(worker.listen_error_messages)

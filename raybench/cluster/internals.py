@@ -1,6 +1,6 @@
-"""What Ray knows of its nodes: which are up, may be added, are about to go, and where an actor was.
+"""All that is asked of Ray beside its public interface: nodes that are up, may be added, are about to go; its printer.
 
-Each private call of Ray stands here alone, with its reason, and has a test that tells when Ray has changed it.
+Each private call stands here alone, with its reason, and has a test that tells when Ray has changed it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 from raybench.cluster.placement import Node
 
-__all__ = ["draining_nodes", "node_of", "read_growth", "read_nodes"]
+__all__ = ["draining_nodes", "node_of", "read_growth", "read_nodes", "silence_raylet"]
 
 
 def read_nodes() -> list[Node]:
@@ -58,3 +58,13 @@ def node_of(handle: Any) -> str | None:
 
     address = state.actor_table(handle._actor_id.hex()).get("Address") or {}
     return address.get("NodeID") or None
+
+
+def silence_raylet() -> None:
+    """Keep Ray from printing a paragraph to standard output when an actor dies: the driver says it in one line.
+
+    Private: `log_to_driver`, the public switch, does not cover it, so Ray's printer is replaced in this process.
+    """
+    from ray._private import worker
+
+    worker.print_to_stdstream = lambda data, ignore_prefix: None
