@@ -8,6 +8,7 @@
 | text | string |
 | texts | list of strings (words, choices, references); one string alone is a list of one |
 | value | float64, finite |
+| values | list of float64, finite; one number alone is a list of one |
 | index | int32, from 0 |
 | record | struct of float64 (numbers, true and false) and strings (all else); empty cells stay null |
 | answers | struct of texts: list of strings, starts: list of int32 (characters, −1: not said), as SQuAD's |
@@ -128,6 +129,18 @@ def _value(cells: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
     return values
 
 
+def _values(cells: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
+    if not is_list(cells.type):
+        numbers = _value(cells, source).combine_chunks()
+        offsets = pa.array(np.arange(len(numbers) + 1, dtype=np.int32))
+        return pa.chunked_array([pa.ListArray.from_arrays(offsets, numbers)], pa.list_(pa.float64()))
+    lists = as_lists(cells, pa.float64(), source)
+    _refuse_null_inside(lists, source)
+    if not pc.all(pc.is_finite(pc.list_flatten(lists))).as_py():
+        raise DataError(f"column {source!r} holds a number that is not finite; values must be")
+    return lists
+
+
 def _parsed(cells: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
     """Numbers that a file without types (CSV) holds as text."""
     try:
@@ -215,6 +228,7 @@ _READERS: Mapping[str, Callable[[pa.ChunkedArray, str], pa.ChunkedArray]] = {
     "text": _text,
     "texts": _texts,
     "value": _value,
+    "values": _values,
     "index": _index,
     "record": _record,
     "answers": _answers,

@@ -9,7 +9,10 @@ Shapes: B rows, H features.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
+import torch
 from torch import nn
 
 from raybench.core import ModelSpec
@@ -30,9 +33,29 @@ class EmbeddingNetwork(PooledNetwork):
     def __init__(self, backbone: nn.Module, pooling: str) -> None:
         super().__init__(backbone, pooling, num_outputs=1, seed=0)
         self.head = nn.Identity()
+        self._kept = _Kept()
+
+    def once(self, key: bytes, embed: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """What `embed` makes, such as the embeddings of a corpus; made again only when the key or a weight changed."""
+        weights = tuple((parameter.data_ptr(), parameter._version) for parameter in self.parameters())
+        made_of = (key, weights, torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda"))
+        if self._kept.value is None or self._kept.made_of != made_of:
+            self._kept.made_of, self._kept.value = made_of, embed()
+        return self._kept.value
 
     def draw(self, seed: int) -> None:
         return  # all of it came with the checkpoint
+
+
+class _Kept:
+    """The last embeddings and what they are of; a copy of the network, which may be trained, begins without."""
+
+    def __init__(self) -> None:
+        self.made_of: Any = None
+        self.value: torch.Tensor | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Kept:
+        return _Kept()
 
 
 def check_embeddings(model: ModelSpec) -> None:

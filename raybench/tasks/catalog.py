@@ -22,6 +22,7 @@ TASKS = {
     "tabular-regression": "raybench.tasks.tabular_regression:TabularRegression",
     "text-regression": "raybench.tasks.text_regression:TextRegression",
     "text-generation": "raybench.tasks.text_generation:TextGeneration",
+    "retrieval": "raybench.tasks.retrieval:Retrieval",
     "sentence-similarity": "raybench.tasks.sentence_similarity:SentenceSimilarity",
     "image-regression": "raybench.tasks.image_regression:ImageRegression",
     "causal-lm": "raybench.tasks.causal_lm:CausalLM",

@@ -106,6 +106,12 @@ def make_toy(
             rows = pa.table({"id": texts["id"], "source": texts["text"], "target": target})
             model = ModelSpec(reference=str(tiny_t5))
             return Toy(task=name, rows=rows, model=model, task_config={"max_new_tokens": 12})
+        if name == "retrieval":
+            queries, texts = make_texts(24, seed=3), make_texts(24, seed=4)["text"].to_pylist()
+            document = [texts[place : place + 1 + place % 2] for place in range(24)]
+            rows = pa.table({"id": queries["id"], "query": queries["text"], "document": document})
+            rows = rows.append_column("negative", pa.array([texts] * 24))  # the corpus of each row alone is that of all
+            return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)), task_config={"depth": 10})
         if name == "sentence-similarity":
             rows = _with_targets(make_texts(30, seed=3)).append_column("text_pair", make_texts(30, seed=4)["text"])
             return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)))

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from raybench.data.packaged.unpacked import debian_file
 
-__all__ = ["Noun", "nouns", "wordnet_similarity"]
+__all__ = ["Noun", "nouns", "wordnet_search", "wordnet_similarity"]
 
 
 class Noun(NamedTuple):
@@ -41,6 +41,23 @@ def nouns(root: str = "/") -> dict[str, Noun]:
         definition = gloss.partition('; "')[0].strip()
         found[fields[0]] = Noun(words, definition, kind_of[0] if kind_of else None)
     return found
+
+
+def wordnet_search(root: str = "/") -> dict[str, pa.Table]:
+    """Definitions as queries, the words of their nouns as documents: "a canid …" → "dog, domestic dog".
+
+    A dictionary read backwards. Equal definitions are left out; which noun is in the test split its hash says.
+    """
+    rows: dict[str, dict[str, list[str]]] = {split: {"query": [], "document": []} for split in ("train", "test")}
+    seen: set[str] = set()
+    for name, noun in nouns(root).items():
+        if noun.gloss in seen:
+            continue
+        seen.add(noun.gloss)
+        split = rows["test" if _in_test(name) else "train"]
+        split["query"].append(noun.gloss)
+        split["document"].append(", ".join(noun.words))
+    return {split: pa.table(columns) for split, columns in rows.items()}
 
 
 def wordnet_similarity(root: str = "/", num_pairs: int = 6000) -> dict[str, pa.Table]:

@@ -20,6 +20,8 @@ BASELINES = {
     "answer-pattern": "raybench.recipes.baselines.answer_pattern:AnswerPattern",
     "tfidf-cosine": "raybench.recipes.baselines.tfidf_cosine:TfidfCosine",
     "word-overlap": "raybench.recipes.baselines.word_overlap:WordOverlap",
+    "bm25": "raybench.recipes.baselines.bm25:BM25",
+    "tfidf-search": "raybench.recipes.baselines.tfidf_search:TfidfSearch",
     "copy-source": "raybench.recipes.baselines.copy_source:CopySource",
     "translation-memory": "raybench.recipes.baselines.translation_memory:TranslationMemory",
     "dictionary": "raybench.recipes.baselines.dictionary:Dictionary",

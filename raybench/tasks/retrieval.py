@@ -1,0 +1,168 @@
+"""retrieval: the documents of a corpus that answer a query, by the cosine of their embeddings.
+
+A row is a query with its relevant documents; the corpus is what the rows of the split name. Shapes: B queries, W model
+rows (first all queries, then the documents of each), N documents of the corpus, H features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from raybench.core import Column, DatasetKey, ModelSpec
+from raybench.tasks.corpus import corpus_column, judge
+from raybench.tasks.embeddings import EmbeddingTask
+from raybench.tasks.prompts import prompts_of
+from raybench.tasks.ranking import PIECE, Ranked, rank
+from raybench.tasks.retrieval_inputs import Asked, RetrievalExamples, tokenize_corpus
+from raybench.tasks.rows import key_column
+from raybench.tasks.task import Batch, LossOptions, TaskOptions
+
+if TYPE_CHECKING:
+    import torch
+
+    from raybench.models.embedding import EmbeddingNetwork
+    from raybench.tasks.task import Examples
+
+__all__ = ["Retrieval", "RetrievalOptions"]
+
+_SCALE = 20.0  # of cosines under a softmax, as sentence-transformers' ranking loss has it
+
+
+class RetrievalOptions(TaskOptions):
+    """`depth`: how many of the best documents a record holds, beside the relevant ones; figures are exact to that rank.
+
+    `query_prompt` and `document_prompt` go before texts; null: what the checkpoint says. `negatives`: how many
+    documents a training query is held against, the row's own first, then any.
+    """
+
+    depth: int = Field(default=100, ge=1)
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    negatives: int = Field(default=4, ge=1)
+
+
+class Retrieval(EmbeddingTask):
+    """Query → the corpus, ranked. Fine-tuning is a softmax over a relevant document and some that are not."""
+
+    name = "retrieval"
+    columns = (
+        Column("query", "text"),
+        Column("document", "texts", role="target"),
+        Column("grade", "values", required=False, role="target"),
+        Column("negative", "texts", required=False, role="target"),
+    )
+    metrics = ("ndcg_at_10", "mrr_at_10", "recall_at_100", "mean_average_precision_at_100")
+    primary = "ndcg_at_10"
+    options = RetrievalOptions
+
+    def record_schema(self, labels: Sequence[str]) -> pa.Schema:
+        numbers = pa.list_(pa.float32())
+        return pa.schema({"id": pa.string(), "relevance": numbers, "scores": numbers})
+
+    def review(self, splits: Mapping[str, pa.Table], labels: Sequence[str]) -> tuple[str, ...]:
+        rows = splits["test"]
+        by_split, notes = {name: judge(table) for name, table in splits.items()}, []
+        judged = by_split["test"]
+        unanswered = sum(not any(grade > 0 for grade in grades) for grades in judged.grades)
+        repeated = rows.num_rows - len(set(rows.column("query").to_pylist()))
+        if unanswered:
+            notes.append(f"{unanswered} of {rows.num_rows} test queries have no relevant document: they count nowhere")
+        if repeated:
+            notes.append(f"{repeated} test rows repeat a query: its documents are joined, and it counts that often")
+        count = len(judged.texts)
+        if count > self.settings.depth:
+            notes.append(f"the corpus of the test split has {count} documents; figures are exact to rank "
+                         f"{self.settings.depth} (task_config: depth)")  # fmt: skip
+        return tuple(notes)
+
+    def processor_key(self, model: ModelSpec) -> str:
+        key = super().processor_key(model)
+        return key if model.baseline is not None else f"{key}:{prompts_of(model)}"
+
+    def prepare(self, rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
+        judged = judge(rows)
+        left_out = ("query", "document", "grade", "negative")
+        kept = {name: rows.column(name) for name in rows.column_names if name not in left_out}
+        columns = {
+            **kept,
+            "documents": pa.array(judged.documents, pa.list_(pa.int32())),
+            "grades": pa.array(judged.grades, pa.list_(pa.float32())),
+        }
+        if model.baseline is None:
+            return tokenize_corpus(columns, rows.column("query").to_pylist(), judged, model, max_length, self.settings)
+        queries = rows.column("query").to_pylist()
+        return pa.table(
+            {
+                **columns,
+                "query": rows.column("query"),
+                "corpus": corpus_column([text.encode() for text in judged.texts], rows.num_rows),
+                "length": pa.array(np.ones(rows.num_rows, dtype=np.int32)),
+                "key": key_column(query.encode() for query in queries),
+            }
+        )
+
+    def examples(self, prepared: pa.Table, model: ModelSpec, dataset: DatasetKey) -> Examples:
+        return RetrievalExamples(prepared, model)
+
+    def loss(self, outputs: torch.Tensor, batch: Batch, options: LossOptions) -> torch.Tensor:
+        import torch
+        from torch.nn.functional import normalize
+
+        asked: Asked = batch.targets
+        owner, smooth = asked.owner.to(outputs.device), options.label_smoothing
+        embeddings_WH = normalize(outputs.float(), dim=1)
+        cosine = _SCALE * (embeddings_WH[: asked.num_queries][owner] * embeddings_WH[asked.num_queries :]).sum(dim=1)
+        total = outputs.new_zeros((), dtype=torch.float32)
+        for query in owner.unique().tolist():
+            own = cosine[owner == query]  # the relevant one first
+            total = total + torch.logsumexp(own, dim=0) - (1 - smooth) * own[0] - smooth * own.mean()
+        return total
+
+    def predict(self, network: Any, batch: Batch) -> Ranked:
+        from torch.nn.functional import normalize
+
+        asked: Asked = batch.targets
+        documents_NH = _embedded(network, asked)
+        given = {name: value[: asked.num_queries, : asked.query_width] for name, value in batch.inputs.items()}
+        queries_BH = normalize(network(given).float(), dim=1)
+        pieces = (queries_BH @ piece.T for piece in documents_NH.split(PIECE))
+        return rank(pieces, asked.relevant, self.settings.depth)
+
+    def records(self, predictions: Ranked, rows: pa.Table, dataset: DatasetKey) -> pa.Table:
+        """`predictions` are the places of documents and their scores, for each row."""
+        relevance = []
+        judged = zip(rows.column("documents").to_pylist(), rows.column("grades").to_pylist(), strict=True)
+        for places, (own, grades) in zip(predictions.places, judged, strict=True):
+            known = dict(zip(own, grades, strict=True))
+            relevance.append([known.get(place, 0.0) for place in places.tolist()])
+        numbers = pa.list_(pa.float32())
+        return pa.table(
+            {
+                "id": rows.column("id").combine_chunks(),
+                "relevance": pa.array(relevance, numbers),
+                "scores": pa.array([one.tolist() for one in predictions.scores], numbers),
+            }
+        )
+
+
+def _embedded(network: EmbeddingNetwork, asked: Asked) -> torch.Tensor:
+    """The corpus as this network reads it, of unit length, float32 [N, H]; once a network."""
+    import torch
+    from torch.nn.functional import normalize
+
+    device = next(network.parameters()).device
+
+    def embed() -> torch.Tensor:
+        order, parts = [], []
+        for places, inputs in asked.corpus.batches(device):
+            parts.append(normalize(network(inputs).float(), dim=1))
+            order.append(places)
+        back = np.argsort(np.concatenate(order), kind="stable")
+        return torch.cat(parts)[torch.from_numpy(back).to(device)]
+
+    return network.once(asked.corpus.digest, embed)
