@@ -14,11 +14,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from raybench.core import DatasetKey, ModelSpec, Trial
 from raybench.core.errors import DataError, IncompatibleError
+from raybench.data import load_dataset
+from raybench.data.qrels import judged_rows
+from raybench.job.spec import DatasetSpec
 from raybench.metrics import MetricSet
 from raybench.models.embedding import EmbeddingNetwork
 from raybench.models.tokenizer import open_tokenizer
@@ -224,6 +228,22 @@ def test_rows_of_one_query_share_documents_and_grades_order_them() -> None:
         assert words in notes
     with pytest.raises(DataError, match="row 1 has 2 documents and 1 grades"):
         judge(rows.set_column(3, "grade", pa.array([[1.0], [2.0], [0.0]])))
+
+
+def test_judgements_in_three_tables_are_rows_over_the_whole_corpus(tmp_path: Path) -> None:
+    queries = {"q1": "red", "q2": "blue", "q3": "never judged"}
+    corpus = {f"d{number}": f"text {number}" for number in range(9)}
+    table = judged_rows(queries, corpus, [("q1", "d1", 2), ("q1", "d0", 0), ("q2", "d5", 1)])
+    pq.write_table(table, tmp_path / "test.parquet")
+    files = {"test": str(tmp_path / "test.parquet")}
+    spec = DatasetSpec.model_validate({"name": "d", "source": "parquet", "data_files": files, "task": NAME})
+    read = load_dataset(spec, get_task(NAME).columns, tmp_path).splits["test"]
+    judged = judge(read)
+    assert judged.texts == sorted(corpus.values())
+    relevant = dict(zip(read["query"].to_pylist(), zip(judged.documents, judged.grades, strict=True), strict=True))
+    assert relevant == {"red": ([1, 0], [2.0, 0.0]), "blue": ([5], [1.0])}
+    with pytest.raises(DataError, match="names document 'd99'"):
+        judged_rows(queries, corpus, [("q1", "d99", 1)])
 
 
 def test_what_cannot_be_asked_is_refused_in_a_line(tiny_bert: Path) -> None:
