@@ -1,17 +1,18 @@
 """Networks that write texts: an encoder and a decoder, or a decoder alone, with the head they were saved with.
 
-    logits_BTV = network(inputs)                 # of the reference's tokens, teacher-forced
+    logits_SV = network(inputs)                  # of the reference's tokens, teacher-forced, no padding among them
     nll_B = network.reference_nll(inputs)
     ids = write(network, inputs)                 # models/writing.py: each row up to its end or the limit
 
 Inputs: input_ids and attention_mask [B, P], labels [B, T] with −100 where a row has no more. An encoder's rows are
 padded on the right; a decoder's prompts are padded on the left and have positions of their own, so that every row goes
-on from its last token. Shapes: B rows, P positions of the source or prompt, T of the target, V words, H features.
+on from its last token. Shapes: B rows, P positions of the source or prompt, T of the target, S labels in row order,
+V words, H features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,7 @@ class Writing:
 
 
 class GenerationNetwork(CheckpointNetwork):
-    """A checkpoint that writes. `features` are the float32 logits [B, T, V] of the reference's tokens.
+    """A checkpoint that writes. `features` are the float32 logits [S, V] of the reference's tokens.
 
     `positions` is how many a row has at most, None without a limit.
     """
@@ -117,14 +118,32 @@ class GenerationNetwork(CheckpointNetwork):
 
     def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         labels = inputs["labels"]
+        is_told, width = labels != IGNORED, labels.shape[1]
         if self.has_encoder:
             given = {**self.source(inputs), "decoder_input_ids": self._shifted(labels)}
-            logits: torch.Tensor = self.backbone(**given, use_cache=False).logits
+            return self._logits(lambda: self.backbone(**given, use_cache=False), lambda hidden: hidden[is_told])
+        ids = torch.cat([inputs["input_ids"], labels.masked_fill(~is_told, self.special.pad)], dim=1)
+        mask = torch.cat([inputs["attention_mask"], is_told.long()], dim=1)
+        return self._logits(
+            lambda: self.read(ids, mask, use_cache=False, keep=width + 1),
+            lambda hidden: hidden[:, -width - 1 : -1][is_told],
+        )
+
+    def _logits(self, call: Callable[[], Any], take: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """float32 [S, V]: the layer of words is given what `take` takes of [B, …, H] alone; it is most of the work."""
+
+        def before(layer: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+            return (take(arguments[0])[None], *arguments[1:])
+
+        if isinstance(self.backbone, Compiled):  # which a hook would be compiled into
+            logits: torch.Tensor = take(call().logits)
             return logits.float()
-        ids = torch.cat([inputs["input_ids"], labels.masked_fill(labels == IGNORED, self.special.pad)], dim=1)
-        mask = torch.cat([inputs["attention_mask"], (labels != IGNORED).long()], dim=1)
-        logits = self.read(ids, mask, use_cache=False, keep=labels.shape[1] + 1).logits
-        return logits[:, -labels.shape[1] - 1 : -1].float()
+        handle = self.base.get_output_embeddings().register_forward_pre_hook(before)
+        try:
+            logits = call().logits[0]
+        finally:
+            handle.remove()
+        return logits.float()
 
     def encode(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The inputs, with what the encoder makes of them beside, for all that reads the same source."""
@@ -187,14 +206,13 @@ class GenerationNetwork(CheckpointNetwork):
         """−ln p of each row's labels, summed, float64 [B]; rows in pieces, so that little of the logits is held."""
         labels = inputs["labels"]
         size = max(1, _MOST_LOGITS // (labels.shape[1] * self.base.config.get_text_config(decoder=True).vocab_size))
-        parts = []
+        total_B = torch.zeros(len(labels), dtype=torch.float64, device=labels.device)
         for start in range(0, len(labels), size):
-            logits_BTV = self({name: value[start : start + size] for name, value in inputs.items()})
-            nll_BT = nn.functional.cross_entropy(
-                logits_BTV.transpose(1, 2), labels[start : start + size], ignore_index=IGNORED, reduction="none"
-            )
-            parts.append(nll_BT.double().sum(dim=1))
-        return torch.cat(parts)
+            some = labels[start : start + size]
+            logits_SV = self({name: value[start : start + size] for name, value in inputs.items()})
+            nll_S = nn.functional.cross_entropy(logits_SV, some[some != IGNORED], reduction="none")
+            total_B.index_add_(0, start + (some != IGNORED).nonzero()[:, 0], nll_S.double())
+        return total_B
 
 
 def encoded(hidden: torch.Tensor) -> Any:

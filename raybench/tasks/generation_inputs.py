@@ -131,8 +131,8 @@ class GenerationExamples:
         return len(self.lengths)
 
     def units(self, indices: np.ndarray) -> int:
-        """How many tokens the references have."""
-        return int(self.target_lengths[indices].sum())
+        """How many tokens the references have; 1 where there are none, for their loss is 0."""
+        return max(1, int(self.target_lengths[indices].sum()))
 
     def batch(self, indices: np.ndarray, padded: int, device: torch.device) -> Batch:
         """input_ids and attention_mask int64 [B, P], labels int64 [B, T] (also as targets).

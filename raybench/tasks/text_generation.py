@@ -141,13 +141,8 @@ class TextGeneration(Task):
 
         from raybench.models.generation import IGNORED
 
-        return cross_entropy(
-            outputs.float().flatten(0, 1),
-            batch.targets.flatten(),
-            ignore_index=IGNORED,
-            reduction="sum",
-            label_smoothing=options.label_smoothing,
-        )
+        told = batch.targets[batch.targets != IGNORED]
+        return cross_entropy(outputs, told, reduction="sum", label_smoothing=options.label_smoothing)
 
     def writing(self, model: ModelSpec) -> Writing:
         """How a model of this candidate writes under the task's options."""
