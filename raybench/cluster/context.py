@@ -9,8 +9,7 @@ from typing import Any
 import ray
 
 from raybench.cluster.agreement import Agreement
-from raybench.core import Trial
-from raybench.planning.plan import DataNeeds, FeatureNeeds
+from raybench.planning.plan import DataNeeds, FeatureNeeds, PlannedTrial
 
 __all__ = ["FeaturePart", "FeatureParts", "RunContext"]
 
@@ -26,9 +25,8 @@ class RunContext:
     """What every actor of a run is given once."""
 
     store_url: str
-    trials: Mapping[str, Trial]
+    planned: Mapping[str, PlannedTrial]
     data: Mapping[str, DataNeeds]  # by data key
-    data_keys: Mapping[str, str]  # trial id → data key
     features: Mapping[str, FeatureNeeds] = field(default_factory=dict)  # by group
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # trial id → the groups that it reads
     rows: Mapping[str, ray.ObjectRef] = field(default_factory=dict)  # dataset → its splits
@@ -38,5 +36,4 @@ class RunContext:
     gpus_per_actor: float = 0.0
     checkpoint_seconds: float = 30.0  # at most so often a fit under way writes where it is
     agreement: Agreement | None = None  # what an actor must find as the driver does; None in tests of one process
-    stamps: Mapping[str, str] = field(default_factory=dict)  # trial id → of the model's files, as the driver saw them
     extra_path: tuple[str, ...] = ()  # where `module:attribute` of the job is found

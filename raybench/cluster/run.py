@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,10 +10,10 @@ from raybench.cluster.connect import connect
 from raybench.cluster.hosts import check_hosts
 from raybench.cluster.observer import Observer
 from raybench.cluster.placement import ActorPlan
-from raybench.core import Status
 from raybench.metrics.coverage import Coverage
 from raybench.planning.plan import Plan
 from raybench.planning.resume import Found
+from raybench.results.ledger import Ledger
 from raybench.schedule.queue import Queue
 from raybench.schedule.work import TrialWork
 from raybench.store import Store
@@ -56,15 +55,14 @@ def run_trials(
         from raybench.cluster.pool import Pool
         from raybench.cluster.worker import Worker
 
-        planned = {one.trial.trial_id: one for one in plan.trials}
         wanted = {work.trial_id for work in todo}
-        datasets = {planned[trial_id].trial.dataset.name for trial_id in wanted}
+        planned = {one.trial.trial_id: one for one in plan.trials if one.trial.trial_id in wanted}
+        datasets = {one.trial.dataset.name for one in planned.values()}
         resources = plan.job.resources
         context = RunContext(
             store_url=store.files.absolute_url,
-            trials={trial_id: planned[trial_id].trial for trial_id in wanted},
+            planned=planned,
             data={key: needs for key, needs in plan.data.items() if needs.dataset.name in datasets},
-            data_keys={trial_id: planned[trial_id].data_key for trial_id in wanted},
             features=plan.features(wanted),
             groups={work.trial_id: work.groups for work in todo},
             rows={name: ray.put(dict(plan.datasets[name].loaded.splits)) for name in datasets},
@@ -74,7 +72,6 @@ def run_trials(
             gpus_per_actor=cluster.gpus_per_actor,
             checkpoint_seconds=resources.checkpoint_seconds,
             agreement=agreement,
-            stamps={trial_id: planned[trial_id].stamp for trial_id in wanted},
             extra_path=(str(plan.job.directory),),
         )
         shared = ray.put(context)
@@ -84,47 +81,18 @@ def run_trials(
             placement_seconds=resources.placement_timeout_minutes * 60,
             trial_seconds=resources.trial_timeout_minutes * 60 if resources.trial_timeout_minutes else None,
         )
-        expected = {name: Coverage.of(plan.datasets[name].loaded.splits["test"].column("id")) for name in datasets}
-        driver = Driver(
-            queue=Queue(todo, num_actors=cluster.num_actors, shard_batches=resources.shard_batches),
-            pool=pool,
+        ledger = Ledger(
+            planned,
+            expected={name: Coverage.of(plan.datasets[name].loaded.splits["test"].column("id")) for name in datasets},
+            usable=lambda one, digest: found.usable(one, digest, plan.datasets[one.trial.dataset.name].measures),
             store=store,
-            blank_rows={trial_id: blank_row(planned[trial_id].trial) for trial_id in wanted},
-            expected={trial_id: expected[planned[trial_id].trial.dataset.name] for trial_id in wanted},
-            data_keys=context.data_keys,
-            train_features={work.trial_id: work.train_features for work in todo if work.train_features},
-            test_features={work.trial_id: work.test_features for work in todo if work.test_features},
-            usable=lambda trial_id, digest: found.usable(
-                planned[trial_id], digest, plan.datasets[planned[trial_id].trial.dataset.name].measures
-            ),
-            observer=observer,
             skipped=skipped,
             check=check,
         )
-        driver.run()
-        return Outcome(driver.rows, driver.tracebacks)
-
-
-def blank_row(trial: Any) -> TrialRow:
-    """A trial's row before it has ended: what it was, for whoever reads the store without its job."""
-    identity = {
-        "candidate": trial.candidate,
-        "model": trial.model.reference,
-        "revision": trial.model.revision,
-        "method": trial.method,
-        "hyperparameters": dict(trial.hyperparameters),
-        "dataset": trial.dataset.name,
-        "task": trial.dataset.task,
-        "task_config": dict(trial.dataset.task_config),
-        "labels": list(trial.dataset.labels),
-        "statistics": dict(trial.dataset.statistics),
-        "max_length": trial.dataset.max_length,
-        "seed": trial.seed,
-        "weights_fingerprint": trial.weights_fingerprint,
-        "data_fingerprint": trial.dataset.fingerprint,
-        "code": dict(trial.code),
-    }
-    return TrialRow(trial_id=trial.trial_id, status=Status.STOPPED, identity=json.loads(json.dumps(identity)))
+        queue = Queue(todo, num_actors=cluster.num_actors, shard_batches=resources.shard_batches)
+        work = {one.trial_id: one for one in todo}
+        Driver(queue=queue, pool=pool, ledger=ledger, observer=observer, work=work).run()
+        return Outcome(ledger.rows, ledger.tracebacks)
 
 
 def _start(worker: Any, cluster: ActorPlan, context: Any, avoided: Collection[str]) -> Any:

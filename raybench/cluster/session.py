@@ -63,7 +63,8 @@ class Session:
         self._files = Files(context.store_url)
         if context.agreement is not None:
             check_agreement(context.agreement, self._files)
-        self._planned = PlannedFiles(context.stamps, Path(context.extra_path[0]) if context.extra_path else Path.cwd())
+        stamps = {trial_id: one.stamp for trial_id, one in context.planned.items()}
+        self._planned = PlannedFiles(stamps, Path(context.extra_path[0]) if context.extra_path else Path.cwd())
         self._device = device_of(context.gpus_per_actor, cuda_available=torch.cuda.is_available())
         self._workspace = Workspace(self._device)
         self._prepared: dict[str, PreparedData] = {}
@@ -90,10 +91,10 @@ class Session:
         """Forward batches of a split through a frozen network; the features stay by reference."""
         try:
             needs = self._context.features[group]
-            prepared = self._data(self._context.data_keys[needs.trial_id], data)
+            prepared = self._data(self._context.planned[needs.trial_id].data_key, data)
             rows = prepared.test if needs.split == "test" else prepared.train
             assert rows is not None
-            trial = self._context.trials[needs.trial_id]
+            trial = self._context.planned[needs.trial_id].trial
             self._planned.check(trial)
             batches = prepared.forward_batches(needs.split, start, stop)
             part = with_room(
@@ -127,7 +128,7 @@ class Session:
         """The network whose features a group is a part of."""
         if group not in self._networks:
             needs = self._context.features[group]
-            trial = self._context.trials[needs.trial_id]
+            trial = self._context.planned[needs.trial_id].trial
             self._networks[group] = network_key(trial, self._device, own_head=False, for_scoring=needs.for_scoring)
         return self._networks[group]
 
@@ -140,7 +141,9 @@ class Session:
                 if needs.split != split or start in absorbed:
                     continue
                 if stop > first and (last is None or start < last):
-                    cache = self._workspace.features(self._context.trials[trial_id], for_scoring=needs.for_scoring)
+                    cache = self._workspace.features(
+                        self._context.planned[trial_id].trial, for_scoring=needs.for_scoring
+                    )
                     with suppress(ray.exceptions.ObjectLostError):  # its node is gone: computed again here
                         cache.absorb(ray.get(ref))
                     absorbed.add(start)
@@ -153,10 +156,10 @@ class Session:
             trial_ids = tuple(trial_id for trial_id in trial_ids if not is_whole(self._files, trial_id))
             if not trial_ids:
                 return {}
-            trials = [self._context.trials[trial_id] for trial_id in trial_ids]
+            trials = [self._context.planned[trial_id].trial for trial_id in trial_ids]
             for trial in trials:
                 self._planned.check(trial)
-            prepared = self._data(self._context.data_keys[trial_ids[0]], data)
+            prepared = self._data(self._context.planned[trial_ids[0]].data_key, data)
             self._predictor = None  # its memory is needed
             for trial_id in trial_ids:
                 self._absorb(trial_id, "train")
@@ -203,8 +206,8 @@ class Session:
             return classify(error)
 
     def _score(self, trial_id: str, start: int, stop: int, data: ray.ObjectRef) -> ShardCommit:
-        trial = self._context.trials[trial_id]
-        prepared = self._data(self._context.data_keys[trial_id], data)
+        trial = self._context.planned[trial_id].trial
+        prepared = self._data(self._context.planned[trial_id].data_key, data)
         self._absorb(trial_id, "test", start, stop)
         predictor = self._open(trial_id)
         cost = predictor.cost | self._latency(trial_id, predictor, prepared.test) if start == 0 else {}
@@ -246,7 +249,7 @@ class Session:
     def _open(self, trial_id: str) -> Predictor:
         if self._predictor is None or self._predictor[0] != trial_id:
             self._predictor = None
-            trial = self._context.trials[trial_id]
+            trial = self._context.planned[trial_id].trial
             self._planned.check(trial)
             checkpoint = Checkpoint.from_bytes(read_checkpoint(self._files, trial_id)) if needs_fit(trial) else None
             digest = checkpoint.digest() if checkpoint is not None else ""
@@ -255,9 +258,9 @@ class Session:
 
     def _latency(self, trial_id: str, predictor: Predictor, rows: pa.Table) -> dict[str, float]:
         """Of single examples, measured once a size of network and data in this process: training changes no shapes."""
-        trial = self._context.trials[trial_id]
+        trial = self._context.planned[trial_id].trial
         size = predictor.cost.get("params_total", 0)  # adapters and prompts differ in it
-        key = (trial.weights_fingerprint, trial.method, self._context.data_keys[trial_id], size)
+        key = (trial.weights_fingerprint, trial.method, self._context.planned[trial_id].data_key, size)
         if key not in self._latencies:
             self._latencies[key] = measure_latency(predictor, rows)
         p50, p95 = self._latencies[key]

@@ -55,7 +55,7 @@ def test_a_drivers_word_is_gone_when_it_has_ended(tmp_path: Path) -> None:
 def test_an_actor_that_is_not_of_the_run_does_not_start(
     agreed: Agreement, tmp_path: Path, changes: dict[str, object], words: str
 ) -> None:
-    context = RunContext(store_url=str(tmp_path / "store"), trials={}, data={}, data_keys={})
+    context = RunContext(store_url=str(tmp_path / "store"), planned={}, data={})
     Session(replace(context, agreement=agreed))
     with pytest.raises(RaybenchError, match=r"node [\w.-]+ ") as caught:
         Session(replace(context, agreement=replace(agreed, **changes)))

@@ -7,14 +7,15 @@ import pytest
 
 from raybench.cluster.driver import Driver
 from raybench.cluster.observer import Observer
-from raybench.core import Shard, Status
+from raybench.core import DatasetKey, ModelSpec, Shard, Status, Trial
 from raybench.metrics import Coverage, MetricSet
+from raybench.planning.plan import PlannedTrial
+from raybench.results.ledger import Ledger
 from raybench.schedule.queue import Queue
 from raybench.schedule.retry import Failure, FailureKind
 from raybench.schedule.work import ActorReady, Lost, Prepare, Prepared, Scored, TrialWork
 from raybench.store import Store
 from raybench.store.shards import ShardCommit, usable
-from raybench.store.trials import TrialRow
 
 METRICS = MetricSet(["accuracy"], {"labels": ["a", "b"]})
 NUM_SHARDS = 6
@@ -86,22 +87,24 @@ class FakePool:
         return events
 
 
-def driver(store, pool, num_expected=NUM_SHARDS, found=lambda trial_id, plan: []):
+def driver(store, pool, num_expected=NUM_SHARDS, found=lambda planned, plan: []):
     work = TrialWork(trial_id="t", data_key="d", needs_fit=False, bundle="t")
-    return Driver(
-        queue=Queue([work], num_actors=1, shard_batches=1),
-        pool=pool,
-        store=store,
-        blank_rows={"t": TrialRow(trial_id="t", status=Status.STOPPED)},
-        expected={"t": Coverage.of([f"{number}" for number in range(num_expected)])},
-        data_keys={"t": "d"},
-        train_features={},
-        test_features={},
+    key = DatasetKey(name="words", task="text-classification", labels=(), fingerprint="", max_length=1)
+    trial = Trial(
+        trial_id="t", candidate="t", model=ModelSpec(reference="m"), dataset=key, method="none", hyperparameters={},
+        seed=0, weights_fingerprint="",
+    )  # fmt: skip
+    planned = PlannedTrial(trial=trial, data_key="d", bundle="t", needs_fit=False, cost=0.0)
+    ledger = Ledger(
+        {"t": planned},
+        expected={"words": Coverage.of([f"{number}" for number in range(num_expected)])},
         usable=found,
-        observer=Observer(),
+        store=store,
         skipped=pytest.fail,
         check=lambda: None,
     )
+    queue = Queue([work], num_actors=1, shard_batches=1)
+    return Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer(), work={"t": work})
 
 
 def test_an_actor_that_dies_as_its_shard_comes_in_is_sent_nothing_more(tmp_path):
@@ -111,7 +114,7 @@ def test_an_actor_that_dies_as_its_shard_comes_in_is_sent_nothing_more(tmp_path)
     run.run()
     assert pool.num_deaths == 1
     assert pool.released == ["d"]
-    assert run.rows["t"].status is Status.OK
+    assert run.ledger.rows["t"].status is Status.OK
     assert store.trials.read(pytest.fail)["t"].num_examples == NUM_SHARDS
     assert store.shards.read("t", pytest.fail) == []  # the row holds them merged
 
@@ -129,7 +132,7 @@ def test_shards_that_do_not_add_up_are_a_reason_and_not_found_again(tmp_path):
     store = Store.open(str(tmp_path))
     run = driver(store, FakePool(), num_expected=NUM_SHARDS + 1)
     run.run()
-    assert (run.rows["t"].status, run.rows["t"].reason) == (Status.FAILED, "1 of 7 examples are missing")
+    assert (run.ledger.rows["t"].status, run.ledger.rows["t"].reason) == (Status.FAILED, "1 of 7 examples are missing")
     assert store.shards.read("t", pytest.fail) == []
     row = store.trials.read(pytest.fail)["t"]  # for whoever asks why; the next run tries it again
     assert (row.status, row.reason) == (Status.FAILED, "1 of 7 examples are missing")
@@ -140,10 +143,10 @@ def test_only_shards_on_the_same_basis_are_taken_over(tmp_path, basis, sent):
     store = Store.open(str(tmp_path))
     with pytest.raises(KeyboardInterrupt):
         driver(store, FakePool(interrupt_after=3)).run()
-    found = lambda trial_id, plan: usable(store.shards.read(trial_id, pytest.fail), basis)  # noqa: E731
+    found = lambda planned, plan: usable(store.shards.read(planned.trial.trial_id, pytest.fail), basis)  # noqa: E731
     pool = FakePool()
     again = driver(store, pool, found=found)
     again.run()
     assert sorted(set(pool.scored)) == sent
-    assert again.rows["t"].status is Status.OK
-    assert again.rows["t"].num_examples == NUM_SHARDS
+    assert again.ledger.rows["t"].status is Status.OK
+    assert again.ledger.rows["t"].num_examples == NUM_SHARDS

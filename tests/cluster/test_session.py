@@ -16,7 +16,7 @@ from raybench.cluster.context import RunContext
 from raybench.cluster.session import Session
 from raybench.core import DatasetKey, ModelSpec, Trial
 from raybench.models.fingerprint import weights_fingerprint
-from raybench.planning.plan import FeatureNeeds
+from raybench.planning.plan import FeatureNeeds, PlannedTrial
 from raybench.recipes.methods.catalog import get_method
 from raybench.runtime.prepare import prepare_data
 from raybench.runtime.training import epochs as epochs_module
@@ -28,6 +28,13 @@ from raybench.store.files import Files
 from raybench.store.provenance import library_versions, processor_name
 from raybench.store.shards import ShardCommit
 from raybench.tasks.catalog import get_task
+
+
+def planned(trials: dict[str, Trial]) -> dict[str, PlannedTrial]:
+    return {
+        name: PlannedTrial(trial=trial, data_key="rows", bundle=name, needs_fit=True, cost=0.0)
+        for name, trial in trials.items()
+    }
 
 
 @pytest.fixture
@@ -45,7 +52,7 @@ def session(tmp_path: Path, tiny_bert: Path) -> Session:
         for decay in (1, 2)
     }  # fmt: skip
     context = RunContext(
-        store_url=str(tmp_path), trials=trials, data={}, data_keys=dict.fromkeys(trials, "rows"),
+        store_url=str(tmp_path), planned=planned(trials), data={},
         groups=dict.fromkeys(trials, ()),
     )  # fmt: skip
     session = Session(context)
@@ -92,7 +99,7 @@ def test_before_scoring_is_out_of_memory_everything_else_is_let_go(
     metrics = {"words": (("accuracy",), {"labels": ["x", "y"]})}
     session._context = replace(session._context, metrics=metrics, measures={"words": "accuracy"})
     assert session.fit(("t1",), None) == {}
-    other = replace(session._context.trials["t2"], weights_fingerprint="other")
+    other = replace(session._context.planned["t2"].trial, weights_fingerprint="other")
     session._workspace.network(other, get_task("text-classification"), own_head=False)
     plain, tried = session_module.score_shard, []
 
@@ -117,19 +124,20 @@ def test_before_scoring_is_out_of_memory_everything_else_is_let_go(
 
 def test_an_actor_without_a_gpu_uses_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    context = RunContext(store_url=str(tmp_path), trials={}, data={}, data_keys={})
+    context = RunContext(store_url=str(tmp_path), planned={}, data={})
     assert Session(context)._device.type == "cpu"
     assert Session(replace(context, gpus_per_actor=0.5))._device.type == "cuda"
 
 
 def test_latency_is_of_a_trials_own_network(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     method = get_method("lora")
+    first = session._context.planned["t1"].trial
     given = {"a": {"rank": 2}, "b": {"rank": 4}, "c": {"rank": 2, "learning_rate": 1e-3}}
     trials = {
-        name: replace(session._context.trials["t1"], trial_id=name, method="lora", hyperparameters=method.resolve(h))
+        name: replace(first, trial_id=name, method="lora", hyperparameters=method.resolve(h))
         for name, h in given.items()
     }
-    session._context = replace(session._context, trials=trials, data_keys=dict.fromkeys(trials, "rows"))
+    session._context = replace(session._context, planned=planned(trials))
     measured: list[int] = []
 
     def measure(predictor: Predictor, rows: pa.Table) -> Latency:
@@ -154,8 +162,8 @@ def test_a_fit_goes_on_in_another_process_and_leaves_nothing_but_its_checkpoint(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = get_method("full").resolve({"epochs": 3, "head": "random"})
-    trial = replace(session._context.trials["t1"], method="full", hyperparameters=full)
-    session._context = replace(session._context, trials={"t1": trial})
+    trial = replace(session._context.planned["t1"].trial, method="full", hyperparameters=full)
+    session._context = replace(session._context, planned=planned({"t1": trial}))
     plain, run = epochs_module.Epochs.epoch, []
 
     def epoch(self: Any, h: Any, before: Any) -> Any:
@@ -192,10 +200,10 @@ def test_nothing_is_held_of_rows_and_features_that_nobody_reads(session: Session
         for name in ("t1", "t2")
         for split in ("train", "test")
     }
-    dataset = replace(session._context.trials["t2"].dataset, labels=("x", "z"))
-    other = replace(session._context.trials["t2"], dataset=dataset)
+    dataset = replace(session._context.planned["t2"].trial.dataset, labels=("x", "z"))
+    other = replace(session._context.planned["t2"].trial, dataset=dataset)
     session._context = replace(
-        session._context, features=needs, trials=session._context.trials | {"t2": other},
+        session._context, features=needs, planned=session._context.planned | planned({"t2": other}),
         groups={name: (f"{name}:train", f"{name}:test") for name in ("t1", "t2")},
     )  # fmt: skip
     for group in needs:

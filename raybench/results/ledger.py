@@ -1,0 +1,134 @@
+"""What of each trial is committed, and its row once it has ended: the one place of a run that writes to the store.
+
+with Ledger(planned, ...) as ledger:
+    ledger.earlier(data_key, plan)              # {trial: ranges of batches}: scored by earlier runs
+    ledger.commit(commit)
+    row = ledger.end(trial_id, Status.OK, None)
+    ledger.turn()                               # every second or so; raises what could not be written
+
+Execution is at least once, its effect exactly once: the first commit of a shard wins and what is not committed did not
+happen. Commits are written a turn at a time; a driver that is killed loses at most those.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+from raybench.core import Status, Trial
+from raybench.core.errors import RaybenchError
+from raybench.metrics.coverage import Coverage
+from raybench.planning.plan import PlannedTrial
+from raybench.results.reduce import reduce_trial
+from raybench.store import Store
+from raybench.store.checkpoints import read_metadata
+from raybench.store.parquet import Skipped
+from raybench.store.shards import ShardCommit
+from raybench.store.trials import TrialRow
+from raybench.store.writer import Writer
+
+__all__ = ["Ledger", "blank_row"]
+
+
+class Ledger:
+    """`rows` and `tracebacks` hold, by trial id, what has ended and how it failed."""
+
+    def __init__(
+        self,
+        planned: Mapping[str, PlannedTrial],
+        *,
+        expected: Mapping[str, Coverage],  # dataset → the coverage that the examples of its trials must have
+        usable: Callable[[PlannedTrial, str], list[ShardCommit]],  # under a batch plan, from earlier runs
+        store: Store,
+        skipped: Skipped,
+        check: Callable[[], None],  # raises when another run has taken the trials over
+    ) -> None:
+        self._planned, self._expected, self._usable, self._store = planned, expected, usable, store
+        self._commits: dict[str, list[ShardCommit]] = defaultdict(list)
+        self._writer = Writer(store, skipped, check)
+        self.rows: dict[str, TrialRow] = {}
+        self.tracebacks: dict[str, str] = {}
+
+    def __enter__(self) -> Ledger:
+        self._writer.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._writer.__exit__(kind, error, traceback)
+
+    def earlier(self, data_key: str, plan: str) -> dict[str, tuple[tuple[int, int], ...]]:
+        """By trial of this data key that has not ended, the batches of this batch plan that need no more scoring."""
+        found = {
+            trial_id: self._usable(one, plan)
+            for trial_id, one in self._planned.items()
+            if one.data_key == data_key and trial_id not in self.rows
+        }
+        self._commits |= {trial_id: commits for trial_id, commits in found.items() if commits}
+        return {trial_id: tuple((one.start, one.stop) for one in commits) for trial_id, commits in found.items()}
+
+    def commit(self, commit: ShardCommit) -> bool:
+        """Whether the shard is of a trial that has not ended, and so is kept."""
+        if commit.trial_id in self.rows:
+            return False
+        self._commits[commit.trial_id].append(commit)
+        self._store.shards.append(commit)
+        return True
+
+    def remember(self, trial_id: str | None, traceback: str) -> None:
+        """Why a trial fails, for whoever asks for it."""
+        if trial_id is not None and traceback:
+            self.tracebacks[trial_id] = traceback
+
+    def end(self, trial_id: str, status: Status, reason: str | None) -> TrialRow:
+        """The trial's row: of its shards where it ended well and they cover each example once."""
+        commits, planned = self._commits.pop(trial_id, []), self._planned[trial_id]
+        row = replace(blank_row(planned.trial), status=status, reason=reason, finished_at=time.time())
+        if status is Status.OK:
+            try:
+                expected = self._expected[planned.trial.dataset.name]
+                row = reduce_trial(row, commits, expected, self._fit_meta(trial_id))
+            except RaybenchError as error:  # examples missing or counted twice: named, and never published
+                row = replace(row, status=Status.FAILED, reason=str(error))
+            self._writer.ended(row)  # also where shards do not add up, or the next run would find them again
+        self.rows[trial_id] = row
+        self._store.trials.append(row)
+        return row
+
+    def turn(self) -> None:
+        """Begin to write what has been committed since."""
+        self._writer.turn()
+
+    def _fit_meta(self, trial_id: str) -> dict[str, Any]:
+        try:
+            return json.loads(read_metadata(self._store.files, trial_id).get("raybench", "{}"))
+        except FileNotFoundError:
+            return {}  # nothing was fitted
+
+
+def blank_row(trial: Trial) -> TrialRow:
+    """A trial's row before it has ended: what it was, for whoever reads the store without its job."""
+    identity = {
+        "candidate": trial.candidate,
+        "model": trial.model.reference,
+        "revision": trial.model.revision,
+        "method": trial.method,
+        "hyperparameters": dict(trial.hyperparameters),
+        "dataset": trial.dataset.name,
+        "task": trial.dataset.task,
+        "task_config": dict(trial.dataset.task_config),
+        "labels": list(trial.dataset.labels),
+        "statistics": dict(trial.dataset.statistics),
+        "max_length": trial.dataset.max_length,
+        "seed": trial.seed,
+        "weights_fingerprint": trial.weights_fingerprint,
+        "data_fingerprint": trial.dataset.fingerprint,
+        "code": dict(trial.code),
+    }
+    return TrialRow(trial_id=trial.trial_id, status=Status.STOPPED, identity=json.loads(json.dumps(identity)))
