@@ -99,13 +99,17 @@ class LocalCluster:
         self._num_nodes = num_nodes
 
     def mend(self) -> None:
-        """Start as many nodes as are missing."""
-        for node in [node for node in self._nodes if not _raylets([node.pid])]:
-            _end_group(node)
-            self._nodes.remove(node)
-        new = [_start_ray(f"--address={self.address}") for _ in range(self._num_nodes - len(self._nodes))]
-        self._nodes += new
-        _wait_for(new)
+        """Start as many nodes as are missing; a start that does not come to a raylet is tried again."""
+        deadline = time.monotonic() + 300
+        while True:
+            for node in [node for node in self._nodes if not _raylets([node.pid])]:
+                _end_group(node)
+                self._nodes.remove(node)
+            new = [_start_ray(f"--address={self.address}") for _ in range(self._num_nodes - len(self._nodes))]
+            self._nodes += new
+            if _came_up(new, seconds=60):
+                return
+            assert time.monotonic() < deadline, "a node did not start"
 
     def processes(self, target: str) -> list[psutil.Process]:
         """Those that a fault may hit: the head is not, for with it the cluster is lost."""
@@ -137,7 +141,7 @@ def local_cluster(folder: Path, *, num_nodes: int = 2) -> Iterator[LocalCluster]
         port = probe.getsockname()[1]
     head = _start_ray("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}")
     try:
-        _wait_for([head])
+        assert _came_up([head], seconds=300), "the head did not start"
         cluster = LocalCluster(f"127.0.0.1:{port}", head.pid, num_nodes=num_nodes)
         try:
             yield cluster
@@ -157,11 +161,14 @@ def _ray(*arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
-def _wait_for(started: list[subprocess.Popen[bytes]]) -> None:
-    deadline = time.monotonic() + 300
+def _came_up(started: list[subprocess.Popen[bytes]], *, seconds: float) -> bool:
+    """Whether each has its raylet within so many seconds; at once when one has ended instead."""
+    deadline = time.monotonic() + seconds
     while len(_raylets([process.pid for process in started])) < len(started):
-        assert time.monotonic() < deadline, "a node did not start"
+        if time.monotonic() > deadline or any(process.poll() is not None for process in started):
+            return False
         time.sleep(0.2)
+    return True
 
 
 def _raylets(parents: list[int]) -> list[psutil.Process]:
