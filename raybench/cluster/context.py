@@ -13,7 +13,7 @@ from raybench.planning.plan import DataNeeds, FeatureNeeds, PlannedTrial
 
 __all__ = ["FeaturePart", "FeatureParts", "RunContext"]
 
-FeaturePart = tuple[int, int, list[ray.ObjectRef]]
+FeaturePart = tuple[int, int, list[ray.ObjectRef[Any]]]
 """Batches [start, stop) of a split, and the features of their rows by reference (in a list: not fetched)."""
 
 FeatureParts = Mapping[str, list[FeaturePart]]
@@ -29,7 +29,7 @@ class RunContext:
     data: Mapping[str, DataNeeds]  # by data key
     features: Mapping[str, FeatureNeeds] = field(default_factory=dict)  # by group
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # trial id → the groups that it reads
-    rows: Mapping[str, ray.ObjectRef] = field(default_factory=dict)  # dataset → its splits
+    rows: Mapping[str, ray.ObjectRef[Any]] = field(default_factory=dict)  # dataset → its splits
     metrics: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = field(default_factory=dict)  # names and options
     measures: Mapping[str, str] = field(default_factory=dict)  # dataset → the hash of its metrics
     threads: int = 1

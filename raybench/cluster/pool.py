@@ -84,11 +84,11 @@ class Pool:
         self._memory: dict[int, tuple[int, int]] = {}  # actor → bytes it held when its work began, and holds
         self._drained: set[int] = set()
         self._none_since = time.monotonic()  # since when no actor has been ready
-        self._calls: dict[ray.ObjectRef, _Call] = {}
-        self._beats: dict[ray.ObjectRef, int] = {}
+        self._calls: dict[ray.ObjectRef[Any], _Call] = {}
+        self._beats: dict[ray.ObjectRef[Any], int] = {}
         self._last_beat = time.monotonic()
-        self._prepared: dict[str, ray.ObjectRef] = {}
-        self._leaving: dict[ray.ObjectRef, ray.ObjectRef] = {}  # call → the rows or features it will leave
+        self._prepared: dict[str, ray.ObjectRef[Any]] = {}
+        self._leaving: dict[ray.ObjectRef[Any], ray.ObjectRef[Any]] = {}  # call → the rows or features it will leave
         self._features: dict[str, list[FeaturePart]] = {}  # group → its parts
         self._told: set[tuple[int, str]] = set()  # actors that know where a group's parts are
         self._commits: list[ShardCommit] = []
@@ -181,7 +181,7 @@ class Pool:
         commits, self._commits = self._commits, []
         return commits
 
-    def _events_of(self, ref: ray.ObjectRef, call: _Call) -> list[Event]:
+    def _events_of(self, ref: ray.ObjectRef[Any], call: _Call) -> list[Event]:
         actor, left = call.actor, self._leaving.pop(ref, None)
         try:
             value = ray.get(ref)
@@ -208,7 +208,7 @@ class Pool:
         values = value if isinstance(value, list) else [value]
         return [self._event(actor, work, value, left) for work, value in zip(call.work, values, strict=True)]
 
-    def _event(self, actor: int, work: Work, value: Any, left: ray.ObjectRef | None) -> Event:
+    def _event(self, actor: int, work: Work, value: Any, left: ray.ObjectRef[Any] | None) -> Event:
         if isinstance(value, Failure):
             return Failed(actor=actor, work=work, failure=value)
         match work:

@@ -86,7 +86,7 @@ class Session:
         return prepared, (prepared.plan.num_batches, prepared.num_train_batches, prepared.digest)
 
     def features(
-        self, group: str, start: int, stop: int, data: ray.ObjectRef
+        self, group: str, start: int, stop: int, data: ray.ObjectRef[Any]
     ) -> tuple[pa.Table | None, Failure | None]:
         """Forward batches of a split through a frozen network; the features stay by reference."""
         try:
@@ -148,7 +148,7 @@ class Session:
                         cache.absorb(ray.get(ref))
                     absorbed.add(start)
 
-    def fit(self, trial_ids: tuple[str, ...], data: ray.ObjectRef) -> dict[str, Failure] | Failure:
+    def fit(self, trial_ids: tuple[str, ...], data: ray.ObjectRef[Any]) -> dict[str, Failure] | Failure:
         """Fit a bundle; each trial's checkpoint is in the store before its name is returned as fitted."""
         try:
             # an actor that died in the middle of a bundle has left whole checkpoints
@@ -198,14 +198,14 @@ class Session:
         made_on = {"device_name": _device_name(device), "versions": library_versions()}
         write_checkpoint(self._files, trial_id, replace(checkpoint, meta={**checkpoint.meta, **made_on}).to_bytes())
 
-    def score(self, trial_id: str, start: int, stop: int, data: ray.ObjectRef) -> ShardCommit | Failure:
+    def score(self, trial_id: str, start: int, stop: int, data: ray.ObjectRef[Any]) -> ShardCommit | Failure:
         """Score some batches; their records are in the store before their state is returned."""
         try:
             return with_room(lambda: self._score(trial_id, start, stop, data), self._let_go)
         except _ANY as error:
             return classify(error)
 
-    def _score(self, trial_id: str, start: int, stop: int, data: ray.ObjectRef) -> ShardCommit:
+    def _score(self, trial_id: str, start: int, stop: int, data: ray.ObjectRef[Any]) -> ShardCommit:
         trial = self._context.planned[trial_id].trial
         prepared = self._data(self._context.planned[trial_id].data_key, data)
         self._absorb(trial_id, "test", start, stop)
@@ -266,7 +266,7 @@ class Session:
         p50, p95 = self._latencies[key]
         return {"latency_p50_ms": p50, "latency_p95_ms": p95}
 
-    def _data(self, data_key: str, ref: ray.ObjectRef) -> PreparedData:
+    def _data(self, data_key: str, ref: ray.ObjectRef[Any]) -> PreparedData:
         prepared = self._prepared.get(data_key)
         if prepared is None:
             try:

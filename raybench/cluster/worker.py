@@ -40,19 +40,19 @@ class Worker:
         return self._session.prepare(data_key)
 
     @ray.method(num_returns=2)
-    def features(self, group: str, start: int, stop: int, data: list[ray.ObjectRef]) -> tuple[Any, Failure | None]:
+    def features(self, group: str, start: int, stop: int, data: list[ray.ObjectRef[Any]]) -> tuple[Any, Failure | None]:
         """Features of batches [start, stop), to be kept by reference."""
         return self._session.features(group, start, stop, data[0])
 
     def fit(
-        self, trial_ids: tuple[str, ...], data: list[ray.ObjectRef], features: FeatureParts
+        self, trial_ids: tuple[str, ...], data: list[ray.ObjectRef[Any]], features: FeatureParts
     ) -> dict[str, Failure] | Failure:
         """Fit trials and leave their checkpoints in the store; those that failed are returned."""
         self._session.features_are_at(features)
         return self._session.fit(trial_ids, data[0])
 
     def score(
-        self, trial_id: str, ranges: list[tuple[int, int]], data: list[ray.ObjectRef], features: FeatureParts
+        self, trial_id: str, ranges: list[tuple[int, int]], data: list[ray.ObjectRef[Any]], features: FeatureParts
     ) -> list[ShardCommit | Failure]:
         """Score runs of batches [start, stop): records to the store, states and coverage back, or why not."""
         self._session.features_are_at(features)

@@ -6,7 +6,7 @@ Shapes: R model rows (windows), T positions, D lengths of answers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class Span(NamedTuple):
 NO_ANSWER = Span(-1, -1)
 
 
-def given_answers(answers: dict[str, list]) -> list[tuple[str, int]]:
+def given_answers(answers: dict[str, list[Any]]) -> list[tuple[str, int]]:
     """The texts and starts of an example's cell that are not blank; none: the question has no answer."""
     return [(text, start) for text, start in zip(answers["texts"], answers["starts"], strict=True) if text.strip()]
 

@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -85,5 +86,5 @@ def _kind(question: str) -> str:
     return " ".join(match.group().lower() for match in list(_WORD.finditer(question))[:2])
 
 
-def _rows(rows: pa.Table) -> Iterator[tuple[str, str, dict]]:
+def _rows(rows: pa.Table) -> Iterator[tuple[str, str, dict[str, Any]]]:
     return zip(*(rows.column(name).to_pylist() for name in ("question", "context", "answers")), strict=True)
