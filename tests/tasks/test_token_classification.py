@@ -271,9 +271,10 @@ def plan_of(tmp_path: Path, rows: list[dict[str, Any]], more: str = "", head: st
 
 def test_entities_are_measured_where_tags_write_them_and_the_plan_says_so(tmp_path: Path) -> None:
     named = plan_of(tmp_path, [{"tokens": ["Anna", "sat"], "tags": ["B-PER", "O"]}])
-    assert (named.rank_by, named.notes[-1]) == ("entity_f1", "d: the 2 tags are BIO, so whole entities are measured")
+    assert named.rank_by == {"d": "entity_f1"}
+    assert named.notes[-1] == "d: the 2 tags are BIO, so whole entities are measured"
     spoken = plan_of(tmp_path, [{"tokens": ["Anna", "sat"], "tags": ["np", "vbd"]}])
-    assert spoken.rank_by == "token_macro_f1"
+    assert spoken.rank_by["d"] == "token_macro_f1"
     assert "follow no scheme of entities" in spoken.notes[-1]
 
 
