@@ -60,7 +60,7 @@ def train_from_top(network: Network, num_blocks: int) -> None:
         if not network.head_parameters():
             raise IncompatibleError(
                 f"{type(network.backbone).__name__} has no head of its own to train before its blocks; "
-                "layers: 1 or more would do, or head_epochs: 0"
+                "layers: 1 or more would do"
             )
         return
     for blocks in stacks:
