@@ -48,6 +48,9 @@ METRICS: dict[str, str] = {
     "roc_auc_ovo": "raybench.metrics.roc:ROC_AUC_OVO",
     "average_precision": "raybench.metrics.average_precision:AVERAGE_PRECISION",
     "weighted_average_precision": "raybench.metrics.average_precision:WEIGHTED_AVERAGE_PRECISION",
+    # one choice an example, of its own choices
+    "choice_accuracy": "raybench.metrics.choices:CHOICE_ACCURACY",
+    "choice_accuracy_norm": "raybench.metrics.choices:CHOICE_ACCURACY_NORM",
     # several labels an example
     "multilabel_macro_precision": "raybench.metrics.multilabel:MACRO_PRECISION",
     "multilabel_macro_recall": "raybench.metrics.multilabel:MACRO_RECALL",

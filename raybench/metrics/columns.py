@@ -6,6 +6,7 @@
     regression         target, prediction float64
     language model     nll float64 (sum over the row's tokens), num_tokens, num_words, num_bytes int64,
                        begins_with string (what the model was given before the text)
+    multiple choice    target, prediction, prediction_norm int32 (places among the example's choices), nll float64
     translation, summarisation, question answering, speech recognition
                        hypothesis string, references list<string> (of a question without an answer: empty),
                        of question answering null_odds float64 (score of no answer less that of the best span)

@@ -21,6 +21,7 @@ from raybench.models.pooling import pool
 
 __all__ = [
     "CheckpointNetwork",
+    "ChoiceNetwork",
     "Network",
     "PooledNetwork",
     "PositionNetwork",
@@ -120,6 +121,14 @@ class CheckpointNetwork(Network):
 
     def head_parameters(self) -> list[nn.Parameter]:
         return [parameter for module in self._own_head for parameter in module.parameters()]
+
+
+class ChoiceNetwork(CheckpointNetwork):
+    """A checkpoint whose own head scores choices: each row one choice, so that rows may have any number of them."""
+
+    def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """float32 [W, 1]."""
+        return super().features({name: value[:, None] for name, value in inputs.items()})
 
 
 class PositionNetwork(CheckpointNetwork):

@@ -14,7 +14,14 @@ from torch import nn
 from raybench.core.errors import IncompatibleError
 from raybench.models.adapters import import_peft
 from raybench.models.layers import find_blocks
-from raybench.models.network import CheckpointNetwork, Network, PooledNetwork, PositionNetwork, TokenNetwork
+from raybench.models.network import (
+    CheckpointNetwork,
+    ChoiceNetwork,
+    Network,
+    PooledNetwork,
+    PositionNetwork,
+    TokenNetwork,
+)
 from raybench.models.quiet import quiet
 
 __all__ = ["add_prompt"]
@@ -36,6 +43,8 @@ def add_prompt(network: Network, num_tokens: int, *, deep: bool) -> None:
         assert isinstance(network, PooledNetwork)
         _add_visual(network, num_tokens, deep=deep)
         return
+    if isinstance(network, ChoiceNetwork):
+        raise IncompatibleError(f"{kind}: peft cannot add learned positions to rows of choices; use lora or full")
     peft = import_peft()
     make = peft.PrefixTuningConfig if deep else peft.PromptTuningConfig
     try:

@@ -26,6 +26,7 @@ TASKS = {
     "sentence-similarity": "raybench.tasks.sentence_similarity:SentenceSimilarity",
     "image-regression": "raybench.tasks.image_regression:ImageRegression",
     "causal-lm": "raybench.tasks.causal_lm:CausalLM",
+    "multiple-choice": "raybench.tasks.multiple_choice:MultipleChoice",
 }
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "check_own_words",
     "context_length",
     "encode_after",
+    "is_causal",
     "num_words",
     "padded_rows",
     "token_losses",
@@ -73,7 +74,7 @@ def context_length(model: ModelSpec, max_length: int) -> int:
 
 
 def encode_after(model: ModelSpec, contexts: Sequence[str], texts: Sequence[str]) -> list[tuple[list[int], list[int]]]:
-    """Ids of each context and of the text after it: encoded together and cut where the context ends.
+    """Ids of each context and of the text after it: encoded together and cut where the context alone ends.
 
     Spaces at a context's end go to the text, where a tokenizer has them.
     """
@@ -86,7 +87,11 @@ def encode_after(model: ModelSpec, contexts: Sequence[str], texts: Sequence[str]
     before = tokenizer(list(distinct), add_special_tokens=False, verbose=False)["input_ids"]
     ids = tokenizer(whole, add_special_tokens=False, verbose=False)["input_ids"]
     cuts = [len(before[distinct[context]]) for context in bare]
-    return [(row[:cut], row[cut:]) for row, cut in zip(ids, cuts, strict=True)]
+    # a tokenizer that adds nothing to a longer text than to its beginning would leave the text without a token
+    return [
+        (before[distinct[context]], row[min(cut, len(row) - 1) :] if text else [])
+        for context, text, row, cut in zip(bare, texts, ids, cuts, strict=True)
+    ]
 
 
 def num_words(text: str) -> int:
@@ -131,19 +136,26 @@ def words_loss(outputs: torch.Tensor, batch: Batch, options: LossOptions) -> tor
     return cross_entropy(outputs, batch.targets.ids, label_smoothing=options.label_smoothing, reduction="sum")
 
 
-def check_causal(task: str, model: ModelSpec, config: PretrainedConfig) -> None:
-    """IncompatibleError unless the architecture reads from left to right and predicts words."""
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-    )
+def is_causal(config: PretrainedConfig) -> bool:
+    """Whether the architecture reads from left to right and predicts words."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    kind = config.model_type
-    both_ways = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
-    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or both_ways:
-        why = "sees what comes after a word" if both_ways else "predicts no next word"
+    return config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not _reads_both_ways(config)
+
+
+def _reads_both_ways(config: PretrainedConfig) -> bool:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    return config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
+
+
+def check_causal(task: str, model: ModelSpec, config: PretrainedConfig) -> None:
+    """IncompatibleError unless the architecture is causal."""
+    if not is_causal(config):
+        why = "sees what comes after a word" if _reads_both_ways(config) else "predicts no next word"
         raise IncompatibleError(
-            f"model {model.reference!r}: {kind} {why}; {task} needs a causal language model, such as gpt2 or llama"
+            f"model {model.reference!r}: {config.model_type} {why}; {task} needs a causal language model, such as gpt2 "
+            "or llama"
         )
 
 

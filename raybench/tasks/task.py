@@ -131,6 +131,10 @@ class Task(ABC):
 
     # --- rows
 
+    def beside(self, train: pa.Table | None) -> Task:
+        """The task as it prepares rows where these are for training: one that shows some in its prompts draws them."""
+        return self
+
     @abstractmethod
     def processor_key(self, model: ModelSpec) -> str:
         """What decides the prepared rows beside max_length and options; trials of equal keys share them."""

@@ -31,6 +31,9 @@ BASELINES = {
     "tabular-linear": "raybench.recipes.baselines.on_records:LinearRecords",
     "random-forest": "raybench.recipes.baselines.on_records:RandomForestRecords",
     "gradient-boosting": "raybench.recipes.baselines.on_records:GradientBoostedRecords",
+    "majority-choice": "raybench.recipes.baselines.choices:MajorityChoice",
+    "longest-choice": "raybench.recipes.baselines.choices:LongestChoice",
+    "similar-choice": "raybench.recipes.baselines.choices:SimilarChoice",
     "unigram": "raybench.recipes.baselines.byte_ngrams:Unigram",
     "interpolated-ngram": "raybench.recipes.baselines.byte_ngrams:InterpolatedNgram",
 }
