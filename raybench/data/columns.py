@@ -1,8 +1,8 @@
 """A source's columns under the task's names and in its types: inputs, targets (labels as names), pictures.
 
 A column is found by the job's `columns`, else by its canonical name; one that is missing is an error that names
-those there are. `columns: {source: translation.de}` is a field of a struct. Empty cells (null) are errors too: which
-rows a user wants to leave out is theirs to say.
+those there are. `columns: {source: translation.de}` is a field of a struct; of lists of texts, `"ending0, ending1"` are
+several columns as one. Empty cells (null) are errors too: which rows a user wants to leave out is theirs to say.
 """
 
 from __future__ import annotations
@@ -88,6 +88,10 @@ def map_columns(
         if column.kind == "record":
             raw = _with_record(read, raw, column.name, columns, given, split)
             given = {name: source for name, source in given.items() if name != column.name}
+        elif (
+            column.kind == "texts" and "," in (listed := given.get(column.name, "")) and listed not in raw.column_names
+        ):
+            raw = _with_texts(read, raw, listed, column.name, split)
     mapping = {}
     for name in sorted(known):
         source = given.get(name, name)
@@ -186,6 +190,21 @@ def _with_fields(raw: RawSplit, sources: Iterable[str]) -> RawSplit:
             table = table.append_column(source, pc.struct_field(table[head], field))
             names = (*names, source)
     return RawSplit(table, names)
+
+
+def _with_texts(read: SplitReader, raw: RawSplit, listed: str, name: str, split: str) -> RawSplit:
+    """The split with several of its columns, such as "ending0, ending1", side by side as one column of lists."""
+    parts = [part.strip() for part in listed.split(",")]
+    for part in parts:
+        if part not in raw.column_names:
+            near = did_you_mean(part, raw.column_names, noun="columns of the source")
+            raise DataError(f"split {split!r} has no column {part!r}{near}", key=("columns", name))
+    table = read(parts).table
+    for part in parts:
+        refuse_null(table[part], part)
+    texts = [as_text(table[part], f"column {part!r}").to_pylist() for part in parts]
+    lists = pa.chunked_array([pa.array(list(zip(*texts, strict=True)), pa.list_(pa.string()))])
+    return RawSplit(raw.table.append_column(listed, lists), (*raw.column_names, listed))
 
 
 def _with_record(

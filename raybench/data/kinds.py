@@ -9,7 +9,7 @@
 | texts | list of strings (words, choices, references); one string alone is a list of one |
 | value | float64, finite |
 | values | list of float64, finite; one number alone is a list of one |
-| index | int32, from 0 |
+| index | int32, from 0; A, B, C … are 0, 1, 2 … |
 | record | struct of float64 (numbers, true and false) and strings (all else); empty cells stay null |
 | answers | struct of texts: list of strings, starts: list of int32 (characters, −1: not said), as SQuAD's |
 | label, tags, labels | names: a string, a list of strings (`data/labels.py`); indices come later, over all splits |
@@ -19,6 +19,7 @@ Pictures have `data/images.py`. An error says what a column holds and what would
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -189,6 +190,8 @@ def _part(cells: pa.Array, name: str) -> pa.Array:
 
 def _index(cells: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
     if is_text(cells.type):
+        cells = _letters(cells)
+    if is_text(cells.type):
         parsed = _parsed(cells, source)
         cells = parsed.cast(pa.int64()) if pc.all(pc.equal(pc.floor(parsed), parsed)).as_py() else parsed
     if not pa.types.is_integer(cells.type):
@@ -198,6 +201,13 @@ def _index(cells: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
         row = pc.index(pc.less(cells, 0), True).as_py()
         raise DataError(f"column {source!r} holds {low} in row {row}; want whole numbers from 0")
     return cells.cast(pa.int32())
+
+
+def _letters(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A, B, C … (ARC's and CommonsenseQA's keys) as 0, 1, 2 …; cells that are no single capitals as they are."""
+    if not pc.all(pc.match_substring_regex(cells, r"^[A-Z]$")).as_py():
+        return cells
+    return pc.index_in(cells, value_set=pa.array(list(string.ascii_uppercase), cells.type))
 
 
 def _answers(cells: pa.ChunkedArray, source: str) -> pa.ChunkedArray:

@@ -5,6 +5,7 @@ Shapes: B examples, W choices of all of them, T positions.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def pair_columns(
         else {"input_ids": [], "token_type_ids": []}
     )
     bounds = np.concatenate([[0], np.cumsum(counts)]).astype(int).tolist()
-    spans = list(zip(bounds[:-1], bounds[1:], strict=True))
+    spans = list(itertools.pairwise(bounds))
     types = [[kind for row in encoded["token_type_ids"][a:b] for kind in row] for a, b in spans]
     return {**window_columns(encoded["input_ids"][a:b] for a, b in spans), "token_type_ids": ragged_column(types)}
 

@@ -12,9 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import ModelSpec
-from raybench.data.batches import bucket
 from raybench.models.configuration import open_config
-from raybench.tasks.language import beginning, context_length, encode_after, padded_rows, token_losses
+from raybench.tasks.language import beginning, context_length, encode_after, padded_rows, token_losses, whole_fours
 from raybench.tasks.rows import Ragged, input_keys, key_column, ragged, ragged_column, target_tensor
 from raybench.tasks.task import Batch
 
@@ -104,8 +103,11 @@ class ContinuationExamples:
         """input_ids, attention_mask int64 [W, T], places [S]: every choice behind its context."""
         import torch
 
-        width = int(bucket(int(self.lengths[indices].max())))
-        contexts, continuations, rows, places = [], [], [], []
+        width = whole_fours(int(self.lengths[indices].max()))
+        contexts: list[np.ndarray] = []
+        continuations: list[np.ndarray] = []
+        rows: list[np.ndarray] = []
+        places: list[np.ndarray] = []
         for index in indices.tolist():
             context = _row(self.contexts, index)
             contexts.append(context)
@@ -144,7 +146,7 @@ def summed_scores(logits_SV: torch.Tensor, targets: Continued) -> torch.Tensor:
 
 def choice_scores(network: Network, batch: Batch) -> np.ndarray:
     """ln p of each choice after its context, float64 [W] on the host; contexts are forwarded once where that can be."""
-    from raybench.models.shared_context import continuation_losses, shares_context
+    from raybench.tasks.shared_context import continuation_losses, shares_context
 
     words = cast("LanguageNetwork", network)
     targets: Continued = batch.targets

@@ -36,6 +36,7 @@ __all__ = [
     "num_words",
     "padded_rows",
     "token_losses",
+    "whole_fours",
     "words_loss",
 ]
 
@@ -97,6 +98,11 @@ def encode_after(model: ModelSpec, contexts: Sequence[str], texts: Sequence[str]
 def num_words(text: str) -> int:
     """Words of the raw text: what stands between white space."""
     return len(re.findall(r"\S+", text))
+
+
+def whole_fours(length: int) -> int:
+    """The width that rows of this length are padded to, at least 4; for batches whose width no plan has fixed."""
+    return max(4, -(-length // 4) * 4)
 
 
 def padded_rows(rows: Sequence[np.ndarray], width: int, pad_id: int) -> tuple[np.ndarray, np.ndarray]:

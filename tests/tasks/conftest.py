@@ -97,6 +97,10 @@ def make_toy(
             return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)), labels=_labels(name, labels))
         if name == "causal-lm":
             return Toy(task=name, rows=make_texts(20, seed=4), model=ModelSpec(reference=str(tiny_causal)))
+        if name.startswith("multiple-choice"):
+            rows, config = _chosen(make_texts(20, seed=4)), {"shots": 0}
+            model = ModelSpec(reference=str(tiny_bert if name.endswith("pairs") else tiny_causal))
+            return Toy(task="multiple-choice", rows=rows, model=model, task_config=config)
         if name == "question-answering":
             return Toy(task=name, rows=_asked(make_texts(30, seed=3)), model=ModelSpec(reference=str(tiny_bert)))
         if name == "text-generation":
@@ -167,6 +171,18 @@ def _asked(rows: pa.Table) -> pa.Table:
     return pa.table(
         {"id": rows.column("id"), "question": questions, "context": contexts, "answers": pa.array(answers, kind)}
     )
+
+
+def _chosen(rows: pa.Table) -> pa.Table:
+    """Texts with two to four words to choose from; one question is empty, one a word, one text stands twice."""
+    texts = ["", "goal", *rows.column("text").to_pylist()[2:]]
+    texts[5] = texts[4]
+    choices = [
+        [" ".join(text.split()[start : start + 1 + start % 3]) or f"rain {start}" for start in range(2 + place % 3)]
+        for place, text in enumerate(texts)
+    ]
+    label = pa.array([place % len(own) for place, own in enumerate(choices)], pa.int32())
+    return pa.table({"id": rows.column("id"), "question": texts, "choices": choices, "label": label})
 
 
 def _pictures(count: int) -> pa.Table:

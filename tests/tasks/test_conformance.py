@@ -23,7 +23,10 @@ CPU = torch.device("cpu")
 Scored = tuple[list[pa.Table], MetricSet]
 
 
-@pytest.fixture(scope="module", params=list(TASKS))
+OTHER_NETWORKS = ("multiple-choice pairs",)  # tasks that ask models of another kind otherwise
+
+
+@pytest.fixture(scope="module", params=[*TASKS, *OTHER_NETWORKS])
 def fitted(request: pytest.FixtureRequest, make_toy: Callable[[str], Any]) -> tuple[Any, Trial, Checkpoint | None]:
     """A toy, its trial, and one short fit on it."""
     toy = make_toy(request.param)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from raybench.data.packaged.unpacked import debian_file
 
-__all__ = ["Noun", "nouns", "wordnet_search", "wordnet_similarity"]
+__all__ = ["Noun", "nouns", "wordnet_choices", "wordnet_search", "wordnet_similarity"]
 
 
 class Noun(NamedTuple):
@@ -57,6 +57,39 @@ def wordnet_search(root: str = "/") -> dict[str, pa.Table]:
         split = rows["test" if _in_test(name) else "train"]
         split["query"].append(noun.gloss)
         split["document"].append(", ".join(noun.words))
+    return {split: pa.table(columns) for split, columns in rows.items()}
+
+
+def wordnet_choices(root: str = "/", num_choices: int = 4) -> dict[str, pa.Table]:
+    """Definitions and `num_choices` nouns, of which one is defined: columns question, choices and label.
+
+    The others are one that stands beside or above it where there is one, and any nouns; each by its first word. Which
+    noun is in the test split its hash says; all of a row are of one split.
+    """
+    table = nouns(root)
+    draw = np.random.default_rng(0)
+    children: dict[str, list[str]] = {}
+    for name, noun in table.items():
+        if noun.parent is not None:
+            children.setdefault(noun.parent, []).append(name)
+    rows: dict[str, dict[str, list[object]]] = {
+        split: {"question": [], "choices": [], "label": []} for split in ("train", "test")
+    }
+    sides = {test: [name for name in table if _in_test(name) is test] for test in (False, True)}
+    for name, noun in table.items():
+        side = sides[_in_test(name)]
+        wrong: list[str] = []
+        first = _partner(name, 0, table, children, side, draw)
+        while len(wrong) < num_choices - 1:
+            word = table[first].words[0]
+            if word not in (*wrong, *noun.words) and _in_test(first) == _in_test(name):
+                wrong.append(word)
+            first = side[int(draw.integers(len(side)))]
+        label = int(draw.integers(num_choices))
+        split = rows["test" if _in_test(name) else "train"]
+        split["question"].append(noun.gloss)
+        split["choices"].append([*wrong[:label], noun.words[0], *wrong[label:]])
+        split["label"].append(label)
     return {split: pa.table(columns) for split, columns in rows.items()}
 
 

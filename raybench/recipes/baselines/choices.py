@@ -1,4 +1,4 @@
-"""What a multiple-choice model must beat: the commonest place, the longest choice, the choice most like its question."""
+"""What a multiple-choice model must beat: the commonest place, the longest choice, the one most like its question."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Several continuations of one context: the context is forwarded once, and what all contexts begin with once for all.
 
-    losses = continuation_losses(network, contexts, continuations, owner)     # a list of float64 [k] a continuation
+    losses = continuation_losses(network, contexts, continuations, owner, device)     # float64, of all tokens
 
 The keys and values of a context are kept (transformers' cache) and repeated for each of its continuations. Their last
 digits may differ from those of a whole row, for products of another shape round otherwise; tests hold how little.
@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from raybench.data.batches import bucket
 from raybench.metrics.records import token_nll
 from raybench.models.language import LanguageNetwork
+from raybench.tasks.language import padded_rows, whole_fours
 
 __all__ = ["continuation_losses", "shares_context"]
 
@@ -52,11 +52,11 @@ def continuation_losses(
     sizes = np.array([len(one) for one in contexts])
     longest = np.zeros(len(contexts), dtype=np.int64)
     np.maximum.at(longest, owner, [len(one) for one in continuations])
-    keys = (bucket(sizes) + bucket(longest)) * np.bincount(owner, minlength=len(contexts))
+    keys = (sizes + longest) * np.bincount(owner, minlength=len(contexts))
     parts = []
     for first, last in _groups(keys, _MOST_KEYS.get(device.type, 1 << 13)):
         places = np.flatnonzero((owner >= first) & (owner < last))
-        some = [continuations[place] for place in places]
+        some = [continuations[place] for place in places.tolist()]
         part = _forward(network, contexts[first:last], some, owner[places] - first, device)
         if part is None:
             return None
@@ -86,7 +86,7 @@ def _forward(
     shared = _shared(before)
     rest = [one[shared:] for one in before]
     sizes_B = np.array([len(one) for one in rest])
-    width = int(bucket(int(sizes_B.max()))) if sizes_B.any() else 0
+    width = whole_fours(int(sizes_B.max())) if sizes_B.any() else 0
     cache: Any = None
     none = torch.zeros(0, dtype=torch.int64, device=device)
     if shared:
@@ -99,7 +99,7 @@ def _forward(
     mask_BM = (np.arange(width) < sizes_B[:, None]).astype(np.int64)
     if width:
         positions = shared + np.arange(width)[None].repeat(len(rest), 0)
-        given = [_padded(rest, width), np.concatenate([seen_BP, mask_BM], axis=1), positions]
+        given = [padded_rows(rest, width, 0)[0], np.concatenate([seen_BP, mask_BM], axis=1), positions]
         ids, mask, places = (torch.from_numpy(array).to(device) for array in given)
         cache = _step(network, ids, mask, places, none, cache).cache
         if not _repeatable(cache):
@@ -108,17 +108,22 @@ def _forward(
     last = [contexts[whose][-1:] for whose in owner.tolist()]
     inputs = [np.concatenate([one, own[:-1]]) for one, own in zip(last, continuations, strict=True)]
     sizes_W = np.array([len(one) for one in inputs])
-    length = int(bucket(int(sizes_W.max())))
+    length = whole_fours(int(sizes_W.max()))
     mask_WK = (np.arange(length) < sizes_W[:, None]).astype(np.int64)
     seen = np.concatenate([seen_BP, mask_BM], axis=1)[owner]
     positions = shared + sizes_B[owner][:, None] + np.arange(length)[None]
     scored = np.flatnonzero(mask_WK)
-    given = [_padded(inputs, length), np.concatenate([seen, mask_WK], axis=1), positions, scored]
+    given = [padded_rows(inputs, length, 0)[0], np.concatenate([seen, mask_WK], axis=1), positions, scored]
     ids, mask, places, where = (torch.from_numpy(array).to(device) for array in given)
     targets = torch.from_numpy(np.concatenate(continuations).astype(np.int64)).to(device)
     logits_SV = _step(network, ids, mask, places, where, cache).logits
     nll: np.ndarray = token_nll(logits_SV, targets).double().cpu().numpy()
     return nll
+
+
+class _Stepped(NamedTuple):
+    logits: torch.Tensor
+    cache: Any
 
 
 def _step(network: LanguageNetwork, ids: Any, mask: Any, positions: Any, scored: Any, cache: Any) -> _Stepped:
@@ -127,11 +132,6 @@ def _step(network: LanguageNetwork, ids: Any, mask: Any, positions: Any, scored:
     known = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "use_cache": True, name: cache}
     outputs = network.at(scored, known)
     return _Stepped(outputs.logits, getattr(outputs, name))
-
-
-class _Stepped:
-    def __init__(self, logits: torch.Tensor, cache: Any) -> None:
-        self.logits, self.cache = logits, cache
 
 
 def _cache_name(names: set[str]) -> str | None:
@@ -143,8 +143,8 @@ def _repeatable(cache: Any) -> bool:
     """Whether every layer keeps the keys and values of all positions: no sliding window, no running state."""
     from transformers.cache_utils import DynamicLayer
 
-    layers = getattr(cache, "layers", None)
-    return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
+    layers = getattr(cache, "layers", None) or ()
+    return len(layers) > 0 and all(type(layer) is DynamicLayer for layer in layers)
 
 
 def _shared(rows: Sequence[np.ndarray]) -> int:
@@ -156,10 +156,3 @@ def _shared(rows: Sequence[np.ndarray]) -> int:
     differs = np.flatnonzero((head != head[0]).any(axis=0))
     count = int(differs[0]) if len(differs) else shortest
     return count if count >= _LEAST_SHARED else 0
-
-
-def _padded(rows: Sequence[np.ndarray], width: int) -> np.ndarray:
-    ids = np.zeros((len(rows), width), dtype=np.int64)
-    for place, row in enumerate(rows):
-        ids[place, : len(row)] = row
-    return ids
