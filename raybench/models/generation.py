@@ -21,7 +21,6 @@ from torch import nn
 
 from raybench.core import ModelSpec
 from raybench.core.errors import IncompatibleError
-from raybench.models.compiled import Compiled
 from raybench.models.layers import find_stacks
 from raybench.models.network import CheckpointNetwork
 
@@ -83,7 +82,7 @@ class GenerationNetwork(CheckpointNetwork):
     @property
     def base(self) -> Any:
         """The transformers model inside whatever was put around it."""
-        module: Any = self.backbone.module if isinstance(self.backbone, Compiled) else self.backbone
+        module: Any = self.backbone
         return module.get_base_model() if hasattr(module, "get_base_model") else module
 
     @property
@@ -135,12 +134,9 @@ class GenerationNetwork(CheckpointNetwork):
         def before(layer: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
             return (take(arguments[0])[None], *arguments[1:])
 
-        if isinstance(self.backbone, Compiled):  # which a hook would be compiled into
-            logits: torch.Tensor = take(call().logits)
-            return logits.float()
         handle = self.base.get_output_embeddings().register_forward_pre_hook(before)
         try:
-            logits = call().logits[0]
+            logits: torch.Tensor = call().logits[0]
         finally:
             handle.remove()
         return logits.float()

@@ -112,6 +112,11 @@ class TextGeneration(Task):
 
     def check(self, model: ModelSpec, config: PretrainedConfig) -> None:
         has_encoder(model, config)
+        if model.compile:
+            raise IncompatibleError(
+                f"model {model.reference!r}: {self.name} is not compiled, for its shapes change with every token; "
+                "leave compile out"
+            )
         special_ids(model)
         language_token(model, self.settings.target_language)
         positions, wanted = num_positions(model), self.settings.max_new_tokens

@@ -292,6 +292,21 @@ def test_learned_positions_count_alike_for_every_row_however_it_is_padded(
             assert writing.write(network, alone) == [by_beams[row]]
 
 
+@pytest.mark.parametrize("kind", ["t5", "llama"])
+def test_an_instruction_goes_before_the_template(kind: str, saved: Callable[[str], Path], rows: pa.Table) -> None:
+    told = trial_of(saved(kind), "instruction", given={"instruction": "the new "}, max_new_tokens=6, max_length=50)
+    written = trial_of(saved(kind), template=f"the new {{source}}{'' if kind == 't5' else chr(10)}", max_new_tokens=6,
+                       max_length=50)  # fmt: skip
+    assert records(told, rows).equals(records(written, rows))
+    assert records(told, rows)["hypothesis"] != records(trial_of(saved(kind), max_new_tokens=6), rows)["hypothesis"]
+
+
+@pytest.mark.parametrize("kind", ["t5", "llama"])
+def test_int8_weights_write_too(kind: str, saved: Callable[[str], Path], rows: pa.Table) -> None:
+    trial = trial_of(ModelSpec(reference=str(saved(kind)), dtype="int8"), max_new_tokens=6)
+    assert all(np.isfinite(records(trial, rows)["nll"].to_numpy()))
+
+
 def test_what_reaches_the_limit_is_marked_and_a_stop_ends_a_text(saved: Callable[[str], Path], rows: pa.Table) -> None:
     long = records(trial_of(saved("t5"), max_new_tokens=40), rows)
     short = records(trial_of(saved("t5"), max_new_tokens=2), rows)
@@ -360,6 +375,8 @@ def test_what_cannot_write_is_refused_in_a_line(saved: Callable[[str], Path], ti
         check(dataclasses.replace(t5, init="scratch"), task, (), "none")
     with pytest.raises(IncompatibleError, match="no token for the language 'xx'"):
         check(t5, get_task(NAME, {"target_language": "xx"}), (), "none")
+    with pytest.raises(IncompatibleError, match="leave compile out"):
+        check(dataclasses.replace(t5, compile=True), task, (), "none")
     gpt2 = ModelSpec(reference=str(saved("gpt2")))
     with pytest.raises(IncompatibleError, match="64 positions, and max_new_tokens is 64; 1 to 63"):
         check(gpt2, task, (), "none")
