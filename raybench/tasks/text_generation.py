@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from raybench.core import Column, DatasetKey, ModelSpec
-from raybench.core.errors import IncompatibleError
+from raybench.core.errors import DataError, IncompatibleError
 from raybench.models.configuration import from_scratch, open_config
 from raybench.models.tokenizer import open_tokenizer, tokenizer_hash
 from raybench.tasks.generation_ids import has_encoder, language_token, special_ids, stop_ids
@@ -95,6 +95,18 @@ class TextGeneration(Task):
         texts = {"id": pa.string(), "hypothesis": pa.string(), "references": pa.list_(pa.string())}
         loss = {"nll": pa.float64(), **dict.fromkeys(("num_tokens", "num_words", "num_bytes"), pa.int64())}
         return pa.schema({**texts, "at_limit": pa.bool_(), **(loss if self.settings.reference_loss else {})})
+
+    def review(self, splits: Mapping[str, pa.Table], labels: Sequence[str]) -> tuple[str, ...]:
+        for split, rows in splits.items():
+            counts = rows.column("target").combine_chunks().value_lengths().to_pylist()
+            if 0 in counts:
+                name = rows.column("id")[counts.index(0)]
+                raise DataError(
+                    f"split {split!r}: {counts.count(0)} of {len(counts)} rows have no target text, such as the one "
+                    f"with id {name}; leave them out",
+                    key=("columns", "target"),
+                )
+        return ()
 
     def processor_key(self, model: ModelSpec) -> str:
         if model.baseline is not None:

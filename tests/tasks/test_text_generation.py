@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from raybench.core import DatasetKey, ModelSpec, Trial
-from raybench.core.errors import IncompatibleError, JobError
+from raybench.core.errors import DataError, IncompatibleError, JobError
 from raybench.data import load_dataset
 from raybench.job.spec import DatasetSpec
 from raybench.metrics import MetricSet
@@ -380,6 +380,9 @@ def test_what_cannot_write_is_refused_in_a_line(saved: Callable[[str], Path], ti
     gpt2 = ModelSpec(reference=str(saved("gpt2")))
     with pytest.raises(IncompatibleError, match="64 positions, and max_new_tokens is 64; 1 to 63"):
         check(gpt2, task, (), "none")
+    rows = pa.table({"id": ["a", "b"], "source": ["x", "y"], "target": [["z"], []]})
+    with pytest.raises(DataError, match="split 'test': 1 of 2 rows have no target text, such as the one with id b"):
+        task.review({"test": rows}, ())
     with pytest.raises(JobError, match=r"want \{source\} once"):
         get_task(NAME, {"template": "English:"})
 
