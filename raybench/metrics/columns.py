@@ -9,14 +9,16 @@
     multiple choice    target, prediction, prediction_norm int32 (places among the example's choices), nll float64
     translation, summarisation, question answering, speech recognition
                        hypothesis string, references list<string> (of a question without an answer: empty),
-                       of question answering null_odds float64 (score of no answer less that of the best span)
+                       of question answering null_odds float64 (score of no answer less that of the best span),
+                       of texts written at_limit bool and, of the first reference, what a language model has
     token classification   target_tags, tags list<string> ("B-PER", "O")
     segmentation       intersection, predicted_pixels, target_pixels list<int64>[C] of an image
     detection          truth_boxes, boxes list<float> (x, y, width, height, one box after the other),
                        truth_labels, labels list<int32>, box_scores list<float32>,
                        optional truth_areas list<float>, truth_crowd list<bool>
     generation         features list<float32>[D] and real bool (FID, KID); probabilities list<float32>[C] (Inception)
-    recommendation     relevance, scores list<float>: the documents of one query, which so stay together
+    retrieval, recommendation
+                       relevance, scores list<float>: the documents of one query, which so stay together
 
 Any task may add `group` (document, query, speaker): equal values are drawn together in every interval; and `weight`
 (a number from 0), how much a record counts.

@@ -246,6 +246,16 @@ def test_judgements_in_three_tables_are_rows_over_the_whole_corpus(tmp_path: Pat
         judged_rows(queries, corpus, [("q1", "d99", 1)])
 
 
+def test_a_pair_a_row_with_one_grade_is_read_too(tmp_path: Path) -> None:
+    pairs = {"query": ["x", "y"], "document": ["one", "two"], "grade": [2, 1]}
+    pq.write_table(pa.table(pairs), tmp_path / "test.parquet")
+    files = {"test": str(tmp_path / "test.parquet")}
+    spec = DatasetSpec.model_validate({"name": "d", "source": "parquet", "data_files": files, "task": NAME})
+    rows = load_dataset(spec, get_task(NAME).columns, tmp_path).splits["test"].sort_by("query")
+    assert rows["document"].to_pylist() == [["one"], ["two"]]
+    assert rows["grade"].to_pylist() == [[2.0], [1.0]]
+
+
 def test_what_cannot_be_asked_is_refused_in_a_line(tiny_bert: Path) -> None:
     model, task = ModelSpec(reference=str(tiny_bert)), get_task(NAME)
     with pytest.raises(IncompatibleError, match="frozen"):
