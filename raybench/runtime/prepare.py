@@ -48,7 +48,7 @@ class PreparedData:
 
 def prepare_data(task: Task, rows: Mapping[str, pa.Table], model: ModelSpec, dataset: DatasetKey) -> PreparedData:
     """Tokenise every split and fix the batches of the test split."""
-    task = task.beside(rows.get("train"))
+    task = task.beside(rows.get("train"), dataset.labels)
     splits = {name: task.prepare(table, model, dataset.max_length) for name, table in rows.items()}
     test = splits["test"]
     plan = _plan(test)

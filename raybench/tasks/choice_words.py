@@ -151,7 +151,7 @@ def choice_scores(network: Network, batch: Batch) -> np.ndarray:
     words = cast("LanguageNetwork", network)
     targets: Continued = batch.targets
     nll_S: np.ndarray | None = None
-    if shares_context(words) and min(map(len, targets.contexts)) > 1:
+    if shares_context(words):
         device = batch.inputs["input_ids"].device
         nll_S = continuation_losses(words, targets.contexts, targets.continuations, targets.owner, device)
     if nll_S is None:

@@ -33,6 +33,7 @@ __all__ = [
     "context_length",
     "encode_after",
     "is_causal",
+    "is_masked",
     "num_words",
     "padded_rows",
     "token_losses",
@@ -146,10 +147,11 @@ def is_causal(config: PretrainedConfig) -> bool:
     """Whether the architecture reads from left to right and predicts words."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    return config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not _reads_both_ways(config)
+    return config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not is_masked(config)
 
 
-def _reads_both_ways(config: PretrainedConfig) -> bool:
+def is_masked(config: PretrainedConfig) -> bool:
+    """Whether the architecture sees what stands before and after a word, and predicts words."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
     return config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
@@ -158,17 +160,20 @@ def _reads_both_ways(config: PretrainedConfig) -> bool:
 def check_causal(task: str, model: ModelSpec, config: PretrainedConfig) -> None:
     """IncompatibleError unless the architecture is causal."""
     if not is_causal(config):
-        why = "sees what comes after a word" if _reads_both_ways(config) else "predicts no next word"
+        why = "sees what comes after a word" if is_masked(config) else "predicts no next word"
         raise IncompatibleError(
             f"model {model.reference!r}: {config.model_type} {why}; {task} needs a causal language model, such as gpt2 "
             "or llama"
         )
 
 
-def check_own_words(model: ModelSpec, suffixes: tuple[str, ...]) -> None:
-    """IncompatibleError where the checkpoint has no trained words to score as it is."""
+def check_own_words(model: ModelSpec, suffixes: tuple[str, ...], *, tied: bool = True) -> None:
+    """IncompatibleError where the checkpoint has no trained words to score as it is.
+
+    `tied`: where the output's words are the input's, nothing else is to be trained.
+    """
     config = open_config(model)
-    shared = getattr(config, "tie_word_embeddings", False)  # then the input's words are the output's
+    shared = tied and getattr(config, "tie_word_embeddings", False)
     if from_scratch(model) or not (shared or any(saved_with_head(config, suffix) for suffix in suffixes)):
         saved_as = "random weights" if from_scratch(model) else (config.architectures or [config.model_type])[0]
         raise IncompatibleError(

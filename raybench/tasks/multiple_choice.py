@@ -93,7 +93,7 @@ class MultipleChoice(Task):
 
     # --- rows
 
-    def beside(self, train: pa.Table | None) -> MultipleChoice:
+    def beside(self, train: pa.Table | None, labels: Sequence[str]) -> MultipleChoice:
         if not self.settings.shots or train is None:
             return self
         task = copy.copy(self)

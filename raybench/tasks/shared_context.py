@@ -47,7 +47,7 @@ def continuation_losses(
 ) -> np.ndarray | None:
     """−ln p of every token of the continuations, one after the other, float64; None where a cache cannot be repeated.
 
-    `owner` [W] says whose context each continues, in ascending order; every context has two tokens or more.
+    `owner` [W] says whose context each continues, in ascending order; every context has a token.
     """
     sizes = np.array([len(one) for one in contexts])
     longest = np.zeros(len(contexts), dtype=np.int64)
@@ -82,43 +82,50 @@ def _forward(
     owner: np.ndarray,
     device: torch.device,
 ) -> np.ndarray | None:
-    before = [one[:-1] for one in contexts]  # the last token of a context is the first input of its continuations
-    shared = _shared(before)
-    rest = [one[shared:] for one in before]
+    sizes_W = np.array([len(one) for one in continuations])
+    starts_W = np.cumsum(sizes_W) - sizes_W
+    targets_S = torch.from_numpy(np.concatenate(continuations).astype(np.int64)).to(device)
+    nll_S = torch.empty(len(targets_S), dtype=torch.float64, device=device)
+
+    def put(places: np.ndarray, logits_SV: torch.Tensor) -> None:
+        where = torch.from_numpy(places).to(device)
+        nll_S[where] = token_nll(logits_SV, targets_S[where]).double()
+
+    shared = _shared(contexts)
+    rest = [one[shared:] for one in contexts]
     sizes_B = np.array([len(one) for one in rest])
-    width = whole_fours(int(sizes_B.max())) if sizes_B.any() else 0
+    width = whole_fours(int(sizes_B.max()))
     cache: Any = None
-    none = torch.zeros(0, dtype=torch.int64, device=device)
     if shared:
-        ids = torch.from_numpy(before[0][None, :shared].astype(np.int64)).to(device)
-        cache = _step(network, ids, torch.ones_like(ids), torch.arange(shared, device=device)[None], none, None).cache
+        ids = contexts[0][None, :shared].astype(np.int64)
+        given = [ids, np.ones_like(ids), np.arange(shared)[None], np.zeros(0, np.int64)]
+        cache = _step(network, given, None, device).cache
         if not _repeatable(cache):
             return None
         cache.batch_select_indices(torch.zeros(len(rest), dtype=torch.int64, device=device))
-    seen_BP = np.ones((len(rest), shared), dtype=np.int64)
-    mask_BM = (np.arange(width) < sizes_B[:, None]).astype(np.int64)
-    if width:
-        positions = shared + np.arange(width)[None].repeat(len(rest), 0)
-        given = [padded_rows(rest, width, 0)[0], np.concatenate([seen_BP, mask_BM], axis=1), positions]
-        ids, mask, places = (torch.from_numpy(array).to(device) for array in given)
-        cache = _step(network, ids, mask, places, none, cache).cache
-        if not _repeatable(cache):
-            return None
+    ids_BM, mask_BM = padded_rows(rest, width, 0)
+    seen_BM = np.concatenate([np.ones((len(rest), shared), dtype=np.int64), mask_BM], axis=1)
+    positions = shared + np.arange(width)[None].repeat(len(rest), 0)
+    ends = np.arange(len(rest)) * width + sizes_B - 1  # what stands there foretells the first token of each choice
+    stepped = _step(network, [ids_BM, seen_BM, positions, ends], cache, device)
+    cache = stepped.cache
+    if not _repeatable(cache):
+        return None
+    put(starts_W, stepped.logits[torch.from_numpy(owner).to(device)])
+    longer = np.flatnonzero(sizes_W > 1)
+    if len(longer) == 0:
+        return nll_S.cpu().numpy()
+    owner = owner[longer]
     cache.batch_select_indices(torch.from_numpy(owner).to(device))
-    last = [contexts[whose][-1:] for whose in owner.tolist()]
-    inputs = [np.concatenate([one, own[:-1]]) for one, own in zip(last, continuations, strict=True)]
-    sizes_W = np.array([len(one) for one in inputs])
-    length = whole_fours(int(sizes_W.max()))
-    mask_WK = (np.arange(length) < sizes_W[:, None]).astype(np.int64)
-    seen = np.concatenate([seen_BP, mask_BM], axis=1)[owner]
+    inputs = [continuations[place][:-1] for place in longer.tolist()]
+    length = whole_fours(int(sizes_W.max()) - 1)
+    ids_WK, mask_WK = padded_rows(inputs, length, 0)
+    seen_WK = np.concatenate([seen_BM[owner], mask_WK], axis=1)
     positions = shared + sizes_B[owner][:, None] + np.arange(length)[None]
-    scored = np.flatnonzero(mask_WK)
-    given = [padded_rows(inputs, length, 0)[0], np.concatenate([seen, mask_WK], axis=1), positions, scored]
-    ids, mask, places, where = (torch.from_numpy(array).to(device) for array in given)
-    targets = torch.from_numpy(np.concatenate(continuations).astype(np.int64)).to(device)
-    logits_SV = _step(network, ids, mask, places, where, cache).logits
-    nll: np.ndarray = token_nll(logits_SV, targets).double().cpu().numpy()
-    return nll
+    given = [ids_WK, seen_WK, positions, np.flatnonzero(mask_WK)]
+    followed = np.concatenate([starts_W[place] + np.arange(1, sizes_W[place]) for place in longer.tolist()])
+    put(followed, _step(network, given, cache, device).logits)
+    return nll_S.cpu().numpy()
 
 
 class _Stepped(NamedTuple):
@@ -126,11 +133,13 @@ class _Stepped(NamedTuple):
     cache: Any
 
 
-def _step(network: LanguageNetwork, ids: Any, mask: Any, positions: Any, scored: Any, cache: Any) -> _Stepped:
+def _step(network: LanguageNetwork, given: Sequence[np.ndarray], cache: Any, device: torch.device) -> _Stepped:
+    """Forward ids, mask (over the cache too) and positions; logits are those of the places given last."""
     name = _cache_name(set(inspect.signature(network.backbone.forward).parameters))
     assert name is not None
+    ids, mask, positions, places = (torch.from_numpy(array).to(device) for array in given)
     known = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "use_cache": True, name: cache}
-    outputs = network.at(scored, known)
+    outputs = network.at(places, known)
     return _Stepped(outputs.logits, getattr(outputs, name))
 
 
@@ -148,10 +157,10 @@ def _repeatable(cache: Any) -> bool:
 
 
 def _shared(rows: Sequence[np.ndarray]) -> int:
-    """How many tokens all rows begin with, where that is worth a forward pass of its own."""
+    """How many tokens all rows begin with and go on from, where that is worth a forward pass of its own."""
     if len(rows) < 2:
         return 0
-    shortest = min(len(row) for row in rows)
+    shortest = min(len(row) for row in rows) - 1
     head = np.stack([row[:shortest] for row in rows])
     differs = np.flatnonzero((head != head[0]).any(axis=0))
     count = int(differs[0]) if len(differs) else shortest

@@ -6,7 +6,7 @@ Shapes: B rows, C classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,7 @@ class SingleLabel(PooledTask):
 
     metrics = ("accuracy", "macro_f1", "log_loss", "ece")
     primary = "macro_f1"
-    objective = "softmax"
+    objective: ClassVar[str | None] = "softmax"
 
     def record_schema(self, labels: Sequence[str]) -> pa.Schema:
         return classification_schema(len(labels))

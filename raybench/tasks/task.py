@@ -131,8 +131,8 @@ class Task(ABC):
 
     # --- rows
 
-    def beside(self, train: pa.Table | None) -> Task:
-        """The task as it prepares rows where these are for training: one that shows some in its prompts draws them."""
+    def beside(self, train: pa.Table | None, labels: Sequence[str]) -> Task:
+        """The task as it prepares a dataset's rows: one whose prompts hold training rows or labels keeps them."""
         return self
 
     @abstractmethod

@@ -57,6 +57,22 @@ def tiny_gpt2(tmp_path_factory: pytest.TempPathFactory, make_texts: Callable[...
 
 
 @pytest.fixture(scope="session")
+def tiny_masked(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT with large random weights and a head of words, whose tokenizer has a mask."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
+
+    path = tmp_path_factory.mktemp("models") / "tiny-masked"
+    torch.manual_seed(1)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
+    tokenizer.add_special_tokens({"mask_token": "[MASK]"})
+    config = BertConfig.from_pretrained(tiny_bert, vocab_size=len(tokenizer), initializer_range=0.3)
+    BertForMaskedLM(config).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def tiny_t5(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A T5 of 2 + 2 layers and 32 features that writes the toy words; [SEP] ends a text."""
     import torch
@@ -75,7 +91,7 @@ def tiny_t5(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def make_toy(
-    tiny_bert: Path, tiny_causal: Path, tiny_t5: Path, make_texts: Callable[..., pa.Table]
+    tiny_bert: Path, tiny_causal: Path, tiny_masked: Path, tiny_t5: Path, make_texts: Callable[..., pa.Table]
 ) -> Callable[[str], Toy]:
     """The toy of a task, by its name."""
 
@@ -97,6 +113,11 @@ def make_toy(
             return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)), labels=_labels(name, labels))
         if name == "causal-lm":
             return Toy(task=name, rows=make_texts(20, seed=4), model=ModelSpec(reference=str(tiny_causal)))
+        if name.startswith("prompted-classification"):
+            model = ModelSpec(reference=str(tiny_masked if name.endswith("masks") else tiny_causal))
+            config = {"verbaliser": {"money": "bank loan"}, "template": "{text} of {answer} the"}
+            task = "prompted-classification"
+            return Toy(task=task, rows=make_texts(20, seed=4), model=model, labels=labels, task_config=config)
         if name.startswith("multiple-choice"):
             rows, config = _chosen(make_texts(20, seed=4)), {"shots": 0}
             model = ModelSpec(reference=str(tiny_bert if name.endswith("pairs") else tiny_causal))

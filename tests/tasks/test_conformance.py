@@ -23,7 +23,8 @@ CPU = torch.device("cpu")
 Scored = tuple[list[pa.Table], MetricSet]
 
 
-OTHER_NETWORKS = ("multiple-choice pairs",)  # tasks that ask models of another kind otherwise
+# tasks that ask models of another kind otherwise
+OTHER_NETWORKS = ("multiple-choice pairs", "prompted-classification masks")
 
 
 @pytest.fixture(scope="module", params=[*TASKS, *OTHER_NETWORKS])
@@ -38,7 +39,8 @@ def fitted(request: pytest.FixtureRequest, make_toy: Callable[[str], Any]) -> tu
     )  # fmt: skip
     if not method.needs_fit:
         return toy, trial, None
-    train = task_of(toy.dataset).prepare(toy.rows, toy.model, toy.max_length)
+    task = task_of(toy.dataset).beside(toy.rows, toy.labels)
+    train = task.prepare(toy.rows, toy.model, toy.max_length)
     return toy, trial, fit_trial(trial, train, CPU)
 
 

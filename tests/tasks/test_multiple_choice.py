@@ -100,7 +100,7 @@ def records(trial: Trial, rows: pa.Table, train: pa.Table | None = None) -> pa.T
 
 def scores_of(trial: Trial, rows: pa.Table, train: pa.Table | None = None) -> list[list[float]]:
     """ln p of each row's choices, all rows in one batch."""
-    task = get_task(NAME, trial.dataset.task_config).beside(train)
+    task = get_task(NAME, trial.dataset.task_config).beside(train, ())
     examples = task.examples(task.prepare(rows, trial.model, trial.dataset.max_length), trial.model, trial.dataset)
     network = task.network(trial.model, trial.dataset, 0, own_head=True)
     with torch.inference_mode():
@@ -165,7 +165,7 @@ def test_what_choices_and_shots_share_is_forwarded_once(
     """Counted in tokens that the model is given: contexts once, what all rows begin with once a group."""
     test, train = rows.slice(0, 9), rows.slice(9)
     trial = trial_of(saved(kind), shots=2)
-    task = get_task(NAME, trial.dataset.task_config).beside(train)
+    task = get_task(NAME, trial.dataset.task_config).beside(train, ())
     prepared = task.prepare(test, trial.model, 240)
     network = task.network(trial.model, trial.dataset, 0, own_head=True)
     given: list[int] = []
@@ -267,7 +267,7 @@ def test_shots_come_from_the_training_rows_the_same_for_every_model(
     texts = []
     for kind in ("llama", "gpt2"):
         trial = trial_of(saved(kind), shots=3)
-        task = get_task(NAME, trial.dataset.task_config).beside(train)
+        task = get_task(NAME, trial.dataset.task_config).beside(train, ())
         prepared = task.prepare(test, trial.model, 4000)
         tokenizer = open_tokenizer(trial.model)
         texts.append([tokenizer.decode(ids) for ids in prepared["context_ids"].to_pylist()])

@@ -16,7 +16,7 @@ __all__ = ["TfidfLogistic"]
 class TfidfLogistic:
     """scikit-learn's TfidfVectorizer (words of the text, sublinear counts) and LogisticRegression(C=1)."""
 
-    tasks = ("text-classification",)
+    tasks = ("text-classification", "prompted-classification")
     version = 1
 
     def fit(self, rows: pa.Table, dataset: DatasetKey, seed: int) -> dict[str, np.ndarray]:
