@@ -78,6 +78,7 @@ METRICS: dict[str, str] = {
     "byte_perplexity": "raybench.metrics.perplexity:BYTE_PERPLEXITY",
     "bits_per_byte": "raybench.metrics.perplexity:BITS_PER_BYTE",
     "token_nll": "raybench.metrics.perplexity:TOKEN_NLL",
+    "masked_accuracy": "raybench.metrics.masked:MASKED_ACCURACY",
     "bleu": "raybench.metrics.overlap:BLEU",
     "chrf": "raybench.metrics.overlap:CHRF",
     "chrf++": "raybench.metrics.overlap:CHRF_PLUS_PLUS",

@@ -5,7 +5,7 @@
     multilabel         targets, predictions list<int8>[L] (0 or 1), scores list<float32>[L] (logits)
     regression         target, prediction float64
     language model     nll float64 (sum over the row's tokens), num_tokens, num_words, num_bytes int64,
-                       begins_with string (what the model was given before the text)
+                       begins_with string (what the model was given before the text), of masked tokens num_right int64
     multiple choice    target, prediction, prediction_norm int32 (places among the example's choices), nll float64
     translation, summarisation, question answering, speech recognition
                        hypothesis string, references list<string> (of a question without an answer: empty),

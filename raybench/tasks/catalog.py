@@ -27,6 +27,7 @@ TASKS = {
     "image-regression": "raybench.tasks.image_regression:ImageRegression",
     "causal-lm": "raybench.tasks.causal_lm:CausalLM",
     "multiple-choice": "raybench.tasks.multiple_choice:MultipleChoice",
+    "masked-lm": "raybench.tasks.masked_lm:MaskedLM",
     "prompted-classification": "raybench.tasks.prompted_classification:PromptedClassification",
 }
 

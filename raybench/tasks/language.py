@@ -37,6 +37,7 @@ __all__ = [
     "num_words",
     "padded_rows",
     "token_losses",
+    "token_outcomes",
     "whole_fours",
     "words_loss",
 ]
@@ -118,6 +119,13 @@ def padded_rows(rows: Sequence[np.ndarray], width: int, pad_id: int) -> tuple[np
 
 def token_losses(network: LanguageNetwork, inputs: dict[str, torch.Tensor], ids_S: torch.Tensor) -> np.ndarray:
     """−ln p of each scored token, float64 [S] on the host; a few model rows at a time."""
+    return token_outcomes(network, inputs, ids_S)[0]
+
+
+def token_outcomes(
+    network: LanguageNetwork, inputs: dict[str, torch.Tensor], ids_S: torch.Tensor
+) -> tuple[np.ndarray, np.ndarray]:
+    """−ln p of each scored token, float64 [S] on the host, and whether it is the likeliest, bool [S]."""
     import torch
 
     from raybench.metrics.records import token_nll
@@ -126,14 +134,15 @@ def token_losses(network: LanguageNetwork, inputs: dict[str, torch.Tensor], ids_
     places_S = inputs["places"]
     num_rows, width = inputs["input_ids"].shape
     vocabulary = network.backbone.config.get_text_config().vocab_size  # type: ignore[union-attr, operator]
-    parts = []
+    nll, right = [], []
     for start, stop in forward_chunks(num_rows, width, vocabulary, places_S.device):
         bounds = torch.tensor([start * width, stop * width], device=places_S.device)
         first, last = torch.searchsorted(places_S, bounds).tolist()
         some = {name: value[start:stop] for name, value in inputs.items() if name != "places"}
         logits_SV = network({**some, "places": places_S[first:last] - start * width})
-        parts.append(token_nll(logits_SV, ids_S[first:last]))
-    return torch.cat(parts).double().cpu().numpy()
+        nll.append(token_nll(logits_SV, ids_S[first:last]))
+        right.append(logits_SV.argmax(dim=-1) == ids_S[first:last])
+    return torch.cat(nll).double().cpu().numpy(), torch.cat(right).cpu().numpy()
 
 
 def words_loss(outputs: torch.Tensor, batch: Batch, options: LossOptions) -> torch.Tensor:

@@ -39,7 +39,14 @@ def tables(classified) -> dict[str, tuple[pa.Table, dict]]:
             "scores": lists(rng.normal(size=(ROWS, 2))),
         },
         "regression": {"target": target, "prediction": target + rng.normal(size=ROWS)},
-        "language": {"nll": rng.random(ROWS) * sizes, "num_tokens": sizes, "num_words": sizes, "num_bytes": sizes * 4},
+        "language": {
+            "nll": rng.random(ROWS) * sizes,
+            "num_tokens": sizes,
+            "num_words": sizes,
+            "num_bytes": sizes * 4,
+            "num_right": sizes // 2,
+        },
+        "choices": {"target": sizes % 3, "prediction": sizes % 2, "prediction_norm": sizes % 4 - 1},
         "text": {
             "hypothesis": [" ".join(row[:-1]) for row in words],
             "references": lists([[" ".join(row)] for row in words], pa.string()),
@@ -76,7 +83,8 @@ def task_of(name: str) -> str:
     kinds = {
         "multilabel": ["multilabel"],
         "regression": ["regression", "rank_correlation"],
-        "language": ["perplexity"],
+        "language": ["perplexity", "masked"],
+        "choices": ["choices"],
         "text": ["overlap", "rouge", "answers", "word_error"],
         "entity": ["entity", "tags"],
         "segmentation": ["segmentation"],

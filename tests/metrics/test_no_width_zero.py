@@ -41,7 +41,7 @@ def perfect() -> dict[str, tuple[dict, dict]]:
         "labels": ({"targets": list(hot), "predictions": list(hot), "scores": list(hot.astype(np.float32))}, LABELS),
         "numbers": ({"target": np.arange(N) * 1.0, "prediction": np.arange(N) * 1.0}, {}),
         "language": (
-            {"nll": np.zeros(N), **{f"num_{unit}": np.full(N, 10) for unit in ("tokens", "words", "bytes")}},
+            {"nll": np.zeros(N), **{f"num_{unit}": np.full(N, 10) for unit in ("tokens", "right", "words", "bytes")}},
             {},
         ),
         "texts": ({"hypothesis": texts, "references": [[text] for text in texts]}, {}),

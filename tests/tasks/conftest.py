@@ -113,6 +113,9 @@ def make_toy(
             return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)), labels=_labels(name, labels))
         if name == "causal-lm":
             return Toy(task=name, rows=make_texts(20, seed=4), model=ModelSpec(reference=str(tiny_causal)))
+        if name == "masked-lm":
+            rows, model = make_texts(16, seed=4), ModelSpec(reference=str(tiny_masked))
+            return Toy(task=name, rows=rows, model=model, max_length=16)
         if name.startswith("prompted-classification"):
             model = ModelSpec(reference=str(tiny_masked if name.endswith("masks") else tiny_causal))
             config = {"verbaliser": {"money": "bank loan"}, "template": "{text} of {answer} the"}

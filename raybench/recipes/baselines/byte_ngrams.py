@@ -20,7 +20,7 @@ _BASE = 257  # a byte's value + 1; 0 stands before the text
 class Unigram:
     """Each byte by its share of the training texts."""
 
-    tasks: tuple[str, ...] = ("causal-lm",)
+    tasks: tuple[str, ...] = ("causal-lm", "masked-lm")
     version = 1
     order = 1
 
@@ -33,12 +33,25 @@ class Unigram:
         return arrays
 
     def outputs(self, arrays: Arrays, rows: pa.Table, dataset: DatasetKey) -> np.ndarray:
-        """−ln p of each text, float64 [rows]."""
+        """−ln p of each text, float64 [rows]; of masked-lm also how many of its bytes are the likeliest, [rows, 2]."""
         symbols, is_text, owner = _symbols(rows, self.order)
-        probability = np.full(int(is_text.sum()), 1 / 256)
-        for order, keys in enumerate(_keys(symbols, self.order), 1):
-            probability = _interpolated(arrays[f"keys_{order}"], arrays[f"counts_{order}"], keys[is_text], probability)
-        return np.bincount(owner[is_text], weights=-np.log(probability), minlength=rows.num_rows)
+        own, actual = owner[is_text], symbols[is_text]
+        keys = [key[is_text] for key in _keys(symbols, self.order)]
+        probability = self._probability(arrays, keys)
+        nll = np.bincount(own, weights=-np.log(probability), minlength=rows.num_rows)
+        if dataset.task != "masked-lm":
+            return nll
+        right = np.ones(len(actual), dtype=bool)
+        for symbol in arrays["keys_1"].tolist():  # a byte that training has not is never the likeliest
+            other = self._probability(arrays, [key - actual + symbol for key in keys])
+            right &= np.where(actual == symbol, True, other < probability)
+        return np.stack([nll, np.bincount(own, weights=right, minlength=rows.num_rows)], axis=1)
+
+    def _probability(self, arrays: Arrays, keys: list[np.ndarray]) -> np.ndarray:
+        probability = np.full(len(keys[0]), 1 / 256)
+        for order, key in enumerate(keys, 1):
+            probability = _interpolated(arrays[f"keys_{order}"], arrays[f"counts_{order}"], key, probability)
+        return probability
 
 
 class InterpolatedNgram(Unigram):

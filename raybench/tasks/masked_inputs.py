@@ -1,0 +1,151 @@
+"""Texts for a masked language model: every token is masked once, alone or together with a drawn share of its text.
+
+Windows over a text that is longer than the model overlap by half, and a token is masked in the one where it has most on
+both sides. Which tokens are masked together is drawn by (seed, id). Shapes: R model rows, T positions, S scored tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from raybench.core import ModelSpec
+from raybench.models.configuration import open_config
+from raybench.models.tokenizer import open_tokenizer
+from raybench.tasks.causal_inputs import text_sizes
+from raybench.tasks.language import Scored, encode_after, padded_rows
+from raybench.tasks.overlapping_windows import cut, frame_of, room_in
+from raybench.tasks.rows import input_keys, key_column, ragged, ragged_column, single_chunk
+from raybench.tasks.task import Batch
+from raybench.tasks.text_inputs import longest_input
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["MaskedExamples", "masked_rows", "prepare_masked"]
+
+
+def prepare_masked(rows: pa.Table, model: ModelSpec, max_length: int, share: float, seed: int) -> pa.Table:
+    """`text` replaced by `input_ids` (instruction and the text's own), `first` (the place of the text's first token),
+    `mask_row` (the model row in which each of its tokens is masked), `row_start` (where the window of each row begins)
+    and what the text has of tokens, words and bytes."""
+    texts = rows.column("text").to_pylist()
+    frame = frame_of(open_tokenizer(model), pair=False)
+    longest = longest_input(model, max_length)
+    columns: dict[str, list[list[int]]] = {name: [] for name in ("input_ids", "mask_row", "row_start")}
+    lengths, keys = [], []
+    for name, (before, own) in zip(
+        rows.column("id").to_pylist(), encode_after(model, [model.instruction] * len(texts), texts), strict=True
+    ):
+        room = room_in(longest, frame.size + len(before))
+        mask_row, starts = masked_rows(len(own), room, share, _draw(seed, name))
+        columns["input_ids"].append(before + own)
+        columns["mask_row"].append(mask_row.tolist())
+        columns["row_start"].append(starts or [0])
+        lengths.append(max(1, frame.size + len(before) + min(room, len(own))))
+        keys.append(b"|".join(np.array(part, np.int32).tobytes() for part in (before, own, mask_row)))
+    sizes = np.array([len(own) for own in columns["mask_row"]], dtype=np.int64)
+    begins = "".join(map(str, open_tokenizer(model).convert_ids_to_tokens(list(frame.pieces[0]))))
+    return pa.table(
+        {
+            **{name: rows.column(name) for name in rows.column_names if name != "text"},
+            **{name: ragged_column(lists) for name, lists in columns.items()},
+            "first": pa.array([len(ids) - size for ids, size in zip(columns["input_ids"], sizes.tolist(), strict=True)],
+                              pa.int32()),
+            "begins_with": pa.array([begins] * len(texts), pa.string()),
+            **text_sizes(texts),
+            "num_tokens": pa.array(sizes),
+            "rows": pa.array([len(own) for own in columns["row_start"]], pa.int32()),
+            "length": pa.array(lengths, pa.int32()),
+            "key": key_column(keys),
+        }
+    )  # fmt: skip
+
+
+def masked_rows(count: int, room: int, share: float, draw: np.random.Generator) -> tuple[np.ndarray, list[int]]:
+    """The model row that masks each of `count` tokens, and where the window of each row begins; no row is idle."""
+    windows = cut(count, room, room // 2)
+    places = np.arange(count)
+    around = np.stack([np.minimum(places - start, stop - 1 - places) for start, stop in windows])
+    at_edge = np.stack(  # the ends of a text are no edges of what the model sees
+        [
+            np.where(start == 0, stop - 1 - places, np.where(stop == count, places - start, around[window]))
+            for window, (start, stop) in enumerate(windows)
+        ]
+    )
+    inside = np.stack([(places >= start) & (places < stop) for start, stop in windows])
+    window_of = np.where(inside, at_edge, -1).argmax(axis=0) if count else np.zeros(0, np.int64)
+    mask_row = np.zeros(count, dtype=np.int64)
+    starts: list[int] = []
+    for window, (start, _) in enumerate(windows):
+        own = np.flatnonzero(window_of == window)
+        if len(own):
+            most = max(1, math.floor(share * len(own)))
+            rank = np.empty(len(own), dtype=np.int64)
+            rank[draw.permutation(len(own)) if most > 1 else np.arange(len(own))] = np.arange(len(own))
+            num_rows = -(-len(own) // most)
+            mask_row[own] = len(starts) + rank % num_rows
+            starts += [start] * num_rows
+    return mask_row, starts
+
+
+def _draw(seed: int, name: str) -> np.random.Generator:
+    digest = hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
+
+
+class MaskedExamples:
+    """Prepared texts; each is as many model rows as its tokens need."""
+
+    def __init__(self, prepared: pa.Table, model: ModelSpec, max_length: int) -> None:
+        self.ids, self.mask_row = ragged(prepared, "input_ids"), ragged(prepared, "mask_row")
+        self.row_start = ragged(prepared, "row_start")
+        self.first = single_chunk(prepared, "first").to_numpy()
+        self.rows = single_chunk(prepared, "rows").to_numpy()
+        self.lengths = single_chunk(prepared, "length").to_numpy()
+        self.num_tokens = single_chunk(prepared, "num_tokens").to_numpy()
+        self.keys = input_keys(prepared)
+        tokenizer = open_tokenizer(model)
+        self.mask_id = int(tokenizer.mask_token_id)
+        frame = frame_of(tokenizer, pair=False)
+        self.front, self.back = (np.array(pieces, dtype=np.int32) for pieces in frame.pieces)
+        self.room = longest_input(model, max_length) - frame.size
+        self.pad_id = getattr(open_config(model), "pad_token_id", None) or 0
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def units(self, indices: np.ndarray) -> int:
+        """Tokens that are scored; 1 where there are none, for their loss is 0."""
+        return max(1, int(self.num_tokens[indices].sum()))
+
+    def batch(self, indices: np.ndarray, padded: int, device: torch.device) -> Batch:
+        """input_ids, attention_mask int64 [R, padded], places [S] of the masks; targets are the tokens under them."""
+        import torch
+
+        rows: list[np.ndarray] = []
+        places, targets, owner = [], [], []
+        for example, index in enumerate(indices.tolist()):
+            ids = self.ids.values[self.ids.offsets[index] : self.ids.offsets[index + 1]]
+            before, own = np.split(ids, [int(self.first[index])])
+            mask_row = self.mask_row.values[self.mask_row.offsets[index] : self.mask_row.offsets[index + 1]]
+            starts = self.row_start.values[self.row_start.offsets[index] : self.row_start.offsets[index + 1]]
+            by_row = np.split(np.argsort(mask_row, kind="stable"), np.cumsum(np.bincount(mask_row, minlength=1))[:-1])
+            for start, masked in zip(starts.tolist(), by_row, strict=True):
+                window = own[start : start + self.room - len(before)].copy()
+                window[masked - start] = self.mask_id
+                row = np.concatenate([self.front, before, window, self.back])
+                row = row if len(row) else np.array([self.pad_id])  # attention over nothing is not a number
+                places.append(len(rows) * padded + len(self.front) + len(before) + masked - start)
+                targets.append(own[masked])
+                owner.append(np.full(len(masked), example))
+                rows.append(row)
+        ids_RT, mask_RT = padded_rows(rows, padded, self.pad_id)
+        arrays = {"input_ids": ids_RT, "attention_mask": mask_RT, "places": np.concatenate(places).astype(np.int64)}
+        tensors = {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}
+        scored_ids = torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(device, non_blocking=True)
+        return Batch(tensors, Scored(scored_ids, np.concatenate(owner)), self.rows[indices].astype(np.int64))
