@@ -6,7 +6,7 @@ Shapes: W model rows, T positions, S scored tokens, V words of the vocabulary.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -119,7 +119,12 @@ def padded_rows(rows: Sequence[np.ndarray], width: int, pad_id: int) -> tuple[np
 
 def token_losses(network: LanguageNetwork, inputs: dict[str, torch.Tensor], ids_S: torch.Tensor) -> np.ndarray:
     """−ln p of each scored token, float64 [S] on the host; a few model rows at a time."""
-    return token_outcomes(network, inputs, ids_S)[0]
+    import torch
+
+    from raybench.metrics.records import token_nll
+
+    parts = [token_nll(logits_SV, own_S) for logits_SV, own_S in _scored_logits(network, inputs, ids_S)]
+    return torch.cat(parts).double().cpu().numpy()
 
 
 def token_outcomes(
@@ -129,20 +134,30 @@ def token_outcomes(
     import torch
 
     from raybench.metrics.records import token_nll
+
+    nll, right = [], []
+    for logits_SV, own_S in _scored_logits(network, inputs, ids_S):
+        nll.append(token_nll(logits_SV, own_S))
+        right.append(logits_SV.argmax(dim=-1) == own_S)
+    return torch.cat(nll).double().cpu().numpy(), torch.cat(right).cpu().numpy()
+
+
+def _scored_logits(
+    network: LanguageNetwork, inputs: dict[str, torch.Tensor], ids_S: torch.Tensor
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Logits of the scored places and their tokens, a few model rows at a time."""
+    import torch
+
     from raybench.models.language import forward_chunks
 
     places_S = inputs["places"]
     num_rows, width = inputs["input_ids"].shape
     vocabulary = network.backbone.config.get_text_config().vocab_size  # type: ignore[union-attr, operator]
-    nll, right = [], []
     for start, stop in forward_chunks(num_rows, width, vocabulary, places_S.device):
         bounds = torch.tensor([start * width, stop * width], device=places_S.device)
         first, last = torch.searchsorted(places_S, bounds).tolist()
         some = {name: value[start:stop] for name, value in inputs.items() if name != "places"}
-        logits_SV = network({**some, "places": places_S[first:last] - start * width})
-        nll.append(token_nll(logits_SV, ids_S[first:last]))
-        right.append(logits_SV.argmax(dim=-1) == ids_S[first:last])
-    return torch.cat(nll).double().cpu().numpy(), torch.cat(right).cpu().numpy()
+        yield network({**some, "places": places_S[first:last] - start * width}), ids_S[first:last]
 
 
 def words_loss(outputs: torch.Tensor, batch: Batch, options: LossOptions) -> torch.Tensor:

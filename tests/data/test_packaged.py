@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from raybench.data.packaged import bbc_news, digits, word_pronunciations
+from raybench.data.packaged import bbc_news, brown_tags, brown_texts, digits, word_pronunciations, wordnet_choices
 
 
 def test_bbc_news_has_its_articles_with_repeats_on_one_side() -> None:
@@ -38,3 +38,37 @@ def test_pronunciations_are_one_row_a_word_with_all_its_sounds(tmp_path: Path, m
         ("a a l b o r g", ["ao l b ao r g"]),
         ("h e l l o", ["hh ah l ow"]),
     ]
+
+
+def test_a_definition_has_its_noun_among_four_and_no_noun_is_on_both_sides(tmp_path: Path) -> None:
+    folder = tmp_path / "usr" / "share" / "wordnet"
+    folder.mkdir(parents=True)
+    lines = ["  1 This is the licence", "00000000 03 n 01 top 0 000 | what all are  "]
+    for number in range(1, 60):
+        parent = f"{(number - 1) // 5:08d}"
+        words = f"02 word_{number} 0 other_{number} 0"
+        lines.append(f'{number:08d} 03 n {words} 001 @ {parent} n 0000 | the gloss of {number}; "an example"  ')
+    (folder / "data.noun").write_text("\n".join(lines))
+    splits = wordnet_choices(str(tmp_path))
+    assert sum(table.num_rows for table in splits.values()) == 60
+    shown = {}
+    for name, table in splits.items():
+        for row in table.to_pylist():
+            assert len(set(row["choices"])) == 4
+            if row["question"] != "what all are":
+                number = row["question"].removeprefix("the gloss of ")
+                assert row["choices"][row["label"]] == f"word {number}"
+        shown[name] = {word for choices in table["choices"].to_pylist() for word in choices}
+    assert not shown["train"] & shown["test"]
+    assert len({*splits["train"]["label"].to_pylist()}) == 4
+
+
+def test_the_sentences_of_a_brown_document_are_on_one_side_with_and_without_tags(tmp_path: Path) -> None:
+    for number in range(1, 11):
+        (tmp_path / f"ca{number:02d}").write_text(f"\n\tWords/nns-hl of/in {number}/cd\n\n\tIt/pps rains/vbz ./.\n")
+    texts, tags = brown_texts(str(tmp_path)), brown_tags(str(tmp_path))
+    assert {*texts["test"]["document"].to_pylist()} == {"ca05", "ca10"}
+    assert texts["test"]["text"].to_pylist()[:2] == ["Words of 5", "It rains ."]
+    for split in ("train", "test"):
+        assert [" ".join(words) for words in tags[split]["tokens"].to_pylist()] == texts[split]["text"].to_pylist()
+    assert tags["test"]["tags"].to_pylist()[0] == ["nns", "in", "cd"]

@@ -176,3 +176,10 @@ def test_models_that_cannot_are_told_in_a_line(tiny_bert: Path, tiny_causal: Pat
             check(ModelSpec(reference=str(path)), task, (), method)
     with pytest.raises(JobError, match=r"task_config.mask_share: 0.9"):
         get_task(NAME, {"mask_share": 0.9})
+
+
+def test_a_network_drawn_from_a_seed_can_be_trained_and_not_scored_as_it_is(tiny_masked: Path) -> None:
+    scratch = ModelSpec(reference="arch:bert", tokenizer=str(tiny_masked))
+    check(scratch, get_task(NAME), (), "full")
+    with pytest.raises(IncompatibleError, match="random weights"):
+        check(scratch, get_task(NAME), (), "none")

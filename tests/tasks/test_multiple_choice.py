@@ -389,3 +389,10 @@ def test_the_hubs_sets_are_read_as_they_are(name: str, tmp_path: Path) -> None:
 def test_keys_that_mix_letters_and_numbers_are_told_apart() -> None:
     with pytest.raises(DataError, match="holds 'A', which is no number"):
         read_cells("index", pa.chunked_array([["1", "A"]]), "answerKey")
+
+
+def test_a_network_drawn_from_a_seed_can_be_trained_and_not_scored_as_it_is(tiny_bert: Path) -> None:
+    scratch = ModelSpec(reference="arch:gpt2", tokenizer=str(tiny_bert))
+    check(scratch, get_task(NAME), (), "full")
+    with pytest.raises(IncompatibleError, match="random weights"):
+        check(scratch, get_task(NAME), (), "none")

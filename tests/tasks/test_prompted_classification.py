@@ -243,3 +243,10 @@ def test_datasets_that_do_not_fit_are_told_in_a_line(rows: pa.Table, config: dic
     with pytest.raises(DataError) as caught:
         get_task(NAME, config).review({"test": rows}, LABELS)
     assert reason in str(caught.value)
+
+
+def test_a_network_drawn_from_a_seed_can_be_trained_and_not_scored_as_it_is(tiny_masked: Path) -> None:
+    scratch = ModelSpec(reference="arch:bert", tokenizer=str(tiny_masked))
+    check(scratch, get_task(NAME), LABELS, "full")
+    with pytest.raises(IncompatibleError, match="random weights"):
+        check(scratch, get_task(NAME), LABELS, "none")
