@@ -124,14 +124,16 @@ class Retrieval(EmbeddingTask):
         return total
 
     def predict(self, network: Any, batch: Batch) -> Ranked:
+        import torch
         from torch.nn.functional import normalize
 
         asked: Asked = batch.targets
         documents_NH = _embedded(network, asked)
         given = {name: value[: asked.num_queries, : asked.query_width] for name, value in batch.inputs.items()}
         queries_BH = normalize(network(given).float(), dim=1)
-        pieces = (queries_BH @ piece.T for piece in documents_NH.split(PIECE))
-        return rank(pieces, asked.relevant, self.settings.depth)
+        with torch.autocast(queries_BH.device.type, enabled=False):  # bfloat16 has 256 steps: too few to rank by
+            pieces = (queries_BH @ piece.T for piece in documents_NH.split(PIECE))
+            return rank(pieces, asked.relevant, self.settings.depth)
 
     def records(self, predictions: Ranked, rows: pa.Table, dataset: DatasetKey) -> pa.Table:
         """`predictions` are the places of documents and their scores, for each row."""

@@ -202,6 +202,16 @@ def test_the_corpus_is_embedded_once_and_again_when_a_weight_changed(
     assert predict(network) == count + 4
 
 
+def test_cosines_are_compared_in_float32_whatever_the_network_computes_in(tiny_bert: Path, rows: pa.Table) -> None:
+    task, trial = get_task(NAME), trial_of(ModelSpec(reference=str(tiny_bert)))
+    network: Any = task.network(trial.model, trial.dataset, 0, own_head=True)
+    examples = task.examples(task.prepare(rows, trial.model, 16), trial.model, trial.dataset)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        scores = np.concatenate(task.predict(network, examples.batch(np.arange(8), 16, CPU)).scores)
+    rounded = torch.from_numpy(scores).to(torch.bfloat16).float().numpy()
+    assert (scores != rounded).mean() > 0.9
+
+
 def test_prompts_of_a_checkpoint_go_before_its_texts(tiny_bert: Path, rows: pa.Table, tmp_path: Path) -> None:
     shutil.copytree(tiny_bert, tmp_path / "model")
     said = {"prompts": {"query": "goal ", "passage": "the "}}
