@@ -42,14 +42,18 @@ class Coverage:
         n = len(hashes_N2)
         if n == 0:
             return cls()
-        order = np.lexsort(hashes_N2.T)
-        repeated = (hashes_N2[order][1:] == hashes_N2[order][:-1]).all(axis=1)
-        if repeated.any():
-            first = ids[int(order[int(np.flatnonzero(repeated)[0])])]
-            raise MetricError(f"example id {str(first)!r} occurs twice in one table of records; an example counts once")
+        hashes = np.sort(hashes_N2[:, 0])
+        if (hashes[1:] == hashes[:-1]).any():  # half of a hash may agree by chance, the whole does not
+            order = np.lexsort(hashes_N2.T)
+            repeated = np.flatnonzero((hashes_N2[order][1:] == hashes_N2[order][:-1]).all(axis=1))
+            if repeated.size:
+                first = ids[int(order[int(repeated[0])])]
+                raise MetricError(
+                    f"example id {str(first)!r} occurs twice in one table of records; an example counts once"
+                )
         low, high = (sum(int(part) for part in _wide_sum(hashes_N2[:, lane])) for lane in (0, 1))
         fingerprint = (low + (high << 64)) & _MASK
-        return cls(n=n, fingerprint=fingerprint, parts=frozenset([fingerprint]), hashes=np.sort(hashes_N2[:, 0]))
+        return cls(n=n, fingerprint=fingerprint, parts=frozenset([fingerprint]), hashes=hashes)
 
     def merge(self, *others: Coverage) -> Coverage:
         n, fingerprint, parts = self.n, self.fingerprint, set(self.parts)
@@ -82,19 +86,41 @@ class Coverage:
 def id_hashes(ids: pa.ChunkedArray | pa.Array | Sequence[str]) -> np.ndarray:
     """A 128-bit hash of each id as two uint64, [N, 2]."""
     array = ids if isinstance(ids, pa.Array | pa.ChunkedArray) else pa.array(ids, type=pa.string())
-    encoded = [value.encode() for value in array.cast(pa.string()).to_pylist()]
-    short = [value if len(value) <= _LONG else hashlib.blake2b(value).digest() for value in encoded]
-    lengths = np.array([len(value) for value in encoded], dtype=np.uint64)
-    width = max(8, -(-max((len(value) for value in short), default=1) // 8) * 8)
-    words_NW = np.array(short, dtype=f"S{width}").view("<u8").reshape(len(short), width // 8).astype(np.uint64)
+    words_NW, lengths = _words(array)
     lanes = []
     for lane in (0x243F6A8885A308D3, 0x13198A2E03707344):  # digits of pi
         state = mix(lengths ^ np.uint64(lane))
         for word in range(words_NW.shape[1]):
             inside = lengths > np.uint64(8 * word)  # padding never enters, so a neighbour's length does not matter
-            state = np.where(inside, mix(state ^ words_NW[:, word]), state)
+            mixed = mix(state ^ words_NW[:, word])
+            state = mixed if inside.all() else np.where(inside, mixed, state)
         lanes.append(state)
     return np.stack(lanes, axis=1)
+
+
+def _words(ids: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """The bytes of each id as little-endian words, zeros behind, [N, W], and how many bytes it has, [N]."""
+    texts = ids.cast(pa.large_string())
+    texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    assert not texts.null_count  # `keys_of` has refused them
+    _, offsets, data = texts.buffers()
+    starts = np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    lengths, starts = np.diff(starts), starts[:-1]
+    read = np.frombuffer(data or b"", dtype=np.uint8)
+    long = np.flatnonzero(lengths > _LONG)
+    sizes = np.minimum(lengths, _LONG)
+    width = max(1, -(-int(sizes.max(initial=1)) // 8))
+    padded = np.concatenate([read, np.zeros(8 * width + 8, dtype=np.uint8)])
+    anywhere = np.ndarray(padded.size - 7, dtype="<u8", buffer=padded, strides=(1,))  # the word that starts at a byte
+    words_NW = np.empty((len(texts), width), dtype=np.uint64)
+    for w in range(width):
+        rest = np.clip(sizes - 8 * w, 0, 8).astype(np.uint64)
+        mask = np.where(rest == 8, ~np.uint64(0), (np.uint64(1) << (np.uint64(8) * (rest % 8))) - np.uint64(1))
+        words_NW[:, w] = anywhere[starts + 8 * w] & mask
+    for row in long:  # a digest in its place, so that one long id does not widen all
+        whole = read[starts[row] : starts[row] + lengths[row]].tobytes()
+        words_NW[row] = np.frombuffer(hashlib.blake2b(whole).digest(), dtype="<u8")
+    return words_NW, lengths.astype(np.uint64)
 
 
 def mix(x: np.ndarray) -> np.ndarray:

@@ -114,17 +114,16 @@ def _int64(values: np.ndarray) -> np.ndarray:
         raise MetricError("a Gram matrix beyond int64: the features are too large, or too many") from error
 
 
-def _root(matrix_DD: np.ndarray, power: float = 0.5) -> np.ndarray:
-    """A power of a symmetric positive semidefinite matrix; of its range, where the power is negative."""
+def _roots(matrix_DD: np.ndarray, *powers: float) -> list[np.ndarray]:
+    """Powers of a symmetric positive semidefinite matrix; of its range, where a power is negative."""
     values, vectors = np.linalg.eigh(matrix_DD)
     kept = values > values.max(initial=0.0) * len(values) * np.finfo(float).eps
-    powers = np.where(kept, np.where(kept, values, 1.0) ** power, 0.0)
-    return (vectors * powers) @ vectors.T
+    return [(vectors * np.where(kept, np.where(kept, values, 1.0) ** power, 0.0)) @ vectors.T for power in powers]
 
 
 def frechet_distance(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: np.ndarray) -> float:
     """|μ_a − μ_b|² + tr(Σ_a + Σ_b − 2 (Σ_a^½ Σ_b Σ_a^½)^½) (Dowson and Landau 1982)."""
-    root = _root(cov_a)
+    (root,) = _roots(cov_a, 0.5)
     cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ cov_b @ root), 0.0, None)).sum()
     return max(0.0, float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross))
 
@@ -138,10 +137,11 @@ def _fid_influence(records: pa.Table, options: Options) -> np.ndarray:
     features_ND, real = _features(records)
     features_ND = features_ND / (1 << GRID_BITS)
     influence_N = np.zeros(records.num_rows)
-    for rows in (real, ~real):
-        (mean, cov), (other_mean, other_cov) = _gaussian(features_ND[rows]), _gaussian(features_ND[~rows])
-        inverse, root = _root(cov, -0.5), _root(cov)
-        map_DD = inverse @ _root(root @ other_cov @ root) @ inverse
+    sides = [_gaussian(features_ND[rows]) for rows in (real, ~real)]
+    for rows, (mean, cov), (other_mean, other_cov) in zip((real, ~real), sides, sides[::-1], strict=True):
+        root, inverse = _roots(cov, 0.5, -0.5)
+        (cross,) = _roots(root @ other_cov @ root, 0.5)
+        map_DD = inverse @ cross @ inverse
         centred = features_ND[rows] - mean
         quadratic = np.einsum("nd,de,ne->n", centred, np.eye(len(mean)) - map_DD, centred, optimize=True)
         influence_N[rows] = (2 * centred @ (mean - other_mean) + quadratic - quadratic.mean()) / int(rows.sum())

@@ -149,6 +149,12 @@ def test_hashes_depend_on_the_id_alone():
     together = id_hashes(list(lone))
     assert [row.tolist() for row in together] == list(lone.values())
     assert len({tuple(row) for row in lone.values()}) == len(lone)
+    part = pa.array(["of", "a", "larger", *lone]).slice(3)
+    for ids in (part, pa.chunked_array([part.slice(0, 2), part.slice(2)]), part.dictionary_encode()):
+        assert (id_hashes(ids) == together).all()
+    # stored states and the draws of every interval hang on them
+    assert lone["a"] == [9110145845580220759, 2969662348355714700]
+    assert lone["b" * 65] == [17974319825083549359, 1228377407212342952]
 
 
 def test_hashes_of_like_ids_do_not_collide_and_are_uniform():
