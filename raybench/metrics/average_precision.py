@@ -11,6 +11,7 @@ from math import fsum
 import numpy as np
 
 from raybench.metrics.confusion import IGNORE_INDEX
+from raybench.metrics.influence import edge_variance
 from raybench.metrics.metric import REQUIRED, TableMetric
 from raybench.metrics.roc import check_positive, columns_of, count_of, label_splits, scores_problem, splits_of
 from raybench.metrics.weighted_ranks import Split, weighing
@@ -62,6 +63,31 @@ def _influence(splits: Iterator[Split], num_rows: int) -> np.ndarray:
     return influence_N / weights
 
 
+def _moderated(splits: Iterator[Split], seen: float) -> float:
+    """The variance seen of a mean average precision, and what splits without a mistake leave open."""
+    found = [split for split in splits if split.positive.any()]
+    values = np.array([average_precision(split.scores, split.positive) for split in found])
+    counts = np.array([int(split.positive.sum()) for split in found])
+    return seen + edge_variance(values, counts, (0.0, 1.0))
+
+
+def _bias(splits: Iterator[Split]) -> float:
+    """By how much the value is expected to exceed that of infinitely many rows.
+
+    A positive is among the rows at its own score: the hits among r - 1 others are binomial of some share p, so the mean
+    of (1 + hits) / r is p + (1 - p) / r. What a first rank has for p nothing but the value of the split tells.
+    """
+    biases, weights = [], []
+    for split in (split for split in splits if split.positive.any()):
+        at, hits, rows = _thresholds(split.scores, split.positive)
+        precision = hits / rows
+        value = fsum(at * precision) / int(hits[-1])
+        misses = np.where(rows > 1, (1 - precision) / np.maximum(1, rows - 1), 1 - value)
+        biases.append(split.weight * fsum(at * misses) / int(hits[-1]))
+        weights.append(split.weight)
+    return fsum(biases) / fsum(weights)
+
+
 def _problem(splits: Iterator[Split]) -> str | None:
     found = list(splits)
     if not any(split.positive.any() for split in found):
@@ -76,6 +102,8 @@ def _by_class(average: str) -> TableMetric:
         measure=lambda records, options: _mean(splits_of(records, options, average)),
         influence=lambda records, options: _influence(splits_of(records, options, average), records.num_rows),
         count=count_of,
+        moderated=lambda records, options, value, seen: _moderated(splits_of(records, options, average), seen),
+        bias=lambda records, options: _bias(splits_of(records, options, average)),
         trials=lambda records, options: _positives(splits_of(records, options, "macro")),
         problem=lambda records, options: _problem(splits_of(records, options, average)),
         options={"labels": REQUIRED, "positive": None, "ignore_index": IGNORE_INDEX},
@@ -97,6 +125,8 @@ MULTILABEL_AVERAGE_PRECISION = TableMetric(
     columns=("targets", "scores"),
     measure=lambda records, options: _mean(label_splits(records, options)),
     influence=lambda records, options: _influence(label_splits(records, options), records.num_rows),
+    moderated=lambda records, options, value, seen: _moderated(label_splits(records, options), seen),
+    bias=lambda records, options: _bias(label_splits(records, options)),
     trials=lambda records, options: _positives(label_splits(records, options)),
     problem=lambda records, options: _problem(label_splits(records, options)),
     options={"labels": REQUIRED},

@@ -160,6 +160,7 @@ def _entity(parts: Parts, average: str, undefined: str) -> Metric:
         measure=ENTITIES,
         value=value,
         per_class=lambda sums, options: (ratio(*parts(sums)), sums["true"]),
+        macro=average == "macro",
         classes=entity_types,
         check=_check,
         higher_is_better=True,

@@ -18,9 +18,18 @@ from raybench.metrics.coverage import id_hashes, mix
 from raybench.metrics.metric import Contribution, OneHot
 from raybench.metrics.state import Field, Sums
 
-__all__ = ["Spread", "jackknife_groups", "jackknife_influence", "spread_of", "sums_influence", "unit_sums"]
+__all__ = [
+    "Spread",
+    "edge_variance",
+    "jackknife_groups",
+    "jackknife_influence",
+    "spread_of",
+    "sums_influence",
+    "unit_sums",
+]
 
 NUM_GROUPS = 20
+_KIN = 2.0  # records that the other classes' mean counts for
 _STEP = 1e-4  # of a standard deviation of a sum
 _MAX_TABLE = 1 << 22  # numbers of moved sums held at once
 
@@ -44,6 +53,24 @@ def spread_of(influence_U: np.ndarray) -> Spread | None:
     # 2 · E² / Var of the estimated variance; of normal influences, whose fourth moment is 3 · E², that is n - 1
     df = 3 * total * total / fourths - 1 if fourths > 0 else num_units - 1
     return Spread(total * num_units / (num_units - 1), float(min(max(df, 1.0), num_units - 1)), num_units)
+
+
+def edge_variance(values_C: np.ndarray, counts_C: np.ndarray, bounds: tuple[float, float]) -> float:
+    """What classes at an end of their range add to the variance of the mean over classes, though none of it shows.
+
+    A handful of records of a rare class, all right, leaves open how good it is: its value is drawn towards the mean of
+    all classes with the weight of two records (a beta prior with the mean of its kin, Carlin and Louis 2000, §3.3).
+    """
+    low, width = bounds[0], bounds[1] - bounds[0]
+    known = ~np.isnan(values_C)
+    share_C = (values_C[known] - low) / width
+    counts = counts_C[known].astype(np.float64)
+    at_end = ((share_C == 0) | (share_C == 1)) & (counts > 0)
+    if not at_end.any():
+        return 0.0
+    weight_C = counts[at_end] + _KIN
+    drawn_C = (counts[at_end] * share_C[at_end] + _KIN * share_C.mean()) / weight_C
+    return float((drawn_C * (1 - drawn_C) / weight_C).sum()) * width**2 / share_C.size**2
 
 
 def sums_influence(contributions: Mapping[str, Contribution], formula: Callable[[Sums], np.ndarray]) -> np.ndarray:
@@ -86,16 +113,16 @@ def _slope(
     for start in range(0, moved.size, chunk):
         places = moved[start : start + chunk]
         rows, steps = np.arange(places.size), step_K[places]
-        sides = []
-        for sign in (1.0, -1.0):
-            sums = {k: Field(f.keys, np.repeat(f.values_RK, places.size, axis=0), f.size) for k, f in fields.items()}
-            sums[name].values_RK[rows, places] += sign * steps
-            sides.append(formula(Sums(sums)))
-        slopes.append((sides[0] - sides[1]) / (2 * steps if sides[0].ndim == 1 else 2 * steps[:, None]))
-    one = formula(Sums(fields))
-    slope = np.zeros((step_K.size, *one.shape[1:]))
-    if slopes:
-        slope[moved] = np.concatenate(slopes)
+        sums = {k: Field(f.keys, np.repeat(f.values_RK, 2 * places.size, axis=0), f.size) for k, f in fields.items()}
+        sums[name].values_RK[rows, places] += steps
+        sums[name].values_RK[places.size + rows, places] -= steps
+        up, down = np.split(formula(Sums(sums)), 2)
+        slopes.append((up - down) / (2 * steps if up.ndim == 1 else 2 * steps[:, None]))
+    if not slopes:
+        return np.zeros((step_K.size, *formula(Sums(fields)).shape[1:]))
+    found = np.concatenate(slopes)
+    slope = np.zeros((step_K.size, *found.shape[1:]))
+    slope[moved] = found
     return slope
 
 

@@ -152,6 +152,7 @@ class Metric:
     value: Callable[[Sums, Options], np.ndarray]  # [R]; NaN is undefined
     per_class: Callable[[Sums, Options], tuple[np.ndarray, np.ndarray]] | None = None  # values [R, C], counts [R, C]
     class_proportion: bool = False  # the value of a class is a proportion of its count
+    macro: bool = False  # the value is the mean of those of the classes
     classes: Callable[[Options], Sequence[str]] = lambda options: options["labels"]
     proportion: Callable[[Sums, Options], tuple[np.ndarray, np.ndarray]] | None = None  # successes, trials
     interval: Interval = "influence"
@@ -184,8 +185,9 @@ class TableMetric:
     influence: Callable[[pa.Table, Options], np.ndarray] | None = None
     part: Callable[[Any, np.ndarray], Any] | None = None
     count: Callable[[pa.Table, Options], int] = lambda records, options: records.num_rows
-    # the variance to be expected of such a value, and its weight beside the one that few records show
-    prior: Callable[[pa.Table, Options, float], tuple[float, float]] | None = None
+    # the variance of a value, where a handful of records shows too little of it
+    moderated: Callable[[pa.Table, Options, float, float], float] | None = None
+    bias: Callable[[pa.Table, Options], float] | None = None  # by how much the value is too large; the interval is not
     trials: Callable[[pa.Table, Options], int] | None = None  # what a perfect value rests upon, if not on all records
     problem: Callable[[pa.Table, Options], str | None] = lambda records, options: None  # why it has no value, if so
     options: Options = field(default_factory=dict)

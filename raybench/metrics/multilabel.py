@@ -104,6 +104,7 @@ def _averaged(parts: Parts, average: str) -> Metric:
         measure=MULTILABEL,
         value=value,
         per_class=per_label,
+        macro=average == "macro",
         higher_is_better=True,
         source=_SOURCE,
         undefined="no label is a target or a prediction",

@@ -104,8 +104,8 @@ def auc_influence(splits: Iterator[Split], num_rows: int) -> np.ndarray:
     return influence_N / weights
 
 
-def auc_prior(splits: Iterator[Split], value: float) -> tuple[float, float]:
-    """Hanley and McNeil's variance of a mean AUC of that value, and its weight beside the variance that was seen."""
+def moderated_auc(splits: Iterator[Split], value: float, seen: float) -> float:
+    """The variance seen of a mean AUC, joined by Hanley and McNeil's for that value at the weight of two records."""
     variance, weights, fewest = 0.0, 0.0, inf
     for split in (split for split in splits if split.is_defined):
         positives = int(split.positive.sum())
@@ -115,7 +115,8 @@ def auc_prior(splits: Iterator[Split], value: float) -> tuple[float, float]:
         pairs = ((positives + negatives) / 2 - 1) * ((1 - auc) / (2 - auc) + auc / (1 + auc))
         variance += split.weight**2 * auc * (1 - auc) * (1 + pairs) / (positives * negatives)
         weights += split.weight
-    return variance / weights**2, 2 / (fewest + 1)
+    share = 2 / (fewest + 1)
+    return (1 - share) * seen + share * variance / weights**2
 
 
 def _problem(records: pa.Table, options: Options) -> str | None:
@@ -147,7 +148,9 @@ def _roc_auc(average: str, source: str) -> TableMetric:
         columns=columns_of,
         measure=lambda records, options: mean_auc(splits_of(records, options, average)),
         influence=lambda records, options: auc_influence(splits_of(records, options, average), records.num_rows),
-        prior=lambda records, options, value: auc_prior(splits_of(records, options, average), value),
+        moderated=lambda records, options, value, seen: moderated_auc(
+            splits_of(records, options, average), value, seen
+        ),
         count=count_of,
         trials=lambda records, options: smaller_side(splits_of(records, options, average)),
         problem=_problem,
@@ -178,7 +181,7 @@ MULTILABEL_ROC_AUC = TableMetric(
     columns=("targets", "scores"),
     measure=lambda records, options: mean_auc(label_splits(records, options)),
     influence=lambda records, options: auc_influence(label_splits(records, options), records.num_rows),
-    prior=lambda records, options, value: auc_prior(label_splits(records, options), value),
+    moderated=lambda records, options, value, seen: moderated_auc(label_splits(records, options), value, seen),
     trials=lambda records, options: smaller_side(label_splits(records, options)),
     problem=lambda records, options: scores_problem(label_splits(records, options)),
     options={"labels": REQUIRED},

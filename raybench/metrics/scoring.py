@@ -12,7 +12,7 @@ from raybench.core.errors import MetricError
 from raybench.core.identity import seed_from
 from raybench.metrics.cells import CellDraws
 from raybench.metrics.evidence import Evidence, has_value
-from raybench.metrics.influence import spread_of, unit_sums
+from raybench.metrics.influence import edge_variance, spread_of, unit_sums
 from raybench.metrics.intervals import interval_of, mean_interval, wilson
 from raybench.metrics.metric import Ends, Metric, Options, TableMetric, to_float
 from raybench.metrics.state import Field, State, Sums
@@ -91,11 +91,18 @@ class Scorer:
         if spread is None:
             return Score(value=value, n=n)
         variance, df = spread.variance, spread.df
-        if metric.prior is not None:
-            expected, weight = metric.prior(evidence.table, options, value)
-            variance, df = (1 - weight) * variance + weight * expected, df + 2
+        if metric.moderated is not None:
+            variance, df = metric.moderated(evidence.table, options, value, variance), df + 2
         per_row = spread.num_units / n if self._group is not None else 1.0
-        ends = interval_of(value, variance=variance, df=df, bounds=metric.range, trials=trials * per_row)
+        centres = [value]  # each end is of the value that is less good for it, as it is or without its expected bias
+        if metric.bias is not None and variance > 0:
+            centres.append(max(metric.range[0], value - metric.bias(evidence.table, options)))
+        found = [
+            interval_of(centre, variance=variance, df=df, bounds=metric.range, trials=trials * per_row)
+            for centre in centres
+        ]
+        known = [ends for ends in found if ends is not None]
+        ends = (min(low for low, _ in known), max(high for _, high in known)) if known else None
         low, high = _within(ends, metric.range)
         return Score(value=value, low=low, high=high, n=n)
 
@@ -140,9 +147,13 @@ class Scorer:
         spread = spread_of(unit_sums(influence_N, unit_N))
         if spread is None:
             return None
+        variance = spread.variance
+        if metric.macro and metric.per_class is not None:
+            values_C, counts_C = (np.asarray(part[0], dtype=np.float64) for part in metric.per_class(sums, options))
+            variance += edge_variance(values_C, counts_C, metric.range)
         return interval_of(
             value,
-            variance=spread.variance,
+            variance=variance,
             df=spread.df,
             bounds=metric.range,
             trials=trials * spread.num_units / max(1, evidence.table.num_rows),

@@ -80,7 +80,8 @@ def _weighted(metric: TableMetric, column: str, splits: Splits, formula: Formula
         count=lambda records, options: metric.count(among(records), options),
         problem=lambda records, options: metric.problem(among(records), options),
         trials=None,
-        prior=None,
+        moderated=None,
+        bias=None,
         options={**metric.options, "weight": column},
     )
 
