@@ -43,7 +43,7 @@ def run(
         for trial_id in found.leftovers & division.take:
             clean_up(store, found.rows[trial_id], warn_skipped)
         todo = found.todo(plan)
-        rows, tracebacks = {**found.failures, **found.rows}, {}
+        rows, tracebacks, measured = {**found.failures, **found.rows}, {}, {}
         with Progress(plan, todo, store.run(plan.run_id), quiet=quiet) as progress:
             if todo:
                 from raybench.cluster.rounds import run_rounds
@@ -52,9 +52,9 @@ def run(
                     plan, found, division, lease, store, address=address, observer=progress, skipped=warn_skipped
                 )
                 rows |= outcome.rows
-                tracebacks = dict(outcome.tracebacks)
+                tracebacks, measured = dict(outcome.tracebacks), dict(outcome.measured)
                 store.trials.compact(warn_skipped)
-            return publish(plan, rows, store, warn_skipped, tracebacks)
+            return publish(plan, rows, store, warn_skipped, tracebacks, measured=measured)
 
 
 def rank(job: str | Path | Job) -> Ranking:

@@ -10,6 +10,7 @@ import ray
 
 from raybench.cluster.agreement import Agreement
 from raybench.planning.plan import DataNeeds, FeatureNeeds, PlannedTrial
+from raybench.results.measure import Measuring
 
 __all__ = ["FeaturePart", "FeatureParts", "RunContext"]
 
@@ -30,7 +31,7 @@ class RunContext:
     features: Mapping[str, FeatureNeeds] = field(default_factory=dict)  # by group
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # trial id → the groups that it reads
     rows: Mapping[str, ray.ObjectRef[Any]] = field(default_factory=dict)  # dataset → its splits
-    metrics: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = field(default_factory=dict)  # names and options
+    measuring: Mapping[str, Measuring] = field(default_factory=dict)  # by dataset
     measures: Mapping[str, str] = field(default_factory=dict)  # dataset → the hash of its metrics
     threads: int = 1
     gpus_per_actor: float = 0.0

@@ -12,6 +12,7 @@ from raybench.cluster.pool import Pool
 from raybench.core import Shard, Status
 from raybench.core.errors import StoreFullError
 from raybench.results.ledger import Ledger
+from raybench.results.measure import Measured
 from raybench.schedule.queue import Queue
 from raybench.schedule.readers import Readers
 from raybench.schedule.retry import Failure
@@ -69,6 +70,7 @@ class Driver:
         )
         self._shard_seconds = _AHEAD_SECONDS  # a running mean
         self._last_turn = time.monotonic()
+        self.measured: Mapping[str, Measured] = {}
 
     def run(self) -> None:
         """Until every trial has ended; on any exception what is committed is written and the actors are ended."""
@@ -91,6 +93,9 @@ class Driver:
                         self._last_turn = time.monotonic()
                         self.ledger.turn()
                         self._observer.tick()
+                self.ledger.turn()
+                rows = [row for row in self.ledger.rows.values() if row.status is Status.OK]
+                self.measured = self._pool.measure(rows, interrupted)
             finally:
                 self._pool.stop_all()
 
@@ -126,7 +131,8 @@ class Driver:
                 case StartActor(actor=actor, delay_seconds=delay_seconds):
                     self._pool.start(actor, delay_seconds)
                 case StopActor(actor=actor):
-                    self._pool.stop(actor)
+                    if not self._queue.done:  # else they measure what has ended, and are ended together
+                        self._pool.stop(actor)
                 case Send(actor=actor, work=work):
                     sends.setdefault((actor, getattr(work, "trial_id", "")), []).append(work)
                 case Finish(trial_id=trial_id, status=status, reason=reason):

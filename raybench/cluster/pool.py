@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from raybench.cluster.context import FeaturePart
 from raybench.cluster.death import blame, death
 from raybench.cluster.internals import draining_nodes, node_of
 from raybench.core import Shard
+from raybench.results.measure import Measured
 from raybench.schedule.retry import Failure, FailureKind
 from raybench.schedule.timing import TrialClock
 from raybench.schedule.watch import Watch
@@ -38,10 +40,12 @@ from raybench.schedule.work import (
     Work,
 )
 from raybench.store.shards import ShardCommit
+from raybench.store.trials import TrialRow
 
 __all__ = ["Pool"]
 
 _BEAT_SECONDS = 5.0
+_ROWS_A_CALL = 8
 
 
 @dataclass(slots=True)
@@ -175,6 +179,26 @@ class Pool:
         elif not events:
             time.sleep(timeout)
         return events + self._exchange_beats()
+
+    def measure(self, rows: Sequence[TrialRow], stopped: Callable[[], bool]) -> dict[str, Measured]:
+        """What actors with nothing else to do find out of trials that have ended; those of a lost one are not there."""
+        busy = {call.actor for call in self._calls.values()}
+        idle = [actor for actor in self._nodes if actor not in busy]
+        asked: dict[ray.ObjectRef[Any], Sequence[TrialRow]] = {}
+        pieces = [rows[start : start + _ROWS_A_CALL] for start in range(0, len(rows), _ROWS_A_CALL)]
+        measured: dict[str, Measured] = {}
+        began = time.monotonic()
+        for place, piece in enumerate(pieces if idle else []):
+            asked[self._handles[idle[place % len(idle)]].measure.remote(list(piece))] = piece
+        while asked and not stopped() and time.monotonic() - began < self._hang_seconds:
+            done, _ = ray.wait(list(asked), num_returns=1, timeout=1.0)
+            for ref in done:
+                piece = asked.pop(ref)
+                began = time.monotonic()
+                with suppress(exceptions.RayError):
+                    found = zip(piece, ray.get(ref), strict=True)
+                    measured |= {row.trial_id: one for row, one in found if one is not None}
+        return measured
 
     def take_commits(self) -> list[ShardCommit]:
         """What the shards scored since the last call left behind."""

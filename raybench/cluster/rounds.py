@@ -16,6 +16,7 @@ from raybench.cluster.run import Outcome, run_trials
 from raybench.core import Status
 from raybench.planning.plan import Plan
 from raybench.planning.resume import Found, look_up
+from raybench.results.measure import Measured
 from raybench.store import Store
 from raybench.store.claims import Division
 from raybench.store.leases import Lease
@@ -44,6 +45,7 @@ def run_rounds(
     left = {work.trial_id for work in found.todo(plan)}
     rows: dict[str, TrialRow] = {}
     tracebacks: dict[str, str] = {}
+    measured: dict[str, Measured] = {}
     told = ""
     while True:
         todo = [work for work in found.todo(plan) if work.trial_id in left & division.take]
@@ -53,9 +55,10 @@ def run_rounds(
             )
             rows |= outcome.rows
             tracebacks |= outcome.tracebacks
+            measured |= outcome.measured
             left -= outcome.rows.keys()
         if not left:
-            return Outcome(rows, tracebacks)
+            return Outcome(rows, tracebacks, measured)
         if not todo and (line := _waiting_for(lease, division, left)) != told:
             told = line
             observer.note(line)

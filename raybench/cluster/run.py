@@ -14,6 +14,7 @@ from raybench.metrics.coverage import Coverage
 from raybench.planning.plan import Plan
 from raybench.planning.resume import Found
 from raybench.results.ledger import Ledger
+from raybench.results.measure import Measured, Measuring
 from raybench.schedule.queue import Queue
 from raybench.schedule.work import TrialWork
 from raybench.store import Store
@@ -24,10 +25,11 @@ __all__ = ["Outcome", "run_trials"]
 
 
 class Outcome(NamedTuple):
-    """The rows of the trials that ended in this run, and the tracebacks of those that failed."""
+    """The rows of the trials that ended in this run, the tracebacks of those that failed, what actors measured."""
 
     rows: Mapping[str, TrialRow]
     tracebacks: Mapping[str, str]
+    measured: Mapping[str, Measured]
 
 
 def run_trials(
@@ -66,7 +68,7 @@ def run_trials(
             features=plan.features(wanted),
             groups={work.trial_id: work.groups for work in todo},
             rows={name: ray.put(dict(plan.datasets[name].loaded.splits)) for name in datasets},
-            metrics={name: (plan.datasets[name].metrics, plan.datasets[name].metric_config) for name in datasets},
+            measuring={name: Measuring.of(plan.datasets[name]) for name in datasets},
             measures={name: plan.datasets[name].measures for name in datasets},
             threads=resources.cpus_per_actor,
             gpus_per_actor=cluster.gpus_per_actor,
@@ -91,8 +93,9 @@ def run_trials(
         )
         queue = Queue(todo, num_actors=cluster.num_actors, shard_batches=resources.shard_batches)
         work = {one.trial_id: one for one in todo}
-        Driver(queue=queue, pool=pool, ledger=ledger, observer=observer, work=work).run()
-        return Outcome(ledger.rows, ledger.tracebacks)
+        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=observer, work=work)
+        driver.run()
+        return Outcome(ledger.rows, ledger.tracebacks, driver.measured)
 
 
 def _start(worker: Any, cluster: ActorPlan, context: Any, avoided: Collection[str]) -> Any:

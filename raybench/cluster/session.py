@@ -22,6 +22,7 @@ from raybench.core import Trial
 from raybench.core.errors import StoreError
 from raybench.core.identity import RESULT_VERSION, content_hash
 from raybench.metrics import MetricSet
+from raybench.results.measure import Measured
 from raybench.runtime.prepare import PreparedData, prepare_data
 from raybench.runtime.scoring.latency import Latency, measure_latency
 from raybench.runtime.training.device import device_of
@@ -45,6 +46,7 @@ from raybench.store.files import Files
 from raybench.store.provenance import library_versions, processor_name
 from raybench.store.records import write_records
 from raybench.store.shards import ShardCommit
+from raybench.store.trials import TrialRow
 from raybench.store.unfinished import UnfinishedFits
 from raybench.tasks.catalog import task_of
 
@@ -74,6 +76,7 @@ class Session:
         self._unread: set[str] = set()  # keys of rows and features that no trial reads any more
         self._leaving = Event()
         self._metric_sets: dict[str, MetricSet] = {}
+        self._tests: dict[str, pa.Table] = {}  # dataset → its test rows, of the one measured last
         self._predictor: tuple[str, Predictor, str] | None = None  # trial, what scores it, the digest of its checkpoint
         self._latencies: dict[tuple[str, str, str, int], Latency] = {}
 
@@ -235,6 +238,16 @@ class Session:
             versions=json.dumps(library_versions()),
         )
 
+    def measure(self, row: TrialRow) -> Measured | None:
+        """Scores and replicates of a trial that ended well; None where that fails, for the driver to do and to tell."""
+        try:
+            dataset = self._context.planned[row.trial_id].trial.dataset.name
+            if dataset not in self._tests:
+                self._tests = {dataset: ray.get(self._context.rows[dataset])["test"]}
+            return self._context.measuring[dataset].measure(row, self._tests[dataset], self._files, _untold)
+        except _ANY:
+            return None
+
     def _basis(self, trial: Trial, prepared: PreparedData) -> str:
         """What the shards of the trial in hand are scored on."""
         assert self._predictor is not None
@@ -286,9 +299,13 @@ class Session:
 
     def _metric_set(self, dataset: str) -> MetricSet:
         if dataset not in self._metric_sets:
-            names, config = self._context.metrics[dataset]
-            self._metric_sets[dataset] = MetricSet(names, config)
+            how = self._context.measuring[dataset]
+            self._metric_sets[dataset] = MetricSet(how.metrics, how.metric_config)
         return self._metric_sets[dataset]
+
+
+def _untold(path: str, reason: str) -> None:
+    """What an actor cannot read it does not measure, and the driver tells it."""
 
 
 def _device_name(device: torch.device) -> str:

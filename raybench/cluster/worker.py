@@ -15,8 +15,10 @@ import ray
 
 from raybench.cluster.context import FeatureParts, RunContext
 from raybench.cluster.waiting import waits_for_hub
+from raybench.results.measure import Measured
 from raybench.schedule.retry import Failure
 from raybench.store.shards import ShardCommit
+from raybench.store.trials import TrialRow
 
 __all__ = ["Worker", "resident_bytes"]
 
@@ -57,6 +59,10 @@ class Worker:
         """Score runs of batches [start, stop): records to the store, states and coverage back, or why not."""
         self._session.features_are_at(features)
         return [self._session.score(trial_id, start, stop, data[0]) for start, stop in ranges]
+
+    def measure(self, rows: list[TrialRow]) -> list[Measured | None]:
+        """What the tables say of trials that have ended; None where that could not be found out."""
+        return [self._session.measure(row) for row in rows]
 
     @ray.method(concurrency_group="control")
     def beat(self) -> tuple[float, int, bool]:

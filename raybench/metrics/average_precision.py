@@ -75,14 +75,14 @@ def _bias(splits: Iterator[Split]) -> float:
     """By how much the value is expected to exceed that of infinitely many rows.
 
     A positive is among the rows at its own score: the hits among r - 1 others are binomial of some share p, so the mean
-    of (1 + hits) / r is p + (1 - p) / r. What a first rank has for p nothing but the value of the split tells.
+    of (1 + hits) / r is p + (1 - p) / r. Of a first rank's p no other row tells: half way from the value to 1.
     """
     biases, weights = [], []
     for split in (split for split in splits if split.positive.any()):
         at, hits, rows = _thresholds(split.scores, split.positive)
         precision = hits / rows
         value = fsum(at * precision) / int(hits[-1])
-        misses = np.where(rows > 1, (1 - precision) / np.maximum(1, rows - 1), 1 - value)
+        misses = np.where(rows > 1, (1 - precision) / np.maximum(1, rows - 1), (1 - value) / 2)
         biases.append(split.weight * fsum(at * misses) / int(hits[-1]))
         weights.append(split.weight)
     return fsum(biases) / fsum(weights)

@@ -10,39 +10,26 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from functools import cache
 from importlib.metadata import version
-from typing import NamedTuple
+from types import MappingProxyType
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from raybench.core import Score, Status, slice_column
-from raybench.core.errors import StoreError
-from raybench.metrics import MetricSet, StateSet
-from raybench.planning.plan import Plan, PlannedDataset, PlannedTrial
+from raybench.core import Status
+from raybench.metrics import MetricSet
+from raybench.planning.plan import Plan, PlannedTrial
 from raybench.results.entry import Entry
 from raybench.results.fit_notes import fit_notes
 from raybench.results.made_on import distinct, made_on, mixed_notes
+from raybench.results.measure import Measured, Measuring
 from raybench.results.ranking import Ranking
 from raybench.results.selection import optimism_notes
-from raybench.results.slices import slice_scores
 from raybench.results.tables import MetricTrait, ranking_table, scores_table
 from raybench.store import Store
 from raybench.store.parquet import Skipped
 from raybench.store.provenance import library_versions
-from raybench.store.records import read_records
 from raybench.store.runs import RunDirectory
 from raybench.store.trials import TrialRow
 
 __all__ = ["publish", "traits_of", "write_tables"]
-
-
-class _Measured(NamedTuple):
-    scores: Mapping[str, Score]
-    slices: Mapping[str, Mapping[str, Score]]
-    replicates: np.ndarray | None
 
 
 def publish(
@@ -52,20 +39,24 @@ def publish(
     skipped: Skipped,
     tracebacks: dict[str, str] | None = None,
     *,
+    measured: Mapping[str, Measured] = MappingProxyType({}),
     write: bool = True,
 ) -> Ranking:
     """Scores and ranking of a plan as far as it has got; trials without a row are `stopped`.
 
+    Trials that are not `measured`, as a run's actors do it, are measured here.
+
     Not to be written where the run is under way: its own tables could be replaced by these, which are older.
     """
-    measured: dict[str, _Measured] = {}
+    known = dict(measured)
     entries = []
     for planned in plan.trials:
         trial_id = planned.trial.trial_id
         row = rows.get(trial_id)
-        if row is not None and row.status is Status.OK and trial_id not in measured:
-            measured[trial_id] = _measure(row, plan.datasets[planned.trial.dataset.name], store, skipped)
-        entries.append(_entry(planned, row, measured.get(trial_id)))
+        if row is not None and row.status is Status.OK and trial_id not in known:
+            dataset = plan.datasets[planned.trial.dataset.name]
+            known[trial_id] = Measuring.of(dataset).measure(row, dataset.loaded.splits["test"], store.files, skipped)
+        entries.append(_entry(planned, row, known.get(trial_id)))
     traits: dict[str, MetricTrait] = {}
     for dataset in plan.datasets.values():
         traits |= traits_of(dataset.metric_set())
@@ -115,39 +106,7 @@ def write_tables(
     )
 
 
-def _measure(row: TrialRow, dataset: PlannedDataset, store: Store, skipped: Skipped) -> _Measured:
-    metric_set = dataset.metric_set()
-
-    @cache
-    def records() -> pa.Table:
-        torn: dict[str, str] = {}
-        table = read_records(store.files, row.trial_id, row.basis, torn.__setitem__)
-        for path, reason in torn.items():
-            skipped(path, reason)
-        if table is None or table.num_rows != row.num_examples:
-            first = f"remove {', '.join(torn)}, which cannot be read, and " if torn else ""
-            raise StoreError(
-                f"store {store.files.url}: records of trial {row.trial_id} are missing; {first}run the job again"
-            )
-        return table
-
-    states = StateSet.from_bytes(row.states)
-    # Metrics that were not measured then, or by a user's code that may have changed since: the records have them.
-    if dataset.metric_code or not metric_set.covers(states):
-        states = metric_set.states(records())
-    scores = metric_set.compute(states, records=records)
-    slices = slice_scores(metric_set, records(), _slice_columns(dataset, records()))
-    return _Measured(scores, slices, metric_set.replicates(dataset.rank_by, records()))
-
-
-def _slice_columns(dataset: PlannedDataset, records: pa.Table) -> dict[str, pa.ChunkedArray]:
-    """The slice columns of the test rows, in the order of the records: a job may name new ones after scoring."""
-    rows = dataset.loaded.splits["test"]
-    places = pc.index_in(records.column("id"), rows.column("id").combine_chunks())
-    return {name: rows.column(slice_column(name)).take(places) for name in dataset.spec.slices}
-
-
-def _entry(planned: PlannedTrial, row: TrialRow | None, measured: _Measured | None) -> Entry:
+def _entry(planned: PlannedTrial, row: TrialRow | None, measured: Measured | None) -> Entry:
     if planned.problem is not None:
         return Entry(trial=planned.trial, status=planned.problem.status, reason=planned.problem.reason)
     if row is None:

@@ -56,6 +56,11 @@ class FakePool:
     def release(self, keys):
         self.released += keys
 
+    def measure(self, rows, stopped):
+        assert self.alive, "measured by actors, so before they are ended"
+        self.asked = [row.trial_id for row in rows]
+        return dict.fromkeys(self.asked, "measured")
+
     def stop_all(self):
         self.alive.clear()
 
@@ -115,6 +120,7 @@ def test_an_actor_that_dies_as_its_shard_comes_in_is_sent_nothing_more(tmp_path)
     assert pool.num_deaths == 1
     assert pool.released == ["d"]
     assert run.ledger.rows["t"].status is Status.OK
+    assert run.measured == {"t": "measured"}
     assert store.trials.read(pytest.fail)["t"].num_examples == NUM_SHARDS
     assert store.shards.read("t", pytest.fail) == []  # the row holds them merged
 
@@ -133,6 +139,7 @@ def test_shards_that_do_not_add_up_are_a_reason_and_not_found_again(tmp_path):
     run = driver(store, FakePool(), num_expected=NUM_SHARDS + 1)
     run.run()
     assert (run.ledger.rows["t"].status, run.ledger.rows["t"].reason) == (Status.FAILED, "1 of 7 examples are missing")
+    assert run.measured == {}
     assert store.shards.read("t", pytest.fail) == []
     row = store.trials.read(pytest.fail)["t"]  # for whoever asks why; the next run tries it again
     assert (row.status, row.reason) == (Status.FAILED, "1 of 7 examples are missing")

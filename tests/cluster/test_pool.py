@@ -197,6 +197,28 @@ def test_shards_sent_together_come_back_together(pool, ray):
     assert "_commits" not in held(pool)
 
 
+def test_ended_trials_are_measured_by_all_idle_actors_and_what_a_dead_or_hung_one_leaves_is_not_waited_for(
+    pool, ray, monkeypatch
+):
+    handles = [start(pool, ray, actor) for actor in range(3)]
+    rows = [SimpleNamespace(trial_id=f"t{number}") for number in range(3)]
+    monkeypatch.setattr(pool_module, "_ROWS_A_CALL", 1)
+    answers = (["one"], exceptions.ActorDiedError(), [None])
+
+    def answer(refs, num_returns, timeout):
+        for handle, value in zip(handles, answers, strict=True):
+            ray.answer(handle, "measure", value)
+        return ToyRay.wait(ray, refs, num_returns, timeout)
+
+    monkeypatch.setattr(ray, "wait", answer, raising=False)
+    assert pool.measure(rows, lambda: False) == {"t0": "one"}
+    assert [handle.called.count("measure") for handle in handles] == [1, 1, 1]
+    monkeypatch.setattr(ray, "wait", lambda refs, num_returns, timeout: ([], refs))
+    assert pool.measure(rows, lambda: True) == {}
+    pool._hang_seconds = 0.0
+    assert pool.measure(rows, lambda: False) == {}
+
+
 def test_who_waits_for_a_first_actor_waits_so_long_and_no_longer(ray, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(pool_module.time, "monotonic", lambda: now[0])

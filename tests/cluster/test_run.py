@@ -18,6 +18,7 @@ import raybench
 from raybench.api import StoreWarning
 from raybench.cluster.pool import Pool
 from raybench.core.errors import MetricError, StoreError
+from raybench.results.measure import Measuring
 from raybench.results.rescore import rescore
 from raybench.results.tables import TIMING_COLUMNS
 
@@ -72,7 +73,8 @@ def test_every_trial_ends_well(reference):
 
 
 @pytest.mark.parametrize("actors", [2, 4])
-def test_the_number_of_actors_changes_no_bit(make_job, run, reference, actors):
+def test_the_number_of_actors_changes_no_bit_and_they_measure(make_job, run, reference, actors, monkeypatch):
+    monkeypatch.setattr(Measuring, "measure", lambda *_: pytest.fail("measured by the driver"))
     assert bits(run(make_job().write(), actors=actors)) == bits(reference)
 
 

@@ -18,6 +18,7 @@ from raybench.core import DatasetKey, ModelSpec, Trial
 from raybench.models.fingerprint import weights_fingerprint
 from raybench.planning.plan import FeatureNeeds, PlannedTrial
 from raybench.recipes.methods.catalog import get_method
+from raybench.results.measure import Measuring
 from raybench.runtime.prepare import prepare_data
 from raybench.runtime.training import epochs as epochs_module
 from raybench.runtime.training import features
@@ -96,8 +97,10 @@ def test_features_of_another_actor_are_not_computed_again(session: Session, monk
 def test_before_scoring_is_out_of_memory_everything_else_is_let_go(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    metrics = {"words": (("accuracy",), {"labels": ["x", "y"]})}
-    session._context = replace(session._context, metrics=metrics, measures={"words": "accuracy"})
+    how = Measuring(
+        metrics=("accuracy",), metric_config={"labels": ["x", "y"]}, rank_by="accuracy", slices=(), anew=False
+    )
+    session._context = replace(session._context, measuring={"words": how}, measures={"words": "accuracy"})
     assert session.fit(("t1",), None) == {}
     other = replace(session._context.planned["t2"].trial, weights_fingerprint="other")
     session._workspace.network(other, get_task("text-classification"), own_head=False)

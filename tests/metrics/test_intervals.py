@@ -7,7 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from raybench.metrics import evaluate
+from raybench.metrics import evaluate, permutation
+from raybench.metrics.average_precision import _bias, average_precision
+from raybench.metrics.influence import edge_variance
+from raybench.metrics.roc import Split
+from raybench.metrics.scoring import Scorer
+from tests.bench import bench_intervals
 
 
 def classified(rng: np.random.Generator, num_rows: int) -> pa.Table:
@@ -79,3 +84,47 @@ def test_intervals_hold_the_truth_as_often_as_they_say(case):
     coverage = {name: count / simulations for name, count in held.items()}
     assert 0.93 <= np.mean(list(coverage.values())) <= 0.97
     assert min(coverage.values()) >= 0.91  # 0.95 less 2.9 standard errors of 250 simulations
+
+
+def test_average_precision_is_too_large_by_what_is_taken_out_of_the_low_end():
+    def draw(rng, size):
+        positive = rng.random(size) < 0.3
+        return Split(np.arange(size), rng.normal(size=size) + 0.7 * positive, positive, 1.0)
+
+    whole = draw(np.random.default_rng(0), 100_000)
+    samples = [split for k in range(1500) if (split := draw(np.random.default_rng([k, 1]), 30)).positive.any()]
+    values = np.array([average_precision(split.scores, split.positive) for split in samples])
+    found = np.array([_bias(iter([split])) for split in samples])
+    too_large = values.mean() - average_precision(whole.scores, whole.positive)
+    assert too_large > 0.03
+    assert found.mean() == pytest.approx(too_large, rel=0.25)
+
+
+def test_a_rare_class_without_a_mistake_beside_worse_ones_leaves_the_mean_open():
+    good, worse = np.array([1.0, 1.0, 1.0]), np.array([1.0, 0.8, 0.6])
+    rare, many = np.array([2, 40, 40]), np.array([400, 40, 40])
+    assert edge_variance(worse, rare, (0, 1)) > 20 * edge_variance(worse, many, (0, 1)) > 0
+    assert edge_variance(-worse, rare, (-1, 0)) == pytest.approx(edge_variance(worse, rare, (0, 1)))
+    assert edge_variance(good, rare, (0, 1)) == edge_variance(np.array([0.9, 0.8, np.nan]), rare, (0, 1)) == 0
+
+
+@pytest.mark.parametrize(
+    ("family", "setting", "names"),
+    [
+        ("several", "hard", ["weighted_average_precision", "weighted_roc_auc", "roc_auc_ovo"]),
+        ("classes", "imbalanced", ["macro_f1", "mcc", "balanced_accuracy", "weighted_f1"]),
+        ("labels", "imbalanced", ["multilabel_macro_f1", "multilabel_micro_f1", "multilabel_average_precision"]),
+    ],
+)
+def test_a_part_of_the_measured_grid_holds(family, setting, names, monkeypatch):
+    """Few simulations of tests/bench/bench_intervals.py at n = 50; the whole is in raybench/metrics/measured.json."""
+    small = bench_intervals.FAMILIES[family]._replace(metrics=names, size=3000)
+    monkeypatch.setitem(bench_intervals.FAMILIES, family, small)
+    monkeypatch.setattr(permutation, "FLIPS", 999)
+    monkeypatch.setattr(Scorer, "_classes", Scorer._classes)  # and put back
+    rows = bench_intervals.one((family, setting, 50, 60, 12, 1))
+    assert [row["metric"] for row in rows] == names
+    for row in rows:
+        assert row["coverage"] >= 85, row  # 95 less 3.5 standard errors
+        assert row["level"] <= 25, row  # 5 and 3 standard errors
+    assert np.mean([row["coverage"] for row in rows]) >= 92

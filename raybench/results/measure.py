@@ -1,0 +1,94 @@
+"""A trial that ended well, measured from its state and records: its scores, those of slices, replicates for its rank.
+
+    how = Measuring.of(dataset)                                     # what actors are told once
+    measured = how.measure(row, dataset.loaded.splits["test"], files, skipped)
+
+The same row and records give the same bits, whoever measures. It takes some ten milliseconds a trial, so the actors of
+a run do it, each some of the trials; what none of them did is left to whoever publishes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raybench.core import Score, slice_column
+from raybench.core.errors import StoreError
+from raybench.metrics import MetricSet, StateSet
+from raybench.planning.plan import PlannedDataset
+from raybench.results.slices import slice_scores
+from raybench.store.files import Files
+from raybench.store.parquet import Skipped
+from raybench.store.records import read_records
+from raybench.store.trials import TrialRow
+
+__all__ = ["Measured", "Measuring"]
+
+
+class Measured(NamedTuple):
+    """What the tables say of a trial beside its row."""
+
+    scores: Mapping[str, Score]
+    slices: Mapping[str, Mapping[str, Score]]
+    replicates: np.ndarray | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measuring:
+    """What is measured on a dataset."""
+
+    metrics: tuple[str, ...]
+    metric_config: Mapping[str, Any]
+    rank_by: str
+    slices: tuple[str, ...]
+    anew: bool  # of the records, whatever the states hold: a user's code may have changed since
+
+    @classmethod
+    def of(cls, dataset: PlannedDataset) -> Measuring:
+        return cls(
+            metrics=dataset.metrics,
+            metric_config=dataset.metric_config,
+            rank_by=dataset.rank_by,
+            slices=tuple(dataset.spec.slices),
+            anew=bool(dataset.metric_code),
+        )
+
+    def measure(self, row: TrialRow, test: pa.Table, files: Files, skipped: Skipped) -> Measured:
+        """`test` are the rows of the split; raises StoreError where records are missing."""
+        metric_set = MetricSet(self.metrics, self.metric_config)
+
+        @cache
+        def records() -> pa.Table:
+            return _records(row, files, skipped)
+
+        states = StateSet.from_bytes(row.states)
+        # Metrics that were not measured then: the records have them.
+        if self.anew or not metric_set.covers(states):
+            states = metric_set.states(records())
+        scores = metric_set.compute(states, records=records)
+        slices = slice_scores(metric_set, records(), self._slice_columns(test, records()))
+        return Measured(scores, slices, metric_set.replicates(self.rank_by, records()))
+
+    def _slice_columns(self, test: pa.Table, records: pa.Table) -> dict[str, pa.ChunkedArray]:
+        """The slice columns of the test rows, in the order of the records: a job may name new ones after scoring."""
+        if not self.slices:
+            return {}
+        places = pc.index_in(records.column("id"), test.column("id").combine_chunks())
+        return {name: test.column(slice_column(name)).take(places) for name in self.slices}
+
+
+def _records(row: TrialRow, files: Files, skipped: Skipped) -> pa.Table:
+    torn: dict[str, str] = {}
+    table = read_records(files, row.trial_id, row.basis, torn.__setitem__)
+    for path, reason in torn.items():
+        skipped(path, reason)
+    if table is None or table.num_rows != row.num_examples:
+        first = f"remove {', '.join(torn)}, which cannot be read, and " if torn else ""
+        raise StoreError(f"store {files.url}: records of trial {row.trial_id} are missing; {first}run the job again")
+    return table
