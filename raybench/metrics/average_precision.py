@@ -75,17 +75,18 @@ def _bias(splits: Iterator[Split]) -> float:
     """By how much the value is expected to exceed that of infinitely many rows.
 
     A positive is among the rows at its own score: the hits among r - 1 others are binomial of some share p, so the mean
-    of (1 + hits) / r is p + (1 - p) / r. Of a first rank's p no other row tells: half way from the value to 1.
+    of (1 + hits) / r is p + (1 - p) / r. And it is not among the positives that it is held against, P - 1 of P, so p is
+    lower by p (1 - p) / P. Of a first rank's p no other row tells, so the value stands for it.
     """
     biases, weights = [], []
     for split in (split for split in splits if split.positive.any()):
         at, hits, rows = _thresholds(split.scores, split.positive)
-        precision = hits / rows
-        value = fsum(at * precision) / int(hits[-1])
-        misses = np.where(rows > 1, (1 - precision) / np.maximum(1, rows - 1), (1 - value) / 2)
-        biases.append(split.weight * fsum(at * misses) / int(hits[-1]))
+        precision, total = hits / rows, int(hits[-1])
+        value = fsum(at * precision) / total
+        own = np.where(rows > 1, (1 - precision) / np.maximum(1, rows - 1), 1 - value)
+        biases.append(split.weight * fsum(at * (own - precision * (1 - precision) / total)) / total)
         weights.append(split.weight)
-    return fsum(biases) / fsum(weights)
+    return max(0.0, fsum(biases) / fsum(weights))
 
 
 def _problem(splits: Iterator[Split]) -> str | None:

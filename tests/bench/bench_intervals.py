@@ -495,9 +495,13 @@ if __name__ == "__main__":
     parser.add_argument("--tests", type=int, default=400)
     parser.add_argument("--sizes", type=int, nargs="*", default=list(SIZES))
     parser.add_argument("--settings", nargs="*", default=list(SETTINGS))
+    parser.add_argument("--metrics", nargs="*", help="only these of the families")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
+    for name in given.families:
+        chosen = [metric for metric in FAMILIES[name].metrics if given.metrics is None or metric in given.metrics]
+        FAMILIES[name] = FAMILIES[name]._replace(metrics=chosen)
     jobs = [
         (
             family,
