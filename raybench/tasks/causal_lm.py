@@ -12,7 +12,7 @@ from pydantic import Field
 from raybench.core import Column, DatasetKey, ModelSpec
 from raybench.models.tokenizer import tokenizer_hash
 from raybench.tasks.causal_inputs import CausalExamples, prepare_documents, text_sizes
-from raybench.tasks.language import check_causal, check_own_words, token_losses, words_loss
+from raybench.tasks.language import check_causal, check_own_words, check_words, token_losses, words_loss
 from raybench.tasks.rows import key_column
 from raybench.tasks.task import Batch, LossOptions, Task, TaskOptions
 from raybench.tasks.text_inputs import num_positions
@@ -78,6 +78,7 @@ class CausalLM(Task):
 
     def check(self, model: ModelSpec, config: PretrainedConfig) -> None:
         check_causal(self.name, model, config)
+        check_words(model, config, CAUSAL_HEADS)
 
     def check_own_head(self, model: ModelSpec, labels: Sequence[str]) -> None:
         check_own_words(model, CAUSAL_HEADS)

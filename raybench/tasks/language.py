@@ -30,6 +30,7 @@ __all__ = [
     "beginning",
     "check_causal",
     "check_own_words",
+    "check_words",
     "context_length",
     "encode_after",
     "is_causal",
@@ -191,11 +192,23 @@ def check_causal(task: str, model: ModelSpec, config: PretrainedConfig) -> None:
         )
 
 
-def check_own_words(model: ModelSpec, suffixes: tuple[str, ...], *, tied: bool = True) -> None:
-    """IncompatibleError where the checkpoint has no trained words to score as it is.
+def check_words(model: ModelSpec, config: PretrainedConfig, suffixes: tuple[str, ...], *, tied: bool = True) -> None:
+    """IncompatibleError for a checkpoint that was saved without its head of words, which no method would draw anew.
 
-    `tied`: where the output's words are the input's, nothing else is to be trained.
+    `tied`: where the output's words are the input's, nothing else is needed.
     """
+    shared = tied and getattr(config, "tie_word_embeddings", False)
+    if from_scratch(model) or shared or not config.architectures:
+        return
+    if not any(saved_with_head(config, suffix) for suffix in suffixes):
+        raise IncompatibleError(
+            f"model {model.reference!r}: saved as {config.architectures[0]}, without a head of words; want one saved "
+            f"as …{suffixes[0]}, or init: scratch"
+        )
+
+
+def check_own_words(model: ModelSpec, suffixes: tuple[str, ...], *, tied: bool = True) -> None:
+    """IncompatibleError where the checkpoint has no trained words to score as it is; `tied` as in `check_words`."""
     config = open_config(model)
     shared = tied and getattr(config, "tie_word_embeddings", False)
     if from_scratch(model) or not (shared or any(saved_with_head(config, suffix) for suffix in suffixes)):

@@ -14,7 +14,7 @@ import pyarrow as pa
 from raybench.core import ModelSpec
 from raybench.core.errors import IncompatibleError
 from raybench.models.tokenizer import open_tokenizer
-from raybench.tasks.language import is_masked
+from raybench.tasks.language import check_words, is_masked
 from raybench.tasks.overlapping_windows import WindowExamples
 from raybench.tasks.rows import ragged
 
@@ -65,5 +65,6 @@ def check_masked(task: str, model: ModelSpec, config: PretrainedConfig) -> None:
             f"model {model.reference!r}: {config.model_type} predicts no masked word; {task} needs a masked language "
             "model, such as bert or roberta"
         )
+    check_words(model, config, MASKED_HEADS, tied=False)
     if open_tokenizer(model).mask_token_id is None:
         raise IncompatibleError(f"model {model.reference!r}: its tokenizer has no mask")

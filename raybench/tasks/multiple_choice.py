@@ -24,7 +24,7 @@ from raybench.tasks.choice_words import (
     summed_scores,
 )
 from raybench.tasks.choices import choice_columns, choice_loss
-from raybench.tasks.language import check_own_words, is_causal
+from raybench.tasks.language import check_own_words, check_words, is_causal
 from raybench.tasks.rows import key_column, ragged, ragged_column, single_chunk
 from raybench.tasks.shots import draw_shots, shots_for
 from raybench.tasks.task import Batch, LossOptions, Task, TaskOptions
@@ -156,6 +156,8 @@ class MultipleChoice(Task):
                 f"model {model.reference!r}: {config.model_type} has no vocabulary, so it reads no text; "
                 f"{self.name} needs a text model"
             )
+        if is_causal(config):
+            check_words(model, config, CAUSAL_HEADS)
 
     def check_own_head(self, model: ModelSpec, labels: Sequence[str]) -> None:
         if is_causal(open_config(model)):

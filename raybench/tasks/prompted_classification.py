@@ -21,9 +21,9 @@ from raybench.tasks.choice_words import (
     continuation_columns,
     summed_scores,
 )
-from raybench.tasks.language import check_own_words, context_length, is_causal, is_masked
+from raybench.tasks.language import check_own_words, check_words, context_length, is_causal, is_masked
 from raybench.tasks.mask_prompts import LabelWords, MaskPrompts, label_words, mask_prompt_columns, masked_scores
-from raybench.tasks.mask_rows import MASKED_HEADS
+from raybench.tasks.mask_rows import MASKED_HEADS, check_masked
 from raybench.tasks.prompt_texts import ANSWER, FIELDS, Shown, asked_rows, num_pieces, texts_of
 from raybench.tasks.rows import single_chunk
 from raybench.tasks.shots import draw_shots
@@ -166,8 +166,10 @@ class PromptedClassification(SingleLabel):
                 f"model {model.reference!r}: {config.model_type} predicts no words; {self.name} needs a language "
                 "model, causal or masked, such as llama or bert"
             )
-        if is_masked(config) and open_tokenizer(model).mask_token_id is None:
-            raise IncompatibleError(f"model {model.reference!r}: its tokenizer has no mask")
+        if is_causal(config):
+            check_words(model, config, CAUSAL_HEADS)
+        else:
+            check_masked(self.name, model, config)
 
     def check_own_head(self, model: ModelSpec, labels: Sequence[str]) -> tuple[int, ...]:
         causal = is_causal(open_config(model))

@@ -207,8 +207,12 @@ class Theirs:
         return (found["samples"][self.name] if samples else []), scores
 
 
-def equal(path: Path, count: int, folder: Path) -> None:
-    for name, task in asked(count, 200).items():
+def some(tasks: dict[str, Asked], names: list[str]) -> dict[str, Asked]:
+    return {name: tasks[name] for name in names or tasks}
+
+
+def equal(path: Path, tasks: dict[str, Asked], folder: Path) -> None:
+    for name, task in tasks.items():
         records, mine = Ours(path, task).run()
         samples, theirs = Theirs(path, name, task, folder, 8).run(samples=True)
         samples.sort(key=lambda one: one["doc"]["id"])
@@ -234,8 +238,9 @@ def equal(path: Path, count: int, folder: Path) -> None:
         assert apart <= 1e-4 * np.abs(nll).max(), name
 
 
-def speed(path: Path, count: int, batch_size: int, turns: int, folder: Path) -> None:
-    for name, task in asked(count, 256).items():
+def speed(path: Path, tasks: dict[str, Asked], batch_size: int, turns: int, folder: Path) -> None:
+    for name, task in tasks.items():
+        count = task.test.num_rows
         ours, theirs = Ours(path, task), Theirs(path, name, task, folder, batch_size)
         took: dict[str, list[float]] = {"ours": [], "lm_eval": []}
         for _ in range(turns):
@@ -258,6 +263,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=40)
     parser.add_argument("--batch-size", type=int, default=16, help="of lm_eval")
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--tasks", nargs="*", default=[], help="of perplexity, choice, few-shot, topic; without: all")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -266,9 +272,10 @@ def main() -> None:
             path = Path(folder) / "model"
             checkpoint(TINY if options.what == "equal" else SMOLLM2_135M, path)
         if options.what == "equal":
-            equal(path, options.examples, Path(folder))
+            equal(path, some(asked(options.examples, 200), options.tasks), Path(folder))
         else:
-            speed(path, options.examples, options.batch_size, options.turns, Path(folder))
+            tasks = some(asked(options.examples, 256), options.tasks)
+            speed(path, tasks, options.batch_size, options.turns, Path(folder))
 
 
 if __name__ == "__main__":

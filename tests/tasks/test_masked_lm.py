@@ -168,7 +168,7 @@ def test_baselines_know_which_bytes_they_put_back(rows: pa.Table) -> None:
 def test_models_that_cannot_are_told_in_a_line(tiny_bert: Path, tiny_causal: Path, tiny_masked: Path) -> None:
     task = get_task(NAME)
     for path, method, reason in [
-        (tiny_bert, "full", "its tokenizer has no mask"),
+        (tiny_bert, "full", "saved as BertModel, without a head of words"),
         (tiny_causal, "none", "llama predicts no masked word"),
         (tiny_masked, "frozen", "has no one vector a row"),
     ]:
