@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from raybench.cluster.run import blank_row
 from raybench.core import Status
 from raybench.job import load_job
 from raybench.planning.plan import make_plan
+from raybench.results.ledger import blank_row
 from raybench.results.publish import publish
 from raybench.runtime.prepare import prepare_data
 from raybench.runtime.trial import fit_trial, open_predictor, score_shard

@@ -55,7 +55,9 @@ def test_one_name_gives_one_score_and_more_rows_may_follow():
 
 
 @pytest.mark.parametrize(
-    "make", [list, np.array, torch.tensor, pa.array, lambda codes: [str(code) for code in codes]], ids=str
+    "make",
+    [list, np.array, torch.tensor, pa.array, lambda codes: [str(code) for code in codes]],
+    ids=["list", "numpy", "torch", "arrow", "strings"],
 )
 def test_batches_of_every_kind_are_taken(make):
     found = metrics.state("macro_f1")
