@@ -11,6 +11,7 @@
     wordnet_similarity("/path")   # the same with text, text_pair and value
     wordnet_search("/path")       # the same with query and document
     wordnet_choices("/path")      # the same with question, choices and label
+    wordnet_questions("/path")    # the same with question, context and answers
     word_pronunciations()         # the same with source and target
 
 What no Python package holds is fetched by the user's own client, and a dataset's `config` says where it lies.
@@ -24,6 +25,7 @@ from raybench.data.packaged.made import bbc_mixtures, digit_scenes
 from raybench.data.packaged.pronunciations import word_pronunciations
 from raybench.data.packaged.word_valence import word_valence
 from raybench.data.packaged.wordnet import wordnet_choices, wordnet_search, wordnet_similarity
+from raybench.data.packaged.wordnet_questions import wordnet_questions
 
 __all__ = [
     "bbc_mixtures",
@@ -37,6 +39,7 @@ __all__ = [
     "word_pronunciations",
     "word_valence",
     "wordnet_choices",
+    "wordnet_questions",
     "wordnet_search",
     "wordnet_similarity",
 ]

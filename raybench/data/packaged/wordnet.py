@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from raybench.data.packaged.unpacked import debian_file
 
-__all__ = ["Noun", "nouns", "wordnet_choices", "wordnet_search", "wordnet_similarity"]
+__all__ = ["Noun", "in_test", "nouns", "wordnet_choices", "wordnet_search", "wordnet_similarity"]
 
 
 class Noun(NamedTuple):
@@ -54,7 +54,7 @@ def wordnet_search(root: str = "/") -> dict[str, pa.Table]:
         if noun.gloss in seen:
             continue
         seen.add(noun.gloss)
-        split = rows["test" if _in_test(name) else "train"]
+        split = rows["test" if in_test(name) else "train"]
         split["query"].append(noun.gloss)
         split["document"].append(", ".join(noun.words))
     return {split: pa.table(columns) for split, columns in rows.items()}
@@ -75,18 +75,18 @@ def wordnet_choices(root: str = "/", num_choices: int = 4) -> dict[str, pa.Table
     rows: dict[str, dict[str, list[object]]] = {
         split: {"question": [], "choices": [], "label": []} for split in ("train", "test")
     }
-    sides = {test: [name for name in table if _in_test(name) is test] for test in (False, True)}
+    sides = {test: [name for name in table if in_test(name) is test] for test in (False, True)}
     for name, noun in table.items():
-        side = sides[_in_test(name)]
+        side = sides[in_test(name)]
         wrong: list[str] = []
         first = _partner(name, 0, table, children, side, draw)
         while len(wrong) < num_choices - 1:
             word = table[first].words[0]
-            if word not in (*wrong, *noun.words) and _in_test(first) == _in_test(name):
+            if word not in (*wrong, *noun.words) and in_test(first) == in_test(name):
                 wrong.append(word)
             first = side[int(draw.integers(len(side)))]
         label = int(draw.integers(num_choices))
-        split = rows["test" if _in_test(name) else "train"]
+        split = rows["test" if in_test(name) else "train"]
         split["question"].append(noun.gloss)
         split["choices"].append([*wrong[:label], noun.words[0], *wrong[label:]])
         split["label"].append(label)
@@ -114,9 +114,9 @@ def wordnet_similarity(root: str = "/", num_pairs: int = 6000) -> dict[str, pa.T
     while made < num_pairs:
         first = names[int(draw.integers(len(names)))]
         second = _partner(first, made % 3, table, children, names, draw)
-        if second == first or _in_test(first) != _in_test(second):
+        if second == first or in_test(first) != in_test(second):
             continue
-        split = rows["test" if _in_test(first) else "train"]
+        split = rows["test" if in_test(first) else "train"]
         split["text"].append(table[first].gloss)
         split["text_pair"].append(table[second].gloss)
         split["value"].append(_wu_palmer(_path(first, table), _path(second, table)))
@@ -155,5 +155,6 @@ def _wu_palmer(first: list[str], second: list[str]) -> float:
     return 2 * shared / (len(first) + len(second))
 
 
-def _in_test(name: str) -> bool:
+def in_test(name: str) -> bool:
+    """Whether a noun is in the test split of what is made from it."""
     return hashlib.blake2b(name.encode(), digest_size=1).digest()[0] < 77
