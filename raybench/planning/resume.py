@@ -6,7 +6,7 @@ found.rows, found.commits, found.fitted
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from raybench.store import Store
 from raybench.store.basis import basis_of
 from raybench.store.checkpoints import is_whole, list_checkpoints, read_digest
 from raybench.store.parquet import Skipped
-from raybench.store.records import count_records, list_records
+from raybench.store.records import count_records, has_records, list_records
 from raybench.store.shards import ShardCommit, usable
 from raybench.store.trials import TrialRow
 
@@ -72,7 +72,8 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
     with ThreadPoolExecutor(_THREADS) as pool:
         failures = {trial_id: row for trial_id, row in ended.items() if row.status not in FINAL}
         final = {trial_id: row for trial_id, row in ended.items() if row.status in FINAL}
-        records = list_records(store.files) if final else {}
+        scored, kept = store.shards.trials() & wanted, list_checkpoints(store.files) & wanted
+        records = list_records(store.files) if final or scored else {}
         counts = pool.map(
             lambda row: count_records(store.files, row.trial_id, records.get(row.trial_id, []), row.basis, skipped),
             final.values(),
@@ -83,9 +84,9 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
                 skipped(f"trials: {trial_id}", f"{count} of its {row.num_examples} records are there; scored again")
             else:
                 rows[trial_id] = row
-        scored, kept = store.shards.trials() & wanted, list_checkpoints(store.files) & wanted
         begun = sorted(scored - rows.keys())
-        commits = dict(zip(begun, pool.map(lambda one: store.shards.read(one, skipped), begun), strict=True))
+        read = pool.map(lambda one: _with_records(store, one, records.get(one, []), skipped), begun)
+        commits = dict(zip(begun, read, strict=True))
         stored = sorted(kept - rows.keys())
         whole = pool.map(lambda trial_id: is_whole(store.files, trial_id), stored)
         good = [trial_id for trial_id, is_good in zip(stored, whole, strict=True) if is_good]
@@ -94,3 +95,13 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
             skipped(f"checkpoints: {trial_id}", "torn; fitted again")
     leftovers = (scored | kept) & rows.keys()
     return Found(rows=rows, commits=commits, fitted=fitted, failures=failures, leftovers=leftovers)
+
+
+def _with_records(store: Store, trial_id: str, paths: Sequence[str], skipped: Skipped) -> list[ShardCommit]:
+    """The trial's shards whose records are there too: of one without them the tables could not be made."""
+    there = frozenset(paths)
+    return [
+        one
+        for one in store.shards.read(trial_id, skipped)
+        if has_records(store.files, trial_id, one.basis, one.start, one.stop, one.num_examples, there, skipped)
+    ]

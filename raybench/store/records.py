@@ -8,7 +8,7 @@ A file's name begins with the basis it was scored on; what lies beside it on ano
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from raybench.store.parquet import Skipped, parquet_bytes, read_folder, read_foo
 __all__ = [
     "compact_records",
     "count_records",
+    "has_records",
     "list_records",
     "read_records",
     "sum_disjoint",
@@ -34,7 +35,7 @@ _ALL_BATCHES = 2**31
 
 def write_records(files: Files, trial_id: str, basis: str, start: int, stop: int, table: pa.Table) -> None:
     """Write the records of batches [start, stop); the same shard scored again writes the same file."""
-    path = f"{_folder(trial_id)}/{_prefix(basis)}{start:08d}-{stop:08d}.parquet"
+    path = _part(trial_id, basis, start, stop)
     files.write(path, parquet_bytes(table, _KIND, _VERSION))
 
 
@@ -74,6 +75,20 @@ def count_records(files: Files, trial_id: str, paths: list[str], basis: str, ski
                 total = ids.num_rows if ids is not None else 0
             return total
     return 0
+
+
+def has_records(
+    files: Files, trial_id: str, basis: str, start: int, stop: int, num_examples: int, paths: Collection[str],
+    skipped: Skipped,
+) -> bool:  # fmt: skip
+    """Whether the records of a shard are among these files, whole as far as its footer says."""
+    path = _part(trial_id, basis, start, stop)
+    if path not in paths:
+        return False
+    footer = read_footer(files, path, _KIND)
+    if footer.reason:
+        skipped(path, f"{footer.reason}; scored again")
+    return not footer.reason and footer.num_rows == num_examples
 
 
 def sum_disjoint(rows: Mapping[tuple[int, int], int]) -> int | None:
@@ -131,6 +146,10 @@ def _range(path: str) -> tuple[int, int]:
 def _prefix(basis: str) -> str:
     """What the names of a trial's files begin with; older rows name no basis, nor do their files."""
     return f"part-{basis}-" if basis else "part-"
+
+
+def _part(trial_id: str, basis: str, start: int, stop: int) -> str:
+    return f"{_folder(trial_id)}/{_prefix(basis)}{start:08d}-{stop:08d}.parquet"
 
 
 def _folder(trial_id: str) -> str:

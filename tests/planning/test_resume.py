@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
 
 from raybench.core import Status
-from raybench.planning.resume import FINAL, Found
+from raybench.planning.resume import FINAL, Found, look_up
+from raybench.store import Store
 from raybench.store.basis import basis_of
+from raybench.store.records import write_records
 from raybench.store.shards import ShardCommit
 
 
@@ -52,3 +55,22 @@ def test_what_needs_no_fit_needs_no_checkpoint():
 
 def test_only_ends_that_would_be_the_same_tomorrow_stand():
     assert {Status.OK, Status.NAN, Status.INCOMPATIBLE} == FINAL
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_shard_whose_records_are_torn_or_gone_is_scored_again(tmp_path, torn):
+    store, skipped = Store.open(str(tmp_path)), {}
+    for start in range(3):
+        records = pa.table({"id": [f"{start}"], "target": [0], "prediction": [0]})
+        write_records(store.files, "t", "basis", start, start + 1, records)
+        store.shards.append(commit(start, "basis"))
+    store.write(store.take())
+    (path,) = tmp_path.rglob("*00000001-00000002.parquet")
+    if torn:
+        path.write_bytes(path.read_bytes()[:-9])
+    else:
+        path.unlink()
+    plan = SimpleNamespace(trials=[SimpleNamespace(trial=SimpleNamespace(trial_id="t"), problem=None)])
+    found = look_up(plan, store, skipped.__setitem__)
+    assert [one.start for one in found.commits["t"]] == [0, 2]
+    assert [reason.endswith("scored again") for reason in skipped.values()] == [True] * torn
