@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import factorial
 from typing import Any
 
@@ -100,14 +101,19 @@ def weighted(weights_RU: np.ndarray, table_UK: Any) -> np.ndarray:
 
 def poisson_weights(keys_U: np.ndarray, *, seed: int, replicates: int) -> np.ndarray:
     """Poisson(1) counts [R, U] as float64; column u depends on (seed, keys_U[u]) alone."""
-    table = _poisson_table()
+    return _counts(keys_U.astype(np.uint64).tobytes(), seed, replicates).astype(np.float64)
+
+
+@lru_cache(maxsize=1)  # all trials of a dataset have the same draws; a byte each, 16 MiB at most
+def _counts(keys: bytes, seed: int, replicates: int) -> np.ndarray:
+    keys_U, table = np.frombuffer(keys, dtype=np.uint64), _poisson_table()
     start_U = mix(keys_U ^ mix(np.array([seed % (1 << 64)], dtype=np.uint64)))
-    weights_RU = np.empty((-(-replicates // 4) * 4, keys_U.size))
+    counts_RU = np.empty((-(-replicates // 4) * 4, keys_U.size), dtype=np.uint8)
     for block in range(0, replicates, 4):  # one 64-bit number is four 16-bit ones
         bits_U = mix(start_U + np.uint64(block))
         for quarter in range(4):
-            weights_RU[block + quarter] = table[(bits_U >> np.uint64(16 * quarter)) & np.uint64(0xFFFF)]
-    return weights_RU[:replicates]
+            counts_RU[block + quarter] = table[(bits_U >> np.uint64(16 * quarter)) & np.uint64(0xFFFF)]
+    return counts_RU[:replicates]
 
 
 def on_grid(values_NK: np.ndarray) -> np.ndarray:

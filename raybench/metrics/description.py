@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, overload
 
 from raybench.metrics.catalog import METRICS, find
+from raybench.metrics.measured import coverage_of
 from raybench.metrics.metric import (
     REQUIRED,
     Info,
@@ -71,7 +72,7 @@ def info_of(name: str, metric: Metric | TableMetric, options: Options, *, assume
         range=metric.range,
         undefined=metric.undefined,
         interval=_interval(metric),
-        coverage=metric.coverage,
+        coverage=coverage_of(name),
         weights=metric.measure.weights if isinstance(metric, Metric) else metric.weights,
         source=metric.source(options) if callable(metric.source) else metric.source,
     )

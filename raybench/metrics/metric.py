@@ -78,7 +78,7 @@ class Info:
     range: tuple[float, float]
     undefined: str  # when there is no value
     interval: str  # how its 95 % interval is found
-    coverage: str  # how often that held the truth where it was measured; empty: within 93 to 97 %
+    coverage: str  # how often that held the truth where it was measured; empty: nowhere
     weights: bool  # whether it reads `weight`
     source: str
 
@@ -166,7 +166,6 @@ class Metric:
     unit: str = "fraction"
     range: tuple[float, float] = (0.0, 1.0)
     source: str | Callable[[Options], str]
-    coverage: str = ""  # of its interval, where measured outside 93 to 97 %
     undefined: str = "the records leave it undefined"
     undefined_class: str = "not defined for this class"
 
@@ -198,7 +197,6 @@ class TableMetric:
     unit: str = "fraction"
     range: tuple[float, float] = (0.0, 1.0)
     source: str | Callable[[Options], str]
-    coverage: str = ""  # of its interval, where measured outside 93 to 97 %
     undefined: str = "the records leave it undefined"
     weighted: Callable[[TableMetric, str], TableMetric] | None = None  # the same of records weighed by a column
 

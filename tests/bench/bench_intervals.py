@@ -4,7 +4,8 @@ A grid of metric × n × setting (easy, hard, imbalanced, clustered). Every sett
 two models, equal in distribution, and one that is worse; a sample draws records (or clusters) of it with replacement,
 so the truth is the metric of the population, without error. The equal models swap records at random. Counted are, in
 per cent, how often the nominal 95 % interval holds the truth, how often the two equal models differ at 5 %, and how
-often the worse one is found. Writes raybench/metrics/measured.json, which `describe` reads. Seeded.
+often the worse one is found. Writes raybench/metrics/measured.json, which `describe` reads, and the
+table in the README.md beside it. Seeded; one cell's figures do not depend on which others are asked for.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import pyarrow as pa
 
 from raybench.metrics import MetricSet, permutation
 from raybench.metrics.compare import compare
+from raybench.metrics.measured import outside
 from raybench.metrics.metric import Metric, OneHot
 from raybench.metrics.scoring import Scorer
 
@@ -488,6 +490,37 @@ def keep(rows: Sequence[dict], out: Path) -> None:
     out.write_text("[\n" + ",\n".join(json.dumps(row) for row in table) + "\n]\n")
 
 
+def markdown(cells: Sequence[dict]) -> str:
+    """The table of README.md: a row a metric, what is off in bold."""
+    kept = [cell for cell in cells if cell["simulations"]]
+    lines = [
+        "| metric | n = 50 | n = 200 | n = 1000 | type I | power |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name in dict.fromkeys(cell["metric"] for cell in kept):
+        by = {(cell["n"], cell["setting"]): cell for cell in kept if cell["metric"] == name}
+        columns = []
+        for size in SIZES:
+            found = [by.get((size, setting)) for setting in SETTINGS]
+            told = [
+                "–" if c is None else f"**{c['coverage']:g}**" if outside(c) else f"{c['coverage']:g}" for c in found
+            ]
+            columns.append(" / ".join(told) if any(found) else "–")
+        for share, number in (("level", "tests"), ("power", "pairs")):
+            done = [cell for cell in by.values() if cell[number]]
+            total = sum(cell[number] for cell in done)
+            columns.append(f"{sum(cell[share] * cell[number] for cell in done) / total:.1f}" if total else "–")
+        lines.append(f"| {name} | {' | '.join(columns)} |")
+    return "\n".join(lines)
+
+
+def rewrite(readme: Path, table: str) -> None:
+    """Put the table in place of the one in the file."""
+    before, _, rest = readme.read_text().partition("| metric | n = 50 |")
+    after = rest.partition("\n\n")[2]
+    readme.write_text(f"{before}{table}\n" + (f"\n{after}" if after else ""))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("families", nargs="*", default=list(FAMILIES))
@@ -520,3 +553,4 @@ if __name__ == "__main__":
         for rows in pool.map(one, jobs) if given.processes > 1 else map(one, jobs):
             show(rows)
             keep(rows, given.out)
+    rewrite(given.out.with_name("README.md"), markdown(json.loads(given.out.read_text())))

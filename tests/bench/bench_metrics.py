@@ -200,7 +200,47 @@ def fused() -> None:
         show(f"records of [{rows}, {classes}] logits", ours, **{"softmax + argmax alone": softmax})
 
 
+def intervals() -> None:
+    """What an interval costs beside its value: ECE of a million rows, COCO's figures, FID of 2,048 features."""
+    from bench_intervals import Setting, boxes, columns_of
+
+    from raybench.metrics import MetricSet
+
+    rng = np.random.default_rng(0)
+
+    def both(names: list[str], config: dict, table: pa.Table, what: str, repeats: int = 3) -> None:
+        metrics = MetricSet(names, config)
+
+        def compute(*, intervals: bool) -> None:
+            scorer = metrics.scorer(metrics.states(table), lambda: table)
+            scorer._intervals = intervals
+            for name in names:
+                metrics.score(name, scorer)
+
+        value = median(lambda: compute(intervals=False), repeats)
+        show(f"{what}, with interval", median(lambda: compute(intervals=True), repeats), value=value)
+
+    num_rows = 1_000_000
+    confidence = rng.uniform(0.5, 1, num_rows)
+    target = rng.integers(0, 2, num_rows).astype(np.int32)
+    prediction = np.where(rng.random(num_rows) < confidence, target, 1 - target).astype(np.int32)
+    columns = {"id": np.arange(num_rows).astype(str), "target": target, "prediction": prediction}
+    both(["ece"], {"labels": ["a", "b"]}, pa.table({**columns, "confidence": confidence}), "ECE of 1 M rows")
+
+    truths, model = boxes(Setting("hard", rng, 1000))
+    images = columns_of({"id": np.arange(1000).astype(str), **truths, **model(0.0)})
+    both(["coco_ap"], {"labels": ["a", "b"]}, images, "COCO AP of 1,000 images")
+
+    num_rows, width = 5000, 2048
+    features = rng.normal(size=num_rows * width).astype(np.float32)
+    listed = pa.FixedSizeListArray.from_arrays(pa.array(features), width)
+    real = np.arange(num_rows) % 2 == 0
+    table = pa.table({"id": np.arange(num_rows).astype(str), "features": listed, "real": real})
+    both(["fid"], {}, table, "FID of 2 × 2,500, 2,048 features", 1)
+
+
 BENCHMARKS = {
+    "intervals": intervals,
     "confusion": confusion,
     "update": small_update,
     "auc": auc,

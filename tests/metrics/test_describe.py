@@ -59,3 +59,15 @@ def test_unknown_names_and_options_are_refused_with_the_nearest():
         describe("ece", {"bin": 3})
     with pytest.raises(MetricError, match="'bins' is 0"):
         describe("ece", {"bins": 0})
+
+
+def test_the_measured_coverage_of_the_interval_is_told_with_the_cells_that_are_off():
+    from raybench.metrics.measured import _cells, outside
+
+    for name, cells in _cells().items():
+        told = describe(name).coverage
+        odd = [cell for cell in cells if outside(cell)]
+        assert told.startswith(f"measured to hold in 93 to 97 % in {len(cells) - len(odd)} of {len(cells)} settings")
+        assert all(f"{cell['coverage']:g} % ({cell['setting']}, n = {cell['n']})" in told for cell in odd)
+    assert describe("top_5_accuracy").coverage == describe("top_2_accuracy").coverage != ""
+    assert describe("accuracy").coverage in str(describe("accuracy"))
