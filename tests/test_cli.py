@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -40,12 +39,13 @@ def job(tmp_path):
     return write
 
 
-def test_help_comes_within_a_third_of_a_second(tmp_path):
+def test_help_takes_a_third_of_a_second_of_a_processor(tmp_path):
     times = []
     for _ in range(5):
-        began = time.perf_counter()
+        before = os.times()
         assert raybench("--help", cwd=tmp_path).returncode == 0
-        times.append(time.perf_counter() - began)
+        after = os.times()  # of this process's children, whatever else the machine does
+        times.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert min(times) <= 0.3
 
 

@@ -108,6 +108,8 @@ WRONG = [
     ("perplexity", {**LANGUAGE, "num_tokens": [1, -1, 2]}, {}, f"'num_tokens' has -1 in {IN_B}"),
     ("perplexity", {**LANGUAGE, "num_tokens": [1.5, 1, 2]}, {}, "'num_tokens' holds double; expected integers"),
     ("perplexity", {**LANGUAGE, "num_tokens": np.full(3, 2**64 - 1, np.uint64)}, {}, r"at most 2\*\*63 - 1"),
+    ("masked_accuracy", {**LANGUAGE, "num_right": [1, 3, 1]}, {}, f"'num_right' has 3 in {IN_B}.*at most the 2 tokens"),
+    ("choice_accuracy", {**CLASSES, "target": [0, -1, 1]}, {}, f"'target' has -1 in {IN_B}; expected 0 or more"),
     # texts
     ("bleu", {**TEXTS, "hypothesis": ["a", None, "b"]}, {}, f"'hypothesis' has 1 nulls, the first in {IN_B}"),
     ("bleu", {**TEXTS, "hypothesis": [1, 2, 3]}, {}, "'hypothesis' holds int64; expected strings"),
