@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import raybench
-from raybench.core.errors import RaybenchError, StoreError, told
+from raybench.core.errors import RaybenchError, StoreError, summary
 from raybench.core.identity import bytes_hash
 from raybench.store.files import Files
 from raybench.store.provenance import library_releases
@@ -69,7 +69,7 @@ def check_agreement(agreement: Agreement, files: Files) -> None:
     except FileNotFoundError:
         seen = ""
     except Exception as error:  # of whatever file system the URL names
-        raise StoreError(f"store {files.url}: cannot be read on node {node}: {told(error)}") from error
+        raise StoreError(f"store {files.url}: cannot be read on node {node}: {summary(error)}") from error
     if seen != agreement.nonce:
         raise StoreError(
             f"store {files.url}: node {node} does not see what the driver wrote there; want a URL such as "

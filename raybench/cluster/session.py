@@ -41,7 +41,7 @@ from raybench.runtime.workspace import Workspace, network_key
 from raybench.schedule.classify import classify
 from raybench.schedule.retry import Failure
 from raybench.store.basis import basis_of
-from raybench.store.checkpoints import is_whole, read_checkpoint, write_checkpoint
+from raybench.store.checkpoints import is_intact, read_checkpoint, write_checkpoint
 from raybench.store.files import Files
 from raybench.store.provenance import library_versions, processor_name
 from raybench.store.records import write_records
@@ -135,7 +135,7 @@ class Session:
             self._networks[group] = network_key(trial, self._device, own_head=False, for_scoring=needs.for_scoring)
         return self._networks[group]
 
-    def _absorb(self, trial_id: str, split: str, first: int = 0, last: int | None = None) -> None:
+    def _include(self, trial_id: str, split: str, first: int = 0, last: int | None = None) -> None:
         """Take the features of batches [first, last) that a trial reads from whoever computed them."""
         for group in self._context.groups[trial_id]:
             needs = self._context.features[group]
@@ -148,7 +148,7 @@ class Session:
                         self._context.planned[trial_id].trial, for_scoring=needs.for_scoring
                     )
                     with suppress(ray.exceptions.ObjectLostError):  # its node is gone: computed again here
-                        cache.absorb(ray.get(ref))
+                        cache.include(ray.get(ref))
                     absorbed.add(start)
 
     def fit(self, trial_ids: tuple[str, ...], data: ray.ObjectRef[Any]) -> dict[str, Failure] | Failure:
@@ -156,7 +156,7 @@ class Session:
         try:
             # an actor that died in the middle of a bundle has left whole checkpoints
             bundle = trial_ids
-            trial_ids = tuple(trial_id for trial_id in trial_ids if not is_whole(self._files, trial_id))
+            trial_ids = tuple(trial_id for trial_id in trial_ids if not is_intact(self._files, trial_id))
             if not trial_ids:
                 return {}
             trials = [self._context.planned[trial_id].trial for trial_id in trial_ids]
@@ -165,7 +165,7 @@ class Session:
             prepared = self._data(self._context.planned[trial_ids[0]].data_key, data)
             self._predictor = None  # its memory is needed
             for trial_id in trial_ids:
-                self._absorb(trial_id, "train")
+                self._include(trial_id, "train")
             failures = {}
             unfinished = UnfinishedFits(self._files)
             saving = Saving(
@@ -211,7 +211,7 @@ class Session:
     def _score(self, trial_id: str, start: int, stop: int, data: ray.ObjectRef[Any]) -> ShardCommit:
         trial = self._context.planned[trial_id].trial
         prepared = self._data(self._context.planned[trial_id].data_key, data)
-        self._absorb(trial_id, "test", start, stop)
+        self._include(trial_id, "test", start, stop)
         predictor = self._open(trial_id)
         cost = predictor.cost | self._latency(trial_id, predictor, prepared.test) if start == 0 else {}
         began = time.perf_counter()

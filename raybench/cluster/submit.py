@@ -70,7 +70,7 @@ def submit(job_path: str | Path, address: str, follow: bool = True) -> int:
     Raises:
         RaybenchError: a bad job file, an address that cannot be reached, a token that is missing or wrong.
     """
-    with packed(job_path) as package, _mended(address):
+    with packed(job_path) as package, _explaining_address(address):
         client = _client(address)
         statuses = {str(job.submission_id): job.status.value for job in client.list_jobs()}
         attempt = next_attempt(submission_id(package, datetime.now(UTC)), statuses)
@@ -193,7 +193,7 @@ class _Log:
 
 
 @contextmanager
-def _mended(address: str) -> Iterator[None]:
+def _explaining_address(address: str) -> Iterator[None]:
     """What a user can mend about an address, as one line."""
     import requests
     from ray.exceptions import AuthenticationError

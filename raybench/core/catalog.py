@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from raybench.core.errors import JobError, RaybenchError, told
+from raybench.core.errors import JobError, RaybenchError, summary
 from raybench.core.suggestion import did_you_mean
 
 __all__ = ["import_place", "load_entry", "make_entry"]
@@ -33,7 +33,7 @@ def make_entry(kind: str, name: str, table: Mapping[str, str], wanted: type) -> 
     try:
         made = entry()
     except (Exception, SystemExit) as error:
-        raise JobError(f"{kind} {name!r}: cannot be made without arguments: {told(error)}") from error
+        raise JobError(f"{kind} {name!r}: cannot be made without arguments: {summary(error)}") from error
     declared = [*vars(wanted).get("__annotations__", ()), *vars(wanted)]
     for member in declared:
         if not member.startswith("_") and not hasattr(made, member):
@@ -56,4 +56,4 @@ def import_place(what: str, place: str) -> Any:
         place = f"{error.filename}, line {error.lineno}"
         raise JobError(f"{what}: cannot be loaded: {error.msg} ({place})") from error
     except (Exception, SystemExit) as error:
-        raise JobError(f"{what}: cannot be loaded, its module raised: {told(error)}") from error
+        raise JobError(f"{what}: cannot be loaded, its module raised: {summary(error)}") from error

@@ -26,13 +26,13 @@ __all__ = [
     "RaybenchError",
     "StoreError",
     "StoreFullError",
-    "told",
+    "summary",
 ]
 
 _MAX_TOLD = 300
 
 
-def told(error: BaseException) -> str:
+def summary(error: BaseException) -> str:
     """An error that is not ours in one line: its type and what it says, cut where it gets long."""
     words = " ".join(str(error).split())
     cut = words if len(words) <= _MAX_TOLD else words[: _MAX_TOLD - 1] + "…"

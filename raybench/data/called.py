@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from raybench.core.code import module_file
-from raybench.core.errors import DataError, told
+from raybench.core.errors import DataError, summary
 from raybench.core.suggestion import did_you_mean
 from raybench.data import packaged
 from raybench.job.spec import DatasetSpec
@@ -50,7 +50,7 @@ def called(spec: DatasetSpec, directory: Path) -> Any:
         place = f"{error.filename}, line {error.lineno}"
         raise DataError(f"source {spec.source!r}: {error.msg} ({place})", key=("source",)) from error
     except (Exception, SystemExit) as error:
-        raise DataError(f"source {spec.source!r}: its module raised {told(error)}", key=("source",)) from error
+        raise DataError(f"source {spec.source!r}: its module raised {summary(error)}", key=("source",)) from error
     own = {key for key, value in vars(module).items() if callable(value) and _is_own(value, module, directory)}
     if attribute not in own:
         known = did_you_mean(attribute, [key for key in own if not key.startswith("_")], noun="functions")
@@ -64,7 +64,7 @@ def called(spec: DatasetSpec, directory: Path) -> Any:
     except DataError:
         raise
     except (Exception, SystemExit) as error:
-        raise DataError(f"source {spec.source!r} failed: {told(error)}", key=("source",)) from error
+        raise DataError(f"source {spec.source!r} failed: {summary(error)}", key=("source",)) from error
 
 
 def _file_of(name: str, directory: Path) -> Path | None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from raybench.core.errors import DataError, told
+from raybench.core.errors import DataError, summary
 from raybench.data.file_kind import HEAD_BYTES, refuse_other_kind
 
 __all__ = [
@@ -63,7 +63,7 @@ def find_files(patterns: Iterable[str]) -> list[str]:
             system, path = fsspec.url_to_fs(pattern)
             found = [name for name in sorted(system.glob(path)) if "://" in pattern or Path(name).exists()]
         except Exception as error:  # of whatever file system the URL names
-            raise DataError(f"{pattern} cannot be listed: {told(error)}", key=("data_files",)) from error
+            raise DataError(f"{pattern} cannot be listed: {summary(error)}", key=("data_files",)) from error
         if not found:
             raise DataError(f"no file matches {pattern}", key=("data_files",))
         if special := [name for name in found if "://" not in pattern and not _is_ordinary(name)]:
@@ -81,7 +81,7 @@ def read_files(format: str, files: Sequence[str], wanted: Collection[str]) -> Ra
         except DataError as error:
             raise DataError(f"{file} cannot be read as {format}: {error}", key=("data_files",)) from error
         except Exception as error:  # a torn file can make its reader raise anything
-            raise DataError(f"{file} cannot be read as {format}: {told(error)}", key=("data_files",)) from error
+            raise DataError(f"{file} cannot be read as {format}: {summary(error)}", key=("data_files",)) from error
     names = tuple(dict.fromkeys(name for part in parts for name in part.column_names))
     try:
         table = pa.concat_tables([part.table for part in parts], promote_options="permissive")
@@ -200,7 +200,9 @@ def _column(name: str, values: list[Any]) -> pa.Array:
     try:
         return pa.array(values)
     except Exception as error:  # pyarrow has no one exception for values that no column can hold
-        raise DataError(f"column {name!r} holds values that no column can: {told(error)}", key=("columns",)) from error
+        raise DataError(
+            f"column {name!r} holds values that no column can: {summary(error)}", key=("columns",)
+        ) from error
 
 
 def _open(file: str) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raybench.core.errors import DataError, told
+from raybench.core.errors import DataError, summary
 
 __all__ = ["IMAGE", "canonical_images", "decode_images", "image_array", "image_paths"]
 
@@ -112,7 +112,7 @@ def _decode(data: bytes, name: str) -> dict[str, Any]:
         what = "it is empty" if not data else f"it begins with {data[:12]!r}"
         raise DataError(f"{name}: not a picture that can be decoded: {what}") from None
     except Exception as error:  # a torn file can make a decoder raise anything
-        raise DataError(f"{name}: not a picture that can be decoded: {told(error)}") from None
+        raise DataError(f"{name}: not a picture that can be decoded: {summary(error)}") from None
     return {
         "height": pixels.shape[0],
         "width": pixels.shape[1],

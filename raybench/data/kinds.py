@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raybench.core.errors import DataError, told
+from raybench.core.errors import DataError, summary
 
 __all__ = [
     "LABEL_KINDS",
@@ -67,7 +67,7 @@ def as_text(cells: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
         texts = cells.cast(pa.string())
         texts.validate(full=True)  # a cast takes text at its word
     except pa.ArrowException as error:
-        raise DataError(f"{what} holds {cells.type} that is no text: {told(error)}") from error
+        raise DataError(f"{what} holds {cells.type} that is no text: {summary(error)}") from error
     return texts
 
 
@@ -108,7 +108,7 @@ def as_lists(cells: pa.ChunkedArray, value_type: pa.DataType, source: str) -> pa
     try:
         return cells.cast(pa.list_(value_type))
     except pa.ArrowException as error:
-        raise DataError(f"column {source!r} holds {cells.type}: {told(error)}") from error
+        raise DataError(f"column {source!r} holds {cells.type}: {summary(error)}") from error
 
 
 def _refuse_null_inside(lists: pa.ChunkedArray, source: str) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import Column, slice_column
-from raybench.core.errors import DataError, told
+from raybench.core.errors import DataError, summary
 from raybench.data.columns import Rows, canonical_rows, map_columns
 from raybench.data.fingerprint import RowHashes, fingerprint
 from raybench.data.images import decode_images
@@ -49,7 +49,7 @@ def load_dataset(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path
     except DataError as error:
         raise DataError(f"dataset {spec.name}: {error}", key=error.key) from error.__cause__
     except (Exception, SystemExit) as error:  # what a user's rows made a library raise that no rule above has foreseen
-        raise DataError(f"dataset {spec.name}: {told(error)}") from error
+        raise DataError(f"dataset {spec.name}: {summary(error)}") from error
 
 
 def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> LoadedDataset:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from raybench.core.errors import RaybenchError, told
+from raybench.core.errors import RaybenchError, summary
 from raybench.core.suggestion import did_you_mean
 from raybench.job.places import Path
 from raybench.job.spec import CandidateSpec, DatasetSpec, Job
@@ -133,7 +133,7 @@ def _methods(candidate: CandidateSpec) -> Iterator[Problem]:
             written = "grid" if set(error.key) & set(candidate.grid) else "method"
             yield (*candidate._path, written, *error.key), str(error)
         except (Exception, SystemExit) as error:  # of a method of the user's own
-            yield (*candidate._path, "method"), f"method {name!r} refuses its hyperparameters: {told(error)}"
+            yield (*candidate._path, "method"), f"method {name!r} refuses its hyperparameters: {summary(error)}"
 
 
 def _asked(path: Path, find: Callable[[str], Any], name: str) -> Iterator[Problem]:

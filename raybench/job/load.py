@@ -17,11 +17,11 @@ from pydantic import ValidationError
 
 from raybench.core.errors import JobError
 from raybench.job.catalogs import check_names
+from raybench.job.completion import complete_candidates, complete_dataset
 from raybench.job.explain import explain
 from raybench.job.paths import expand_variables
 from raybench.job.places import Path, Places, read_yaml
 from raybench.job.spec import CandidateSpec, DatasetSpec, Job, first_repeated
-from raybench.job.whole import whole_candidates, whole_dataset
 
 __all__ = ["job_schema", "load_job", "parse_job"]
 
@@ -57,8 +57,8 @@ def parse_job(text: str, filename: str = "job.yaml") -> Job:
         raise _failure(explain(error, data, job_schema()), places) from None
     problems: list[Problem] = []
     directory = FilePath(filename).absolute().parent
-    candidates = _each(job.candidates, "candidates", lambda spec: whole_candidates(spec, directory), problems)
-    datasets = _each(job.datasets, "datasets", lambda spec: [whole_dataset(spec, directory)], problems)
+    candidates = _each(job.candidates, "candidates", lambda spec: complete_candidates(spec, directory), problems)
+    datasets = _each(job.datasets, "datasets", lambda spec: [complete_dataset(spec, directory)], problems)
     problems += _repeated(candidates, "candidate", places) + _repeated(datasets, "dataset", places)
     problems += [
         ((key, index), f"{values[index]} stands here twice")

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from raybench.core.errors import MetricError, told
+from raybench.core.errors import MetricError, summary
 
 __all__ = ["Given", "column_from", "table_of"]
 
@@ -65,7 +65,7 @@ def column_from(name: str, values: Any) -> pa.Array | pa.ChunkedArray:
     except MetricError:
         raise
     except _ARROW as error:
-        raise MetricError(f"column {name!r} cannot be read: {told(error)}") from error
+        raise MetricError(f"column {name!r} cannot be read: {summary(error)}") from error
 
 
 def _column(name: str, values: Any) -> pa.Array | pa.ChunkedArray:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from raybench.core import ModelSpec
-from raybench.core.errors import IncompatibleError, ModelError, told
+from raybench.core.errors import IncompatibleError, ModelError, summary
 from raybench.core.identity import seed_from
 from raybench.models.configuration import from_scratch, open_config
 from raybench.models.files import model_directory, require_safe_weights
@@ -109,7 +109,7 @@ def open_pretrained(auto: Any, model: ModelSpec, config: PretrainedConfig, seed:
                 ignore_mismatched_sizes=True,  # refused below, by name: transformers would only say that there are some
             )
         except Exception as error:  # what is in the files decides what transformers stumbles over
-            raise ModelError(f"model {model.reference!r}: its weights cannot be opened: {told(error)}") from error
+            raise ModelError(f"model {model.reference!r}: its weights cannot be opened: {summary(error)}") from error
     if loading["mismatched_keys"]:
         name, saved, wanted = min(loading["mismatched_keys"])
         raise ModelError(

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from raybench.core import ModelSpec
-from raybench.core.errors import IncompatibleError, ModelError, told
+from raybench.core.errors import IncompatibleError, ModelError, summary
 from raybench.core.identity import canonical_json
 from raybench.models.files import model_directory
 from raybench.models.quiet import quiet
@@ -64,7 +64,9 @@ def _open(reference: str, revision: str | None, num_layers: int | None, override
         try:
             setattr(config, name, value)
         except Exception as error:  # transformers checks types here
-            raise ModelError(f"model {reference!r}: config.{name} {value!r} cannot be used: {told(error)}") from error
+            raise ModelError(
+                f"model {reference!r}: config.{name} {value!r} cannot be used: {summary(error)}"
+            ) from error
     _check_sizes(reference, config)
     if num_layers is not None:
         _cut(reference, config, num_layers)
@@ -92,7 +94,7 @@ def _from_directory(reference: str, directory: str) -> PretrainedConfig:
     try:
         config = AutoConfig.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # what is in the file decides what transformers stumbles over
-        raise ModelError(f"model {reference!r}: {directory}/config.json cannot be used: {told(error)}") from error
+        raise ModelError(f"model {reference!r}: {directory}/config.json cannot be used: {summary(error)}") from error
     architectures = config.architectures or []
     if not isinstance(architectures, list) or not all(isinstance(name, str) for name in architectures):
         raise ModelError(f"model {reference!r}: {directory}/config.json: architectures: want a list of names")

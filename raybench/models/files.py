@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from raybench.core import ModelSpec
-from raybench.core.errors import ModelError, told
+from raybench.core.errors import ModelError, summary
 from raybench.models.reference import Architecture, HubId, LocalPath, resolve
 
 __all__ = [
@@ -91,7 +91,7 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read: {told(error)}; copy it anew") from error
+        raise ModelError(f"{path} cannot be read: {summary(error)}; copy it anew") from error
     if not isinstance(saved, dict):
         raise ModelError(f"{path}: want an object of keys and values, got {type(saved).__name__}")
     return saved

@@ -1,4 +1,4 @@
-"""What a forward pass costs, told from a configuration alone: enough to send the dearest fit first."""
+"""What a forward pass costs, told from a configuration alone: enough to send the costliest fit first."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raybench.core import ModelSpec
-from raybench.core.errors import ModelError, told
+from raybench.core.errors import ModelError, summary
 from raybench.models.files import model_directory
 from raybench.models.quiet import quiet
 
@@ -73,7 +73,7 @@ class ImageProcessor:
                 found = self._processor(images=list(arrays), input_data_format="channels_last", **options)
             return [np.asarray(one).transpose(1, 2, 0) for one in found["pixel_values"]]
         except Exception as error:
-            raise ModelError(f"{self._place}: its processor does not read these pictures: {told(error)}") from error
+            raise ModelError(f"{self._place}: its processor does not read these pictures: {summary(error)}") from error
 
 
 def open_image_processor(model: ModelSpec, channels: int) -> ImageProcessor | None:
@@ -96,7 +96,7 @@ def _open(path: Path, modified: int, channels: int) -> ImageProcessor:
         with quiet():
             processor = AutoImageProcessor.from_pretrained(path.parent, backend="pil", trust_remote_code=False)
     except Exception as error:
-        raise ModelError(f"{path}: no image processor of transformers: {told(error)}") from error
+        raise ModelError(f"{path}: no image processor of transformers: {summary(error)}") from error
     return ImageProcessor(processor, channels, path)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raybench.core import ModelSpec
-from raybench.core.errors import ModelError, told
+from raybench.core.errors import ModelError, summary
 from raybench.core.identity import content_hash, file_hash
 from raybench.models.files import small_files, tokenizer_directory
 from raybench.models.quiet import quiet
@@ -39,7 +39,7 @@ def _open(directory: str) -> PreTrainedTokenizerBase:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # what is in the files decides what transformers stumbles over
-        raise ModelError(f"tokenizer {directory}: cannot be opened: {told(error)}") from error
+        raise ModelError(f"tokenizer {directory}: cannot be opened: {summary(error)}") from error
     longest = tokenizer.model_max_length
     if not isinstance(longest, int | float) or longest < 1:
         raise ModelError(f"tokenizer {directory}: model_max_length {longest!r}: want a number from 1")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from raybench.core import ModelSpec
-from raybench.core.errors import ModelError, told
+from raybench.core.errors import ModelError, summary
 from raybench.models.files import require_safe_weights
 
 __all__ = ["check_weights"]
@@ -46,7 +46,7 @@ def _check_file(file: Path) -> None:
         with safe_open(file, framework="numpy") as opened:
             names = opened.keys()
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{file} is torn or not safetensors ({told(error)}); copy the checkpoint anew") from error
+        raise ModelError(f"{file} is torn or not safetensors ({summary(error)}); copy the checkpoint anew") from error
     if not names:
         raise ModelError(f"{file} holds no weights; copy the checkpoint anew")
 
@@ -55,4 +55,4 @@ def _shards(index: Path) -> list[str]:
     try:
         return list(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{index} is torn or no index of weights ({told(error)}); copy it anew") from error
+        raise ModelError(f"{index} is torn or no index of weights ({summary(error)}); copy it anew") from error

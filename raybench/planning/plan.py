@@ -16,7 +16,7 @@ from typing import Any
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.core.code import code_digests
-from raybench.core.errors import DataError, IncompatibleError, JobError, ModelError, told
+from raybench.core.errors import DataError, IncompatibleError, JobError, ModelError, summary
 from raybench.core.identity import RESULT_VERSION, content_hash
 from raybench.data import LoadedDataset, load_dataset
 from raybench.job import Configuration, DatasetSpec, Job
@@ -225,7 +225,7 @@ def _review(task: Task, spec: DatasetSpec, loaded: LoadedDataset) -> list[str]:
     except DataError as error:
         raise DataError(f"dataset {spec.name}: {error}", key=error.key) from error
     except Exception as error:  # of a task of the user's own
-        raise DataError(f"dataset {spec.name}: {told(error)}") from error
+        raise DataError(f"dataset {spec.name}: {summary(error)}") from error
 
 
 def _plan_trial(
@@ -255,7 +255,7 @@ def _plan_trial(
     except ModelError as error:
         problem = Problem(status=Status.FAILED, reason=str(error))
     except (Exception, SystemExit) as error:  # whatever a candidate's files or code do is its own: the others go on
-        problem = Problem(status=Status.FAILED, reason=f"model {model.reference!r}: {told(error)}")
+        problem = Problem(status=Status.FAILED, reason=f"model {model.reference!r}: {summary(error)}")
     key = DatasetKey(
         name=spec.name,
         task=spec.task,

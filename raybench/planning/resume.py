@@ -15,7 +15,7 @@ from raybench.planning.plan import Plan, PlannedTrial
 from raybench.schedule.work import TrialWork
 from raybench.store import Store
 from raybench.store.basis import basis_of
-from raybench.store.checkpoints import is_whole, list_checkpoints, read_digest
+from raybench.store.checkpoints import is_intact, list_checkpoints, read_digest
 from raybench.store.parquet import Skipped
 from raybench.store.records import count_records, has_records, list_records
 from raybench.store.shards import ShardCommit, usable
@@ -88,7 +88,7 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
         read = pool.map(lambda one: _with_records(store, one, records.get(one, []), skipped), begun)
         commits = dict(zip(begun, read, strict=True))
         stored = sorted(kept - rows.keys())
-        whole = pool.map(lambda trial_id: is_whole(store.files, trial_id), stored)
+        whole = pool.map(lambda trial_id: is_intact(store.files, trial_id), stored)
         good = [trial_id for trial_id, is_good in zip(stored, whole, strict=True) if is_good]
         fitted = dict(zip(good, pool.map(lambda one: read_digest(store.files, one), good), strict=True))
         for trial_id in set(stored) - fitted.keys():

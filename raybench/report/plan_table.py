@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raybench.core import Status
-from raybench.core.errors import RaybenchError, told
+from raybench.core.errors import RaybenchError, summary
 from raybench.job import load_job
 from raybench.planning.plan import Plan, PlannedTrial, make_plan
 from raybench.planning.resume import Found, look_up
@@ -36,7 +36,7 @@ def print_plan(path: str, console: Console | None = None) -> None:
             Exception,
             SystemExit,
         ) as error:  # of a candidate's: the others are planned
-            of_model = f"model {plan.data[key].model.reference!r}: {told(error)}"
+            of_model = f"model {plan.data[key].model.reference!r}: {summary(error)}"
             unreadable[key] = str(error) if isinstance(error, RaybenchError) else of_model
     table = Table(title=f"run {plan.run_id}", title_justify="left", box=None, pad_edge=False)
     for name in ("trial", "candidate", "dataset", "seed", "bundle", "batches", "shards left", "state"):

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial, slice_column
-from raybench.core.errors import MetricError, StoreError, told
+from raybench.core.errors import MetricError, StoreError, summary
 from raybench.core.identity import content_hash
 from raybench.core.suggestion import did_you_mean
 from raybench.metrics import MetricSet
@@ -127,7 +127,7 @@ def _trials_of(run: RunDirectory) -> list[tuple[str, str]]:
         table = run.read_table("scores").select(["candidate", "trial_id"]).to_pylist()
     except (pa.ArrowException, KeyError) as error:
         path = run.location("scores.parquet")
-        raise StoreError(f"{path}: torn or no table of raybench ({told(error)}); rank its job again") from error
+        raise StoreError(f"{path}: torn or no table of raybench ({summary(error)}); rank its job again") from error
     return list(dict.fromkeys((row["candidate"], row["trial_id"]) for row in table))
 
 

@@ -37,7 +37,7 @@ def features_part(
     *,
     for_scoring: bool,
 ) -> pa.Table:
-    """Features of some batches of prepared rows by the trial's frozen network, for `FeatureCache.absorb` elsewhere.
+    """Features of some batches of prepared rows by the trial's frozen network, for `FeatureCache.include` elsewhere.
 
     For scoring (and for heads) it is the variant that the candidate asks for, else the float32 network that
     fine-tuning starts from.

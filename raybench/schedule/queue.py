@@ -6,7 +6,7 @@
         actions = queue.step(event)
 
 An idle actor takes, in this order: rows to prepare, features that several trials read, shards of the trial it
-holds, the dearest fit, shards of the trial that has most left. When no more fits are left than there are actors they
+holds, the costliest fit, shards of the trial that has most left. When no more fits are left than there are actors they
 go before shards: a fit cannot be divided, so the last one must not begin last. Some shards more of the same trial are
 sent ahead while one is being scored (`ahead`: one, or as many as are done in a moment), so that an actor never waits
 for the driver; a fit is never queued behind anything.
@@ -184,7 +184,7 @@ class Queue:
         self._release(actions)
 
     def _want_test_features(self, trial: _Trial) -> None:
-        """Only when something can be scored: until then they would keep the dearest fit waiting."""
+        """Only when something can be scored: until then they would keep the costliest fit waiting."""
         if trial.work.test_features:
             self._features.add(trial.work.test_features, self._num_batches[trial.work.data_key])
 

@@ -68,7 +68,7 @@ class TrialWork:
     data_key: str
     needs_fit: bool
     bundle: str  # trials of one bundle are fitted together
-    cost: float = 0.0  # predicted, in any unit: the dearest fit goes first
+    cost: float = 0.0  # predicted, in any unit: the costliest fit goes first
     train_features: str | None = None  # the group of features that fitting it reads
     test_features: str | None = None  # and scoring it
 

@@ -13,7 +13,7 @@ from typing import Any
 from raybench.store.files import Files
 
 __all__ = [
-    "is_whole",
+    "is_intact",
     "list_checkpoints",
     "read_checkpoint",
     "read_digest",
@@ -36,7 +36,7 @@ def read_checkpoint(files: Files, trial_id: str) -> bytes:
     return files.read(_path(trial_id))
 
 
-def is_whole(files: Files, trial_id: str) -> bool:
+def is_intact(files: Files, trial_id: str) -> bool:
     """Whether a checkpoint's file is as long as its header says."""
     try:
         size = files.size(_path(trial_id))

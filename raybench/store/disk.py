@@ -10,12 +10,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 
-__all__ = ["list_files", "list_folders", "write_whole"]
+__all__ = ["list_files", "list_folders", "write_atomically"]
 
 _TRIES = 5  # to write into a folder that somebody removes
 
 
-def write_whole(path: str, data: bytes) -> None:
+def write_atomically(path: str, data: bytes) -> None:
     """Write a file under a temporary name and rename it; when that fails nothing is left."""
     folder = os.path.dirname(path)
     for tries_left in reversed(range(_TRIES)):

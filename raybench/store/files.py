@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, TypeVar
 import fsspec
 
 from raybench.core.blips import TRIES, is_full, persist
-from raybench.core.errors import StoreError, StoreFullError, told
-from raybench.store.disk import list_files, list_folders, write_whole
+from raybench.core.errors import StoreError, StoreFullError, summary
+from raybench.store.disk import list_files, list_folders, write_atomically
 
 __all__ = ["Entry", "Files"]
 
@@ -46,7 +46,7 @@ class Files:
         try:
             self._fs, self._root = fsspec.core.url_to_fs(os.path.expanduser(url))
         except Exception as error:  # of whatever file system the URL names
-            raise StoreError(f"store {url}: cannot be opened: {told(error)}") from error
+            raise StoreError(f"store {url}: cannot be opened: {summary(error)}") from error
         self._local = "file" in (self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,))
 
     def check_readable(self) -> None:
@@ -56,7 +56,7 @@ class Files:
         except FileNotFoundError:
             return
         except Exception as error:  # of whatever file system the URL names
-            raise StoreError(f"store {self.url}: cannot be read: {told(error)}") from error
+            raise StoreError(f"store {self.url}: cannot be read: {summary(error)}") from error
         if any(entry["name"] == self._root and entry["type"] != "directory" for entry in entries):
             raise StoreError(f"store {self.url}: is a file; name a directory or a bucket")
 
@@ -88,7 +88,7 @@ class Files:
         try:
             self._do("written", relative, lambda: self._put(self.path(relative), data), most_tries)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:  # no such bucket, a file above it
-            raise StoreError(f"store {self.url}: {relative} cannot be written: {told(error)}") from error
+            raise StoreError(f"store {self.url}: {relative} cannot be written: {summary(error)}") from error
 
     def read(self, relative: str, start: int | None = None, stop: int | None = None) -> bytes:
         """A file's bytes, or those of a range that it has (a negative start counts from the end, as far as there is).
@@ -140,15 +140,16 @@ class Files:
             raise
         except Exception as error:  # of whatever file system the URL names
             if is_full(error):
+                reason = getattr(error, "strerror", None) or summary(error)
                 raise StoreFullError(
-                    f"store {self.url}: is full ({getattr(error, 'strerror', None) or told(error)}); make room there "
+                    f"store {self.url}: is full ({reason}); make room there "
                     "and run the same command again: what is committed is kept"
                 ) from error
-            raise StoreError(f"store {self.url}: {relative or 'it'} cannot be {doing}: {told(error)}") from error
+            raise StoreError(f"store {self.url}: {relative or 'it'} cannot be {doing}: {summary(error)}") from error
 
     def _put(self, path: str, data: bytes) -> None:
         if self._local:
-            write_whole(path, data)
+            write_atomically(path, data)
         else:
             self._fs.pipe_file(path, data)
 

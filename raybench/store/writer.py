@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
-from raybench.core.errors import told
+from raybench.core.errors import summary
 from raybench.store.checkpoints import remove_checkpoint
 from raybench.store.parquet import Skipped
 from raybench.store.records import compact_records
@@ -92,5 +92,5 @@ def clean_up(store: Store, row: TrialRow, skipped: Skipped) -> None:
         store.shards.remove(row.trial_id)
         UnfinishedFits(store.files).remove([row.trial_id])
     except Exception as error:
-        reason = f"not cleaned up after it ended ({told(error)}); the next run does it, or `raybench clean`"
+        reason = f"not cleaned up after it ended ({summary(error)}); the next run does it, or `raybench clean`"
         skipped(f"trials: {row.trial_id}", reason)

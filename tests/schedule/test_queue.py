@@ -298,7 +298,7 @@ def test_the_last_fits_go_before_shards_and_the_others_after():
     events = [Prepared(actor=0, data_key="d0", num_batches=2)]
     while len(sent) < 6:
         for action in queue.step(events.pop(0)):
-            if isinstance(action, Send) and action.actor == 0:  # actor 1 is busy with the dearest fit but one
+            if isinstance(action, Send) and action.actor == 0:  # actor 1 is busy with the costliest fit but one
                 sent.append(action.work)
                 done = isinstance(action.work, Fit)
                 events.append(Fitted(actor=0, work=action.work) if done else Scored(actor=0, shard=action.work))

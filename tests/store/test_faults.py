@@ -12,8 +12,8 @@ from raybench.core import Status
 from raybench.core.errors import StoreError, StoreFullError
 from raybench.schedule.classify import classify
 from raybench.store import Store
-from raybench.store.checkpoints import is_whole, read_digest
-from raybench.store.disk import list_files, write_whole
+from raybench.store.checkpoints import is_intact, read_digest
+from raybench.store.disk import list_files, write_atomically
 from raybench.store.files import Files
 from raybench.store.records import compact_records, read_records, write_records
 from raybench.store.runs import RunDirectory
@@ -63,7 +63,7 @@ def test_a_store_out_of_reach_is_not_taken_for_a_torn_one(faulty):
         lambda: TrialLog(files).read(pytest.fail),
         lambda: ShardLog(files).read("t", pytest.fail),
         lambda: read_records(files, "t", "b", pytest.fail),
-        lambda: is_whole(files, "t"),
+        lambda: is_intact(files, "t"),
         lambda: read_digest(files, "t"),
         lambda: RunDirectory(files=files, run_id="r").read_json("progress.json"),
     ]
@@ -99,7 +99,7 @@ def test_a_write_that_is_interrupted_leaves_no_unfinished_file(tmp_path, monkeyp
 
     monkeypatch.setattr(os, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write_whole(f"{tmp_path}/a/b", b"x")
+        write_atomically(f"{tmp_path}/a/b", b"x")
     assert [*list_files(str(tmp_path))] == []
 
 
@@ -112,7 +112,7 @@ def test_a_folder_removed_while_it_is_written_to_is_made_again(tmp_path, monkeyp
             makedirs(path, exist_ok=exist_ok)
 
     monkeypatch.setattr(os, "makedirs", made_and_gone)
-    write_whole(f"{tmp_path}/a/b", b"x")
+    write_atomically(f"{tmp_path}/a/b", b"x")
     assert (tmp_path / "a" / "b").read_bytes() == b"x"
 
 

@@ -12,7 +12,7 @@ from raybench.core import Status
 from raybench.core.errors import StoreError
 from raybench.store import Store
 from raybench.store.basis import basis_of, measures_of
-from raybench.store.checkpoints import is_whole, list_checkpoints, read_metadata, write_checkpoint
+from raybench.store.checkpoints import is_intact, list_checkpoints, read_metadata, write_checkpoint
 from raybench.store.files import Files
 from raybench.store.records import compact_records, count_records, list_records, read_records, write_records
 from raybench.store.shards import ShardCommit, disjoint, usable
@@ -172,7 +172,7 @@ def test_a_torn_checkpoint_is_told_from_a_whole_one(store):
     write_checkpoint(store.files, "torn", data[:-8])
     write_checkpoint(store.files, "tiny", b"abc")
     assert list_checkpoints(store.files) == {"whole", "torn", "tiny"}
-    assert [is_whole(store.files, name) for name in ("whole", "torn", "tiny")] == [True, False, False]
+    assert [is_intact(store.files, name) for name in ("whole", "torn", "tiny")] == [True, False, False]
     assert read_metadata(store.files, "whole") == {"meta": "{}"}
 
 

@@ -3,7 +3,7 @@
     cache = FeatureCache(feature_directory() / name)
     cache.put(64, keys, features_KH, seconds_K); cache.flush()
     cache.get(64, keys)
-    other.absorb(cache.part([(64, key) for key in keys]))          # to another process
+    other.include(cache.part([(64, key) for key in keys]))          # to another process
 
 The key of a row is the hash of its input and the length it was padded to; the name of a cache is all that decides the
 network's bits (weights, variant, device, torch). `RAYBENCH_CACHE` is the directory (empty: memory alone),
@@ -104,7 +104,7 @@ class FeatureCache:
         return self._gather([(padded, key) for key in keys]).features
 
     def part(self, rows: list[tuple[int, bytes]]) -> pa.Table:
-        """Rows, given as (padded, key), as a table for `absorb`."""
+        """Rows, given as (padded, key), as a table for `include`."""
         features, seconds = self._gather(rows)
         return pa.table(
             {
@@ -115,7 +115,7 @@ class FeatureCache:
             }
         )
 
-    def absorb(self, part: pa.Table) -> None:
+    def include(self, part: pa.Table) -> None:
         """Take what is not here from another process's part; that one writes it to disk, not this one.
 
         Copied: the part may lie in memory that its owner wants back.

@@ -48,7 +48,7 @@ def extract_part(
     cache: FeatureCache,
     device: torch.device,
 ) -> pa.Table:
-    """The distinct inputs of some batches (rows and what they are padded to), as `FeatureCache.absorb` takes them."""
+    """The distinct inputs of some batches (rows and what they are padded to), as `FeatureCache.include` takes them."""
     inputs: dict[tuple[int, bytes], None] = {}
     for rows, padded in batches:
         batch_features(network, examples, rows, padded, cache, device)

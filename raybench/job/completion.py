@@ -9,10 +9,10 @@ from raybench.core.errors import JobError
 from raybench.job.paths import default_name, file_path, folders, input_path, is_glob
 from raybench.job.spec import ALL_BASELINES, FILE_FORMATS, CandidateSpec, DatasetSpec
 
-__all__ = ["whole_candidates", "whole_dataset"]
+__all__ = ["complete_candidates", "complete_dataset"]
 
 
-def whole_candidates(spec: CandidateSpec, directory: Path) -> list[CandidateSpec]:
+def complete_candidates(spec: CandidateSpec, directory: Path) -> list[CandidateSpec]:
     """The candidate, or one for every checkpoint that its glob finds, or for every baseline there is."""
     if spec.baseline == ALL_BASELINES:
         from raybench.recipes.baselines.catalog import BASELINES
@@ -41,7 +41,7 @@ def whole_candidates(spec: CandidateSpec, directory: Path) -> list[CandidateSpec
     ]
 
 
-def whole_dataset(spec: DatasetSpec, directory: Path) -> DatasetSpec:
+def complete_dataset(spec: DatasetSpec, directory: Path) -> DatasetSpec:
     """The dataset with absolute paths and a name; what is inside a hub repository stays relative to it."""
     update: dict[str, Any] = {"name": spec.name or "-".join(filter(None, [default_name(spec.source), spec.config]))}
     if spec.source not in FILE_FORMATS:
