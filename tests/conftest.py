@@ -28,12 +28,13 @@ FILLER = ["the", "a", "of", "and", "in", "some", "new", "old", "said", "on"]
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A process does whole files, and one of them all that need its Ray cluster."""
+    """A process does whole files, and two of them what needs a Ray cluster, each with its own."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "tests/cluster" if nodeid.startswith("tests/cluster/") else nodeid.partition("::")[0]
+            file = nodeid.partition("::")[0]
+            return "tests/cluster" if file.startswith("tests/cluster/") and not file.endswith("test_run.py") else file
 
     return ByFile(config, log)
 
