@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +28,12 @@ ALLOWED = {
 _NAMED_TUPLE = {"_asdict", "_fields", "_replace", "_make", "_exit"}  # public, though they begin with a line
 
 
-def private_names() -> Iterator[tuple[str, str, int]]:
+@functools.cache
+def private_names() -> tuple[tuple[str, str, int], ...]:
+    return tuple(_private_names())
+
+
+def _private_names() -> Iterator[tuple[str, str, int]]:
     """Module, name and line of every private name that no module of raybench defines."""
     trees = {path: ast.parse(path.read_text()) for path in sorted(ROOT.rglob("*.py"))}
     own = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def modules() -> Iterator[tuple[str, Path]]:
             yield room, path
 
 
+@functools.cache
 def arrows() -> dict[str, dict[str, str]]:
     """Room → the rooms it imports, each with a place."""
     found: dict[str, dict[str, str]] = {}

@@ -1,6 +1,7 @@
 """Out of memory: smaller micro-batches, the same effective batch."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,14 @@ from raybench.runtime.workspace import Workspace
 from raybench.tasks.catalog import get_task
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _collect_quickly() -> Iterator[None]:
+    """Each attempt collects garbage first, which takes long among a million objects of libraries."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
