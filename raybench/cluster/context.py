@@ -32,7 +32,6 @@ class RunContext:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # trial id → the groups that it reads
     rows: Mapping[str, ray.ObjectRef[Any]] = field(default_factory=dict)  # dataset → its splits
     measuring: Mapping[str, Measuring] = field(default_factory=dict)  # by dataset
-    measures: Mapping[str, str] = field(default_factory=dict)  # dataset → the hash of its metrics
     threads: int = 1
     gpus_per_actor: float = 0.0
     checkpoint_seconds: float = 30.0  # at most so often a fit under way writes where it is

@@ -69,7 +69,6 @@ def run_trials(
             groups={work.trial_id: work.groups for work in todo},
             rows={name: ray.put(dict(plan.datasets[name].loaded.splits)) for name in datasets},
             measuring={name: Measuring.of(plan.datasets[name]) for name in datasets},
-            measures={name: plan.datasets[name].measures for name in datasets},
             threads=resources.cpus_per_actor,
             gpus_per_actor=cluster.gpus_per_actor,
             checkpoint_seconds=resources.checkpoint_seconds,

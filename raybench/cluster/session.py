@@ -251,7 +251,7 @@ class Session:
     def _basis(self, trial: Trial, prepared: PreparedData) -> str:
         """What the shards of the trial in hand are scored on."""
         assert self._predictor is not None
-        measures = self._context.measures[trial.dataset.name]
+        measures = self._context.measuring[trial.dataset.name].measures
         return basis_of(plan=prepared.digest, checkpoint=self._predictor[2], measures=measures)
 
     def _let_go(self) -> None:
@@ -299,8 +299,7 @@ class Session:
 
     def _metric_set(self, dataset: str) -> MetricSet:
         if dataset not in self._metric_sets:
-            how = self._context.measuring[dataset]
-            self._metric_sets[dataset] = MetricSet(how.metrics, how.metric_config)
+            self._metric_sets[dataset] = self._context.measuring[dataset].metric_set()
         return self._metric_sets[dataset]
 
 

@@ -29,13 +29,13 @@ __all__ = [
     "summary",
 ]
 
-_MAX_TOLD = 300
+_MAX_SUMMARY = 300
 
 
 def summary(error: BaseException) -> str:
     """An error that is not ours in one line: its type and what it says, cut where it gets long."""
     words = " ".join(str(error).split())
-    cut = words if len(words) <= _MAX_TOLD else words[: _MAX_TOLD - 1] + "…"
+    cut = words if len(words) <= _MAX_SUMMARY else words[: _MAX_SUMMARY - 1] + "…"
     return f"{type(error).__name__}: {cut}" if cut else type(error).__name__
 
 

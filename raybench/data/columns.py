@@ -192,13 +192,19 @@ def _with_fields(raw: RawSplit, sources: Iterable[str]) -> RawSplit:
     return RawSplit(table, names)
 
 
-def _with_texts(read: SplitReader, raw: RawSplit, listed: str, name: str, split: str) -> RawSplit:
-    """The split with several of its columns, such as "ending0, ending1", side by side as one column of lists."""
+def _listed(raw: RawSplit, listed: str, name: str, split: str) -> list[str]:
+    """The columns of a list such as "ending0, ending1"; DataError for one that is not there."""
     parts = [part.strip() for part in listed.split(",")]
     for part in parts:
         if part not in raw.column_names:
             near = did_you_mean(part, raw.column_names, noun="columns of the source")
             raise DataError(f"split {split!r} has no column {part!r}{near}", key=("columns", name))
+    return parts
+
+
+def _with_texts(read: SplitReader, raw: RawSplit, listed: str, name: str, split: str) -> RawSplit:
+    """The split with several of its columns, such as "ending0, ending1", side by side as one column of lists."""
+    parts = _listed(raw, listed, name, split)
     table = read(parts).table
     for part in parts:
         refuse_null(table[part], part)
@@ -217,11 +223,8 @@ def _with_record(
 ) -> RawSplit:
     """The split with several of its columns as one of structs: those listed, else all that nothing reads."""
     taken = {given.get(column.name, column.name) for column in columns if column.name != name} | {given.get("id", "id")}
-    listed = [part.strip() for part in given[name].split(",")] if name in given else None
-    for part in listed or ():
-        if part not in raw.column_names:
-            near = did_you_mean(part, raw.column_names, noun="columns of the source")
-            raise DataError(f"split {split!r} has no column {part!r}{near}", key=("columns", name))
+    listed = _listed(raw, given[name], name, split) if name in given else []
+    for part in listed:
         if part in taken:
             raise DataError(f"column {part!r} cannot be both in {name} and what is asked for", key=("columns", name))
     fields = listed or [field for field in raw.column_names if field not in taken]

@@ -52,7 +52,8 @@ def _is_plain(config: Any) -> bool:
 
 def _greedy(network: GenerationNetwork, inputs: Mapping[str, torch.Tensor]) -> list[list[int]]:
     writing, config = network.writing, network.base.generation_config
-    ends = torch.tensor(network.ends, device=inputs["input_ids"].device)
+    ends = set(network.ends)
+    barred_ends = torch.tensor(sorted(ends), device=inputs["input_ids"].device)
     barred = [words[0] for words in config.bad_words_ids or () if words[0] not in network.special.ends]
     barred += list(config.suppress_tokens or ())
     forced = writing.forced_first
@@ -61,6 +62,7 @@ def _greedy(network: GenerationNetwork, inputs: Mapping[str, torch.Tensor]) -> l
     rows = _Rows(network, inputs)
     written: list[list[int]] = [[] for _ in range(len(inputs["input_ids"]))]
     owner = list(range(len(written)))  # whose each row still in the batch is
+    is_open = [True] * len(written)
     for step in range(writing.max_new_tokens):
         is_last = step + 1 == writing.max_new_tokens
         if is_last and config.forced_eos_token_id is not None:
@@ -69,21 +71,22 @@ def _greedy(network: GenerationNetwork, inputs: Mapping[str, torch.Tensor]) -> l
         if barred:
             logits_RV[:, barred] = float("-inf")
         if step < writing.min_new_tokens:
-            logits_RV[:, ends] = float("-inf")
+            logits_RV[:, barred_ends] = float("-inf")
         chosen = logits_RV.argmax(dim=-1)
         if step == 0 and forced is not None:
             chosen = torch.full_like(chosen, forced)
-        for row, token, is_open in zip(owner, chosen.tolist(), rows.is_open.tolist(), strict=True):
-            if is_open:
-                written[row].append(token)
-        rows.is_open &= ~torch.isin(chosen, ends)
-        open_places = torch.nonzero(rows.is_open)[:, 0]
-        if is_last or len(open_places) == 0:
+        for place, token in enumerate(chosen.tolist()):  # the one wait for the device a step
+            if is_open[place]:
+                written[owner[place]].append(token)
+                is_open[place] = token not in ends
+        still = [place for place, open_ in enumerate(is_open) if open_]
+        if is_last or not still:
             break
-        if (len(owner) - len(open_places)) * _LEAVE >= len(owner):
-            owner = [owner[place] for place in open_places.tolist()]
-            chosen = chosen[open_places]
-            rows.keep(open_places)
+        if (len(owner) - len(still)) * _LEAVE >= len(owner):
+            owner, is_open = [owner[place] for place in still], [True] * len(still)
+            places = torch.tensor(still, device=chosen.device)
+            chosen = chosen[places]
+            rows.keep(places)
         rows.step(chosen)
     return written
 
@@ -94,7 +97,6 @@ class _Rows:
     def __init__(self, network: GenerationNetwork, inputs: Mapping[str, torch.Tensor]) -> None:
         ids, mask = inputs["input_ids"], inputs["attention_mask"]
         self._network, self._hidden = network, None
-        self.is_open = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
         if network.has_encoder:
             start = ids.new_full((len(ids), 1), network.special.start)
             first = network.backbone(**network.source(inputs), decoder_input_ids=start, use_cache=True)
@@ -109,7 +111,7 @@ class _Rows:
     def keep(self, places: torch.Tensor) -> None:
         """Only these rows go on."""
         self._cache.batch_select_indices(places)
-        self._mask, self.is_open = self._mask[places], self.is_open[places]
+        self._mask = self._mask[places]
         if self._hidden is not None:
             self._hidden = self._hidden[places]
 

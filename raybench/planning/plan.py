@@ -26,6 +26,7 @@ from raybench.models.files import pinned
 from raybench.models.fingerprint import weights_stamp
 from raybench.models.forward_cost import forward_cost
 from raybench.planning.shared_work import bundle_of, feature_groups
+from raybench.recipes.baselines.catalog import get_baseline
 from raybench.recipes.fingerprint import candidate_fingerprint
 from raybench.recipes.recipe import Recipe, recipe_of
 from raybench.store.basis import measures_of
@@ -145,13 +146,13 @@ def make_plan(job: Job) -> Plan:
     for dataset in datasets.values():
         task = get_task(dataset.spec.task, dataset.spec.task_config)
         for candidate in job.candidates:
+            if candidate._where_it_fits and task.name not in get_baseline(str(candidate.baseline)).tasks:
+                continue
             for configuration in candidate.expand():
                 adaptation = _Adaptation.of(configuration, pins)
                 seeds = candidate.seeds or job.seeds
                 for seed in seeds if adaptation.recipe.uses_seed else seeds[:1]:
                     planned = _plan_trial(candidate.name, adaptation, dataset, task, seed, code)
-                    if candidate._where_it_fits and planned.problem is not None:
-                        continue
                     trials[f"{candidate.name} {planned.trial.trial_id}"] = planned
                     if planned.problem is None and planned.data_key not in data:
                         data[planned.data_key] = DataNeeds(
@@ -160,6 +161,9 @@ def make_plan(job: Job) -> Plan:
                             processor=task.processor_key(adaptation.model),
                         )
     planned_trials = tuple(trials.values())
+    if not trials:
+        tasks = ", ".join(sorted({dataset.spec.task for dataset in datasets.values()}))
+        raise JobError(f"{job.where(None, ('candidates',))}: no baseline does {tasks}; name a model")
     identity: list[Any] = [
         sorted(one.trial.trial_id for one in planned_trials),
         {name: dataset.metrics for name, dataset in datasets.items()},

@@ -100,8 +100,4 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
 def _with_records(store: Store, trial_id: str, paths: Sequence[str], skipped: Skipped) -> list[ShardCommit]:
     """The trial's shards whose records are there too: of one without them the tables could not be made."""
     there = frozenset(paths)
-    return [
-        one
-        for one in store.shards.read(trial_id, skipped)
-        if has_records(store.files, trial_id, one.basis, one.start, one.stop, one.num_examples, there, skipped)
-    ]
+    return [one for one in store.shards.read(trial_id, skipped) if has_records(store.files, one, there, skipped)]

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from raybench.core.identity import seed_from
+from raybench.recipes.baselines.linear import ABSENT
 
 __all__ = ["boosting_outputs", "fit_boosting", "fit_forest", "forest_outputs"]
 
-ABSENT = -1e4  # the logit of a label that no training row has
 _LEAST_SHARE = 1e-3  # of a label that no leaf knows, so that a log-loss is finite
 _NODE_FIELDS = {"value": np.float64, "feature_idx": np.int64, "num_threshold": np.float64, "left": np.int64,
                 "right": np.int64, "is_leaf": np.bool_}  # fmt: skip

@@ -47,6 +47,7 @@ class Measuring:
     metric_config: Mapping[str, Any]
     rank_by: str
     slices: tuple[str, ...]
+    measures: str  # the hash of what is measured
     anew: bool  # of the records, whatever the states hold: a user's code may have changed since
 
     @classmethod
@@ -56,12 +57,16 @@ class Measuring:
             metric_config=dataset.metric_config,
             rank_by=dataset.rank_by,
             slices=tuple(dataset.spec.slices),
+            measures=dataset.measures,
             anew=bool(dataset.metric_code),
         )
 
+    def metric_set(self) -> MetricSet:
+        return MetricSet(self.metrics, self.metric_config)
+
     def measure(self, row: TrialRow, test: pa.Table, files: Files, skipped: Skipped) -> Measured:
         """`test` are the rows of the split; raises StoreError where records are missing."""
-        metric_set = MetricSet(self.metrics, self.metric_config)
+        metric_set = self.metric_set()
 
         @cache
         def records() -> pa.Table:

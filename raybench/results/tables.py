@@ -1,6 +1,6 @@
 """scores.parquet and ranking.parquet, in a canonical order, so that equal results are equal files but for times.
 
-scores = scores_table(run_id, entries, higher_is_better)
+scores = scores_table(run_id, entries, traits)
 ranking = ranking_table(entries, metrics, {"topics": "macro_f1"}, traits)
 """
 

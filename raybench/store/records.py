@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from raybench.store.files import Files
 from raybench.store.parquet import Skipped, parquet_bytes, read_folder, read_footer
+from raybench.store.shards import ShardCommit
 
 __all__ = [
     "compact_records",
@@ -77,18 +78,15 @@ def count_records(files: Files, trial_id: str, paths: list[str], basis: str, ski
     return 0
 
 
-def has_records(
-    files: Files, trial_id: str, basis: str, start: int, stop: int, num_examples: int, paths: Collection[str],
-    skipped: Skipped,
-) -> bool:  # fmt: skip
+def has_records(files: Files, commit: ShardCommit, paths: Collection[str], skipped: Skipped) -> bool:
     """Whether the records of a shard are among these files, whole as far as its footer says."""
-    path = _part(trial_id, basis, start, stop)
+    path = _part(commit.trial_id, commit.basis, commit.start, commit.stop)
     if path not in paths:
         return False
     footer = read_footer(files, path, _KIND)
     if footer.reason:
         skipped(path, f"{footer.reason}; scored again")
-    return not footer.reason and footer.num_rows == num_examples
+    return not footer.reason and footer.num_rows == commit.num_examples
 
 
 def sum_disjoint(rows: Mapping[tuple[int, int], int]) -> int | None:

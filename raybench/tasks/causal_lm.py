@@ -11,9 +11,9 @@ from pydantic import Field
 
 from raybench.core import Column, DatasetKey, ModelSpec
 from raybench.models.tokenizer import tokenizer_hash
-from raybench.tasks.causal_inputs import CausalExamples, prepare_documents, text_sizes
+from raybench.tasks.causal_inputs import CausalExamples, prepare_documents
 from raybench.tasks.language import check_causal, check_own_words, check_words, token_losses, words_loss
-from raybench.tasks.rows import key_column
+from raybench.tasks.scored_texts import byte_texts
 from raybench.tasks.task import Batch, LossOptions, Task, TaskOptions
 from raybench.tasks.text_inputs import num_positions
 
@@ -61,17 +61,7 @@ class CausalLM(Task):
     def prepare(self, rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
         if model.baseline is None:
             return prepare_documents(rows, model, max_length, self.settings.stride)
-        texts = rows.column("text").to_pylist()
-        sizes = text_sizes(texts)
-        columns = {
-            **{name: rows.column(name) for name in rows.column_names},
-            "begins_with": pa.array([""] * len(texts), pa.string()),
-            **sizes,
-            "num_tokens": sizes["num_bytes"],  # the tokens of a baseline are bytes
-            "length": pa.array(np.ones(len(texts), dtype=np.int32)),
-            "key": key_column(text.encode() for text in texts),
-        }
-        return pa.table(columns)
+        return byte_texts(rows)
 
     def examples(self, prepared: pa.Table, model: ModelSpec, dataset: DatasetKey) -> Examples:
         return CausalExamples(prepared, model, dataset.max_length, self.settings.stride)

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import ModelSpec
-from raybench.models.configuration import open_config
 from raybench.tasks.language import beginning, context_length, encode_after, padded_rows, token_losses, whole_fours
-from raybench.tasks.rows import Ragged, input_keys, key_column, ragged, ragged_column, target_tensor
+from raybench.tasks.rows import input_keys, key_column, ragged, ragged_column, target_tensor
 from raybench.tasks.task import Batch
+from raybench.tasks.text_inputs import pad_id
 
 if TYPE_CHECKING:
     import torch
@@ -91,7 +91,7 @@ class ContinuationExamples:
         self.lengths = (np.diff(self.contexts.offsets) + most - 1).astype(np.int32)
         self.keys = input_keys(prepared)
         self.answers = answers
-        self.pad_id = getattr(open_config(model), "pad_token_id", None) or 0
+        self.pad_id = pad_id(model)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -109,10 +109,10 @@ class ContinuationExamples:
         rows: list[np.ndarray] = []
         places: list[np.ndarray] = []
         for index in indices.tolist():
-            context = _row(self.contexts, index)
+            context = self.contexts.row(index)
             contexts.append(context)
-            ends = np.cumsum(_row(self.sizes, index))[:-1]
-            for choice in np.split(_row(self.choices, index), ends):
+            ends = np.cumsum(self.sizes.row(index))[:-1]
+            for choice in np.split(self.choices.row(index), ends):
                 places.append(len(rows) * width + len(context) - 1 + np.arange(len(choice)))
                 rows.append(np.concatenate([context, choice[:-1]]))
                 continuations.append(choice)
@@ -130,10 +130,6 @@ class ContinuationExamples:
             owner=np.repeat(np.arange(len(indices)), counts),
         )
         return Batch(tensors, targets, counts)
-
-
-def _row(lists: Ragged, index: int) -> np.ndarray:
-    return lists.values[lists.offsets[index] : lists.offsets[index + 1]]
 
 
 def summed_scores(logits_SV: torch.Tensor, targets: Continued) -> torch.Tensor:
@@ -156,4 +152,6 @@ def choice_scores(network: Network, batch: Batch) -> np.ndarray:
         nll_S = continuation_losses(words, targets.contexts, targets.continuations, targets.owner, device)
     if nll_S is None:
         nll_S = token_losses(words, batch.inputs, targets.ids)
-    return -np.bincount(targets.row.cpu().numpy(), weights=nll_S, minlength=len(targets.continuations))
+    sizes = [len(one) for one in targets.continuations]
+    row_S = np.repeat(np.arange(len(sizes)), sizes)  # as `targets.row` on the device, which need not be waited for
+    return -np.bincount(row_S, weights=nll_S, minlength=len(sizes))

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 from raybench.core import DatasetKey, ModelSpec
 from raybench.core.errors import IncompatibleError
 from raybench.models.configuration import from_scratch
-from raybench.models.tokenizer import tokenizer_hash
 from raybench.tasks.task import Task
-from raybench.tasks.text import refuse_without_vocabulary
-from raybench.tasks.text_inputs import num_positions
+from raybench.tasks.text import refuse_without_vocabulary, tokens_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +24,7 @@ class EmbeddingTask(Task):
     """Cosines of embeddings; no head of any labels."""
 
     def processor_key(self, model: ModelSpec) -> str:
-        if model.baseline is not None:
-            return "rows"
-        return f"tokens:{tokenizer_hash(model)}:{num_positions(model)}:{model.instruction}"
+        return tokens_key(model)
 
     def check(self, model: ModelSpec, config: PretrainedConfig) -> None:
         from raybench.models.embedding import check_embeddings

@@ -10,6 +10,7 @@ from raybench.core.errors import IncompatibleError
 from raybench.models.configuration import open_config
 from raybench.models.files import model_directory, read_object
 from raybench.models.tokenizer import open_tokenizer
+from raybench.tasks.language import is_causal
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -30,7 +31,7 @@ def has_encoder(model: ModelSpec, config: PretrainedConfig) -> bool:
     kind = config.model_type
     if config.is_encoder_decoder and kind in auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
         return True
-    if kind in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+    if is_causal(config):
         return False
     raise IncompatibleError(
         f"model {model.reference!r}: {kind} writes no text; text-generation needs an encoder–decoder (such as T5, "

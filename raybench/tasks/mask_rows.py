@@ -47,9 +47,7 @@ class MaskRows(WindowExamples):
         windows = self.padded(indices, padded)
         first = np.cumsum(windows.counts) - windows.counts
         places = [
-            self.places(
-                index, self.masks.values[self.masks.offsets[index] : self.masks.offsets[index + 1]], row, padded
-            )
+            self.places(index, self.masks.row(index), row, padded)
             for index, row in zip(indices.tolist(), first.tolist(), strict=True)
         ]
         inputs = self.inputs(windows, device)

@@ -14,12 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import ModelSpec
-from raybench.models.configuration import open_config
 from raybench.models.tokenizer import open_tokenizer
-from raybench.tasks.causal_inputs import text_sizes
-from raybench.tasks.language import Scored, encode_after, padded_rows
+from raybench.tasks.language import encode_after
 from raybench.tasks.overlapping_windows import cut, frame_of, room_in
-from raybench.tasks.rows import input_keys, key_column, ragged, ragged_column, single_chunk
+from raybench.tasks.rows import key_column, ragged, ragged_column
+from raybench.tasks.scored_texts import ScoredTexts, text_sizes
 from raybench.tasks.task import Batch
 from raybench.tasks.text_inputs import longest_input
 
@@ -98,54 +97,31 @@ def _draw(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest, "big"))
 
 
-class MaskedExamples:
+class MaskedExamples(ScoredTexts):
     """Prepared texts; each is as many model rows as its tokens need."""
 
     def __init__(self, prepared: pa.Table, model: ModelSpec, max_length: int) -> None:
-        self.ids, self.mask_row = ragged(prepared, "input_ids"), ragged(prepared, "mask_row")
-        self.row_start = ragged(prepared, "row_start")
-        self.first = single_chunk(prepared, "first").to_numpy()
-        self.rows = single_chunk(prepared, "rows").to_numpy()
-        self.lengths = single_chunk(prepared, "length").to_numpy()
-        self.num_tokens = single_chunk(prepared, "num_tokens").to_numpy()
-        self.keys = input_keys(prepared)
+        super().__init__(prepared, model)
+        self.mask_row, self.row_start = ragged(prepared, "mask_row"), ragged(prepared, "row_start")
         tokenizer = open_tokenizer(model)
         self.mask_id = int(tokenizer.mask_token_id)
         frame = frame_of(tokenizer, pair=False)
         self.front, self.back = (np.array(pieces, dtype=np.int32) for pieces in frame.pieces)
         self.room = longest_input(model, max_length) - frame.size
-        self.pad_id = getattr(open_config(model), "pad_token_id", None) or 0
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def units(self, indices: np.ndarray) -> int:
-        """Tokens that are scored; 1 where there are none, for their loss is 0."""
-        return max(1, int(self.num_tokens[indices].sum()))
 
     def batch(self, indices: np.ndarray, padded: int, device: torch.device) -> Batch:
         """input_ids, attention_mask int64 [R, padded], places [S] of the masks; targets are the tokens under them."""
-        import torch
-
         rows: list[np.ndarray] = []
-        places, targets, owner = [], [], []
-        for example, index in enumerate(indices.tolist()):
-            ids = self.ids.values[self.ids.offsets[index] : self.ids.offsets[index + 1]]
-            before, own = np.split(ids, [int(self.first[index])])
-            mask_row = self.mask_row.values[self.mask_row.offsets[index] : self.mask_row.offsets[index + 1]]
-            starts = self.row_start.values[self.row_start.offsets[index] : self.row_start.offsets[index + 1]]
+        places, targets = [], []
+        for index in indices.tolist():
+            before, own = np.split(self.ids.row(index), [int(self.first[index])])
+            mask_row, starts = self.mask_row.row(index), self.row_start.row(index)
             by_row = np.split(np.argsort(mask_row, kind="stable"), np.cumsum(np.bincount(mask_row, minlength=1))[:-1])
             for start, masked in zip(starts.tolist(), by_row, strict=True):
                 window = own[start : start + self.room - len(before)].copy()
                 window[masked - start] = self.mask_id
                 row = np.concatenate([self.front, before, window, self.back])
-                row = row if len(row) else np.array([self.pad_id])  # attention over nothing is not a number
                 places.append(len(rows) * padded + len(self.front) + len(before) + masked - start)
                 targets.append(own[masked])
-                owner.append(np.full(len(masked), example))
-                rows.append(row)
-        ids_RT, mask_RT = padded_rows(rows, padded, self.pad_id)
-        arrays = {"input_ids": ids_RT, "attention_mask": mask_RT, "places": np.concatenate(places).astype(np.int64)}
-        tensors = {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}
-        scored_ids = torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(device, non_blocking=True)
-        return Batch(tensors, Scored(scored_ids, np.concatenate(owner)), self.rows[indices].astype(np.int64))
+                rows.append(row if len(row) else np.array([self.pad_id]))  # attention over nothing is not a number
+        return self.scored(indices, rows, places, targets, padded, device)

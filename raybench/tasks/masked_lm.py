@@ -11,13 +11,12 @@ from pydantic import Field
 
 from raybench.core import Column, DatasetKey, ModelSpec
 from raybench.models.tokenizer import open_tokenizer, tokenizer_hash
-from raybench.tasks.causal_inputs import text_sizes
 from raybench.tasks.language import check_own_words, token_outcomes, words_loss
 from raybench.tasks.mask_rows import MASKED_HEADS, check_masked
 from raybench.tasks.masked_inputs import MaskedExamples, prepare_masked
 from raybench.tasks.overlapping_windows import frame_of
+from raybench.tasks.scored_texts import byte_texts
 from raybench.tasks.task import Batch, LossOptions, Task, TaskOptions
-from raybench.tasks.text import plain_rows
 from raybench.tasks.text_inputs import num_positions
 
 if TYPE_CHECKING:
@@ -61,11 +60,7 @@ class MaskedLM(Task):
     def prepare(self, rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
         if model.baseline is None:
             return prepare_masked(rows, model, max_length, self.settings.mask_share, self.settings.mask_seed)
-        sizes = text_sizes(rows.column("text").to_pylist())
-        table = plain_rows(rows, ["text"]).append_column("begins_with", pa.array([""] * rows.num_rows, pa.string()))
-        for name, values in {**sizes, "num_tokens": sizes["num_bytes"]}.items():  # the tokens of a baseline are bytes
-            table = table.append_column(name, values)
-        return table
+        return byte_texts(rows)
 
     def examples(self, prepared: pa.Table, model: ModelSpec, dataset: DatasetKey) -> Examples:
         return MaskedExamples(prepared, model, dataset.max_length)

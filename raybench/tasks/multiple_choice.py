@@ -26,9 +26,10 @@ from raybench.tasks.choice_words import (
 from raybench.tasks.choices import choice_columns, choice_loss
 from raybench.tasks.language import check_own_words, check_words, is_causal
 from raybench.tasks.rows import key_column, ragged, ragged_column, single_chunk
-from raybench.tasks.shots import draw_shots, shots_for
-from raybench.tasks.task import Batch, LossOptions, Task, TaskOptions
+from raybench.tasks.shots import ShotOptions, shots_for, shots_from
+from raybench.tasks.task import Batch, LossOptions, Task
 from raybench.tasks.templates import filled, wrong_field
+from raybench.tasks.text import refuse_without_vocabulary
 from raybench.tasks.text_inputs import num_positions
 
 if TYPE_CHECKING:
@@ -43,15 +44,11 @@ __all__ = ["MultipleChoice", "MultipleChoiceOptions"]
 _FIELDS = ("question", "context")
 
 
-class MultipleChoiceOptions(TaskOptions):
-    """How a language model is asked. `template` names columns in braces, `delimiter` stands before the choice and
-    `separator` between shots; `shots` training rows are shown, drawn by (`shot_seed`, id)."""
+class MultipleChoiceOptions(ShotOptions):
+    """How a language model is asked. `template` names columns in braces, `delimiter` stands before the choice."""
 
     template: str = Field(default="Question: {question}\nAnswer:", min_length=1)
     delimiter: str = " "
-    shots: int = Field(default=0, ge=0)
-    separator: str = "\n\n"
-    shot_seed: int = 0
 
     @field_validator("template")
     @classmethod
@@ -85,8 +82,7 @@ class MultipleChoice(Task):
         return pa.schema({"id": pa.string(), **whole, "nll": pa.float64()})
 
     def review(self, splits: Mapping[str, pa.Table], labels: Sequence[str]) -> tuple[str, ...]:
-        if self.settings.shots and "train" not in splits:
-            raise DataError(f"{self.settings.shots} shots are drawn from a train split, and there is none")
+        self.settings.check_shots(splits)
         for split, rows in splits.items():
             _check_rows(split, rows, self.settings.template)
         return ()
@@ -94,10 +90,8 @@ class MultipleChoice(Task):
     # --- rows
 
     def beside(self, train: pa.Table | None, labels: Sequence[str]) -> MultipleChoice:
-        if not self.settings.shots or train is None:
-            return self
         task = copy.copy(self)
-        task._shots = draw_shots(train, self.settings.shots, self.settings.shot_seed)
+        task._shots = shots_from(train, self.settings)
         return task
 
     def processor_key(self, model: ModelSpec) -> str:
@@ -151,11 +145,7 @@ class MultipleChoice(Task):
     # --- networks
 
     def check(self, model: ModelSpec, config: PretrainedConfig) -> None:
-        if not hasattr(config, "vocab_size"):
-            raise IncompatibleError(
-                f"model {model.reference!r}: {config.model_type} has no vocabulary, so it reads no text; "
-                f"{self.name} needs a text model"
-            )
+        refuse_without_vocabulary(model, config, self.name)
         if is_causal(config):
             check_words(model, config, CAUSAL_HEADS)
 

@@ -18,6 +18,7 @@ from raybench.core import ModelSpec
 from raybench.core.errors import IncompatibleError
 from raybench.models.configuration import open_config
 from raybench.tasks.rows import input_keys, key_column, ragged, ragged_column, single_chunk
+from raybench.tasks.text_inputs import pad_id
 
 if TYPE_CHECKING:
     import torch
@@ -125,7 +126,7 @@ class WindowExamples:
         self._starts = self.ids.offsets[0] + np.concatenate([np.zeros(1, np.int64), np.cumsum(own)])
         self._first_window = self.sizes.offsets - self.sizes.offsets[0]
         config = open_config(model)
-        self._pad_id = getattr(config, "pad_token_id", None) or 0
+        self._pad_id = pad_id(model)
         self._takes_types = getattr(config, "type_vocab_size", 0) > 1
 
     def __len__(self) -> int:

@@ -26,9 +26,9 @@ from raybench.tasks.mask_prompts import LabelWords, MaskPrompts, label_words, ma
 from raybench.tasks.mask_rows import MASKED_HEADS, check_masked
 from raybench.tasks.prompt_texts import ANSWER, FIELDS, Shown, asked_rows, num_pieces, texts_of
 from raybench.tasks.rows import single_chunk
-from raybench.tasks.shots import draw_shots
+from raybench.tasks.shots import ShotOptions, shots_from
 from raybench.tasks.single_label import SingleLabel
-from raybench.tasks.task import Batch, LossOptions, TaskOptions
+from raybench.tasks.task import Batch, LossOptions
 from raybench.tasks.templates import fields_of, wrong_field
 from raybench.tasks.text import TEXT_COLUMNS, plain_rows
 from raybench.tasks.text_inputs import longest_input, num_positions
@@ -43,15 +43,12 @@ if TYPE_CHECKING:
 __all__ = ["PromptedClassification", "PromptedOptions"]
 
 
-class PromptedOptions(TaskOptions):
+class PromptedOptions(ShotOptions):
     """`template` names {text}, {text_pair} and, once, {answer}, where a label's words stand; `verbaliser` says those
-    words (a label without any: its name); `shots` training rows are shown before, drawn by (`shot_seed`, id)."""
+    words (a label without any: its name)."""
 
     template: str = "{text}\nTopic: {answer}"
     verbaliser: dict[str, str] = Field(default_factory=dict)
-    shots: int = Field(default=0, ge=0)
-    separator: str = "\n\n"
-    shot_seed: int = 0
 
     @field_validator("template")
     @classmethod
@@ -101,8 +98,7 @@ class PromptedClassification(SingleLabel):
         twice = next((word for word in words if words.count(word) > 1), None)
         if twice is not None:
             raise DataError(f"two labels have the words {twice!r}", key=("task_config", "verbaliser"))
-        if options.shots and "train" not in splits:
-            raise DataError(f"{options.shots} shots are drawn from a train split, and there is none")
+        options.check_shots(splits)
         for split, rows in splits.items():
             if wrong_field(options.template, (*rows.column_names, "answer")):
                 raise DataError(
@@ -115,8 +111,7 @@ class PromptedClassification(SingleLabel):
     def beside(self, train: pa.Table | None, labels: Sequence[str]) -> PromptedClassification:
         task = copy.copy(self)
         task._labels = tuple(labels)
-        if self.settings.shots and train is not None:
-            task._shots = draw_shots(train, self.settings.shots, self.settings.shot_seed)
+        task._shots = shots_from(train, self.settings)
         return task
 
     def processor_key(self, model: ModelSpec) -> str:

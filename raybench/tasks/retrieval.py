@@ -14,6 +14,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from raybench.core import Column, DatasetKey, ModelSpec
+from raybench.tasks.choices import choice_loss
 from raybench.tasks.corpus import corpus_column, judge
 from raybench.tasks.embeddings import EmbeddingTask
 from raybench.tasks.prompts import prompts_of
@@ -110,18 +111,16 @@ class Retrieval(EmbeddingTask):
         return RetrievalExamples(prepared, model)
 
     def loss(self, outputs: torch.Tensor, batch: Batch, options: LossOptions) -> torch.Tensor:
-        import torch
         from torch.nn.functional import normalize
 
         asked: Asked = batch.targets
-        owner, smooth = asked.owner.to(outputs.device), options.label_smoothing
         embeddings_WH = normalize(outputs.float(), dim=1)
-        cosine = _SCALE * (embeddings_WH[: asked.num_queries][owner] * embeddings_WH[asked.num_queries :]).sum(dim=1)
-        total = outputs.new_zeros((), dtype=torch.float32)
-        for query in owner.unique().tolist():
-            own = cosine[owner == query]  # the relevant one first
-            total = total + torch.logsumexp(own, dim=0) - (1 - smooth) * own[0] - smooth * own.mean()
-        return total
+        queries_BH, documents = embeddings_WH[: asked.num_queries], embeddings_WH[asked.num_queries :]
+        cosine = _SCALE * (queries_BH[asked.owner.to(outputs.device)] * documents).sum(dim=1)
+        counts = np.bincount(asked.owner.numpy(), minlength=1)
+        counts = counts[counts > 0]  # of a query without a relevant document nothing is learned
+        first = asked.owner.new_zeros(len(counts)).to(outputs.device)  # where the relevant one stands
+        return choice_loss(cosine, counts, first, options) if len(counts) else cosine.sum()
 
     def predict(self, network: Any, batch: Batch) -> Ranked:
         import torch

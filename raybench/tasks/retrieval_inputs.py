@@ -15,13 +15,12 @@ import pyarrow as pa
 
 from raybench.core import ModelSpec
 from raybench.core.identity import seed_from
-from raybench.models.configuration import open_config
 from raybench.tasks.corpus import Judged, corpus_column, corpus_digest, corpus_of
 from raybench.tasks.language import padded_rows
 from raybench.tasks.prompts import prompts_of
 from raybench.tasks.rows import Ragged, input_keys, key_column, ragged, ragged_column, single_chunk
 from raybench.tasks.task import Batch
-from raybench.tasks.text_inputs import tokenize
+from raybench.tasks.text_inputs import pad_id, tokenize
 
 if TYPE_CHECKING:
     import torch
@@ -89,9 +88,6 @@ class Corpus:
     digest: bytes
     pad_id: int
 
-    def row(self, place: int) -> np.ndarray:
-        return self.ids.values[self.ids.offsets[place] : self.ids.offsets[place + 1]]
-
     def batches(self, device: torch.device) -> Iterator[tuple[np.ndarray, dict[str, torch.Tensor]]]:
         """Places of documents and their input_ids and attention_mask [W, T], by length, each document once."""
         lengths = np.diff(self.ids.offsets)
@@ -102,7 +98,7 @@ class Corpus:
             while stop > start + 1 and (stop - start) * _width(int(lengths[order[stop - 1]])) > _MOST_TOKENS:
                 stop -= 1
             places = order[start:stop]
-            yield places, _tensors([self.row(place) for place in places.tolist()], self.pad_id, device)
+            yield places, _tensors([self.ids.row(place) for place in places.tolist()], self.pad_id, device)
             start = stop
 
 
@@ -127,8 +123,7 @@ class RetrievalExamples:
         self.keys = input_keys(prepared)
         stored = corpus_of(prepared)
         ids = Ragged(stored.values.view(np.int32), stored.offsets // 4)
-        pad_id = getattr(open_config(model), "pad_token_id", None) or 0
-        self.corpus = Corpus(ids=ids, digest=corpus_digest(stored), pad_id=pad_id)
+        self.corpus = Corpus(ids=ids, digest=corpus_digest(stored), pad_id=pad_id(model))
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -141,20 +136,16 @@ class RetrievalExamples:
         """input_ids and attention_mask int64 [W, padded]: all queries, then the documents of each."""
         import torch
 
-        rows = [_row(self.queries, index) for index in indices.tolist()]
+        rows = [self.queries.row(index) for index in indices.tolist()]
         width = max((len(row) for row in rows), default=1)
         relevant, owner = [], []
         for query, index in enumerate(indices.tolist()):
-            relevant.append(_row(self.documents, index).astype(np.int64))
-            for place in _row(self.compared, index).tolist():
-                rows.append(self.corpus.row(place))
+            relevant.append(self.documents.row(index).astype(np.int64))
+            for place in self.compared.row(index).tolist():
+                rows.append(self.corpus.ids.row(place))
                 owner.append(query)
         asked = Asked(len(indices), _width(width), torch.tensor(owner, dtype=torch.int64), relevant, self.corpus)
         return Batch(_tensors(rows, self.corpus.pad_id, device), asked, self.rows[indices])
-
-
-def _row(lists: Ragged, index: int) -> np.ndarray:
-    return lists.values[lists.offsets[index] : lists.offsets[index + 1]]
 
 
 def _width(length: int) -> int:

@@ -33,6 +33,10 @@ class Ragged(NamedTuple):
     values: np.ndarray
     offsets: np.ndarray
 
+    def row(self, place: int) -> np.ndarray:
+        """The values of one row, a view."""
+        return self.values[self.offsets[place] : self.offsets[place + 1]]
+
 
 def single_chunk(table: pa.Table, name: str) -> pa.Array:
     """A column as one array; a view where it already is one chunk."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from raybench.core import Column, DatasetKey, ModelSpec
 from raybench.tasks.embeddings import EmbeddingTask
-from raybench.tasks.rows import key_column, single_chunk, target_tensor
+from raybench.tasks.rows import input_keys, key_column, single_chunk, target_tensor
 from raybench.tasks.task import Batch, LossOptions
 from raybench.tasks.text import plain_rows
 from raybench.tasks.text_inputs import TextExamples, tokenize
@@ -98,7 +98,7 @@ class _Pairs:
         ]  # fmt: skip
         self.lengths = single_chunk(prepared, "length").to_numpy()
         self.rows = single_chunk(prepared, "rows").to_numpy()
-        self.keys = self.sides[0].keys
+        self.keys = input_keys(prepared)
         self.targets = targets
 
     def __len__(self) -> int:

@@ -1,12 +1,38 @@
-"""Few shots: training rows that a prompt shows, drawn by their ids, so that every candidate sees the same."""
+"""Few shots: training rows that a prompt shows, drawn by their ids, so that every candidate sees the same.
+
+A task has the options and, beside a dataset's training rows (`Task.beside`), the rows themselves.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import pyarrow as pa
+from pydantic import Field
 
-__all__ = ["draw_shots", "shots_for"]
+from raybench.core.errors import DataError
+from raybench.tasks.task import TaskOptions
+
+__all__ = ["ShotOptions", "draw_shots", "shots_for", "shots_from"]
+
+
+class ShotOptions(TaskOptions):
+    """`shots` training rows are shown before a row, drawn by (`shot_seed`, id), with `separator` behind each."""
+
+    shots: int = Field(default=0, ge=0)
+    separator: str = "\n\n"
+    shot_seed: int = 0
+
+    def check_shots(self, splits: Mapping[str, pa.Table]) -> None:
+        """DataError where there is nothing to draw them from."""
+        if self.shots and "train" not in splits:
+            raise DataError(f"{self.shots} shots are drawn from a train split, and there is none")
+
+
+def shots_from(train: pa.Table | None, options: ShotOptions) -> pa.Table | None:
+    """The rows to show; None where none are."""
+    return draw_shots(train, options.shots, options.shot_seed) if options.shots and train is not None else None
 
 
 def draw_shots(train: pa.Table, count: int, seed: int) -> pa.Table:

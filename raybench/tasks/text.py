@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from raybench.tasks.task import Examples
 
-__all__ = ["TEXT_COLUMNS", "TextTask", "plain_rows", "refuse_without_vocabulary"]
+__all__ = ["TEXT_COLUMNS", "TextTask", "plain_rows", "refuse_without_vocabulary", "tokens_key"]
 
 TEXT_COLUMNS = (Column("text", "text"), Column("text_pair", "text", required=False))
 
@@ -32,9 +32,7 @@ class TextTask(PooledTask):
     head_suffix = "ForSequenceClassification"
 
     def processor_key(self, model: ModelSpec) -> str:
-        if model.baseline is not None:
-            return "rows"
-        return f"tokens:{tokenizer_hash(model)}:{num_positions(model)}:{model.instruction}"
+        return tokens_key(model)
 
     def prepare(self, rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
         if model.baseline is None:
@@ -46,6 +44,13 @@ class TextTask(PooledTask):
 
     def check(self, model: ModelSpec, config: PretrainedConfig) -> None:
         refuse_without_vocabulary(model, config, self.name)
+
+
+def tokens_key(model: ModelSpec) -> str:
+    """What decides the tokens of texts as a model reads them; a baseline reads the raw rows."""
+    if model.baseline is not None:
+        return "rows"
+    return f"tokens:{tokenizer_hash(model)}:{num_positions(model)}:{model.instruction}"
 
 
 def refuse_without_vocabulary(model: ModelSpec, config: PretrainedConfig, task: str) -> None:

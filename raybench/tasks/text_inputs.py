@@ -18,7 +18,7 @@ from raybench.tasks.task import Batch
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["TextExamples", "longest_input", "num_positions", "tokenize"]
+__all__ = ["TextExamples", "longest_input", "num_positions", "pad_id", "tokenize"]
 
 _RAW = ("text", "text_pair")
 
@@ -63,6 +63,11 @@ def longest_input(model: ModelSpec, max_length: int) -> int:
     return int(min(max_length, num_positions(model) or max_length, open_tokenizer(model).model_max_length))
 
 
+def pad_id(model: ModelSpec) -> int:
+    """The id that rows are padded with; what stands there is masked, so any would do."""
+    return getattr(open_config(model), "pad_token_id", None) or 0
+
+
 def num_positions(model: ModelSpec) -> int | None:
     """How many positions the model's configuration states, or None where there is no limit."""
     positions = getattr(open_config(model), "max_position_embeddings", None)
@@ -92,7 +97,7 @@ class TextExamples:
         self.keys = input_keys(prepared)
         self.targets = targets
         config = open_config(model)
-        self.pad_id = getattr(config, "pad_token_id", None) or 0
+        self.pad_id = pad_id(model)
         self.has_types = self.types is not None and getattr(config, "type_vocab_size", 0) > 1
 
     def __len__(self) -> int:

@@ -98,9 +98,14 @@ def test_before_scoring_is_out_of_memory_everything_else_is_let_go(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     how = Measuring(
-        metrics=("accuracy",), metric_config={"labels": ["x", "y"]}, rank_by="accuracy", slices=(), anew=False
+        metrics=("accuracy",),
+        metric_config={"labels": ["x", "y"]},
+        rank_by="accuracy",
+        slices=(),
+        measures="accuracy",
+        anew=False,
     )
-    session._context = replace(session._context, measuring={"words": how}, measures={"words": "accuracy"})
+    session._context = replace(session._context, measuring={"words": how})
     assert session.fit(("t1",), None) == {}
     other = replace(session._context.planned["t2"].trial, weights_fingerprint="other")
     session._workspace.network(other, get_task("text-classification"), own_head=False)

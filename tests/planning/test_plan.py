@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from raybench.core import ModelSpec, Trial
-from raybench.job import parse_job
+from raybench.core.errors import JobError
+from raybench.job import load_job, parse_job
 from raybench.planning.plan import make_plan
 from raybench.planning.shared_work import feature_groups
 
@@ -125,3 +126,32 @@ def test_all_baselines_are_those_that_do_a_datasets_task(tmp_path: Path) -> None
         ("majority", "a"), ("tfidf-logistic", "a"), ("mean", "b"), ("tfidf-ridge", "b"),
     }  # fmt: skip
     assert plan.rank_by == {"a": "macro_f1", "b": "spearman"}
+
+
+def test_all_baselines_tell_what_a_dataset_lacks_for_them(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("text,label\nrain,a\nwind,b\n")
+    job = """
+name: all
+candidates: [{baseline: all}]
+datasets: [{name: a, source: csv, data_files: {test: test.csv}, task: text-classification}]
+"""
+    plan = make_plan(parse_job(job, str(tmp_path / "job.yaml")))
+    assert {one.trial.candidate for one in plan.trials} == {"majority", "tfidf-logistic"}
+    assert all(one.problem is not None and "has no train split" in one.problem.reason for one in plan.trials)
+
+
+def test_a_job_in_which_nothing_does_a_task_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from raybench.tasks.text_classification import TextClassification\n"
+        "class Own(TextClassification):\n    name = 'own:Own'\n"
+    )
+    (tmp_path / "rows.csv").write_text("text,label\nrain,a\nwind,b\n")
+    job = """
+name: none
+candidates: [{baseline: all}]
+datasets: [{name: a, source: csv, data_files: {train: rows.csv, test: rows.csv}, task: "own:Own"}]
+"""
+    path = tmp_path / "job.yaml"
+    path.write_text(job)
+    with pytest.raises(JobError, match=r"job\.yaml:3: candidates: no baseline does own:Own; name a model"):
+        make_plan(load_job(path))

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 
-from raybench.core import DatasetKey, ModelSpec, Trial
+from raybench.core import ModelSpec
 from raybench.core.errors import IncompatibleError, JobError
-from raybench.metrics import MetricSet
 from raybench.models.tokenizer import open_tokenizer
-from raybench.recipes.fingerprint import candidate_fingerprint
-from raybench.recipes.methods.catalog import get_method
-from raybench.runtime.prepare import prepare_data
-from raybench.runtime.trial import fit_trial, needs_fit, open_predictor, score_shard
 from raybench.tasks.catalog import get_task
 from raybench.tasks.masked_inputs import masked_rows
 from raybench.tasks.overlapping_windows import cut
 from tests.tasks.as_planned import check
+from tests.tasks.trials import make_trial, records_of
 
 CPU = torch.device("cpu")
 NAME = "masked-lm"
@@ -34,33 +30,7 @@ def rows(make_texts: Callable[..., pa.Table]) -> pa.Table:
     return pa.table({"id": [f"t{place}" for place in range(len(texts))], "text": texts})
 
 
-def trial_of(
-    path: Path | str,
-    method: str = "none",
-    *,
-    given: Mapping[str, Any] | None = None,
-    max_length: int = 60,
-    **config: Any,
-) -> Trial:
-    model = ModelSpec(reference=str(path))
-    dataset = DatasetKey(name="toy", task=NAME, labels=(), fingerprint="toy", max_length=max_length, task_config=config)
-    h = {} if model.baseline else get_method(method).resolve(given or {})
-    return Trial(
-        trial_id=method, candidate="toy", model=get_method(method).adapt(model, h), dataset=dataset, method=method,
-        hyperparameters=h, seed=0, weights_fingerprint=candidate_fingerprint(model),
-    )  # fmt: skip
-
-
-def records(trial: Trial, rows: pa.Table) -> pa.Table:
-    task = get_task(NAME, trial.dataset.task_config)
-    data = prepare_data(task, {"train": rows, "test": rows}, trial.model, trial.dataset)
-    checkpoint = fit_trial(trial, data.train, CPU) if needs_fit(trial) else None
-    predictor = open_predictor(trial, checkpoint, CPU)
-    scored = score_shard(
-        predictor, data.test, data.plan.batches(0, data.plan.num_batches), MetricSet(task.metrics, {})
-    ).records
-    place = {name: number for number, name in enumerate(scored["id"].to_pylist())}
-    return scored.take(pa.array([place[name] for name in rows["id"].to_pylist()]))
+trial_of, records = partial(make_trial, NAME, max_length=60), records_of
 
 
 def test_each_token_alone_costs_what_the_fill_mask_pipeline_says(tiny_masked: Path, rows: pa.Table) -> None:

