@@ -28,13 +28,17 @@ FILLER = ["the", "a", "of", "and", "in", "some", "new", "old", "said", "on"]
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A process does whole files, and two of them what needs a Ray cluster, each with its own."""
+    """A process does whole files, in the order of their names, so that those with Ray, which wait much, begin early.
+
+    Most of these share one cluster; the longest has its own, and so have those that bring their own Ray.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return "tests/cluster" if file.startswith("tests/cluster/") and not file.endswith("test_run.py") else file
+            apart = file.endswith(("test_run.py", "test_kills.py", "test_features.py", "test_full_disk.py"))
+            return "tests/cluster" if file.startswith("tests/cluster/") and not apart else file
 
     return ByFile(config, log)
 
