@@ -37,26 +37,27 @@ Debug = Annotated[bool, typer.Option("--debug", help="show tracebacks")]
 Address = Annotated[
     str | None, typer.Option(help="an existing Ray cluster's address (default: this machine, or the cluster inside)")
 ]
+All = Annotated[bool, typer.Option("--all", help="also the configurations that were tried on validation rows")]
 Actors = Annotated[int | None, typer.Option(min=1, help="number of workers, instead of the job's")]
 
 
 @app.command()
-def run(job: JobFile, address: Address = None, actors: Actors = None, debug: Debug = False) -> None:
+def run(job: JobFile, address: Address = None, actors: Actors = None, tried: All = False, debug: Debug = False) -> None:
     """Fit, score and rank what is missing; the same command again goes on where it stopped."""
     with _exit_codes(debug):
         from raybench.api import run as run_job
 
         ranking = run_job(job, address=address, actors=actors)
-        _show(ranking, debug)
+        _show(ranking, debug, tried)
 
 
 @app.command()
-def rank(job: JobFile, debug: Debug = False) -> None:
+def rank(job: JobFile, tried: All = False, debug: Debug = False) -> None:
     """Rank what the store holds of a job; starts nothing."""
     with _exit_codes(debug):
         from raybench.api import rank as rank_job
 
-        _show(rank_job(job), debug)
+        _show(rank_job(job), debug, tried)
 
 
 @app.command()
@@ -183,10 +184,10 @@ def _leave(number: int, frame: FrameType | None) -> None:
     os._exit(130)
 
 
-def _show(ranking: Ranking, debug: bool) -> None:
+def _show(ranking: Ranking, debug: bool, tried: bool = False) -> None:
     from raybench.report.ranking_table import print_ranking
 
-    print_ranking(ranking)
+    print_ranking(ranking, tried=tried)
     if debug:
         for trial_id, traceback in ranking.tracebacks.items():
             print(f"\ntrial {trial_id}:\n{traceback}", file=sys.stderr)

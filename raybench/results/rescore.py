@@ -144,6 +144,7 @@ def _trial(candidate: str, row: TrialRow) -> Trial:
             fingerprint=identity["data_fingerprint"],
             max_length=identity["max_length"],
             task_config=identity["task_config"],
+            scored=identity.get("scored", "test"),
         ),
         method=identity["method"],
         hyperparameters=identity["hyperparameters"],
