@@ -7,8 +7,10 @@ cost 100 decodings. Decodes with Pillow, into 1 channel for grey and 3 for all e
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +18,18 @@ import pyarrow.compute as pc
 
 from raybench.core.errors import DataError, summary
 
-__all__ = ["IMAGE", "canonical_images", "decode_images", "image_array", "image_paths"]
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = [
+    "IMAGE",
+    "canonical_images",
+    "decode_images",
+    "image_array",
+    "image_paths",
+    "open_picture",
+    "pixel_arrays",
+]
 
 IMAGE = pa.struct([("height", pa.int32()), ("width", pa.int32()), ("channels", pa.int32()), ("data", pa.binary())])
 _DEEP = {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}  # Pillow's modes; it would cut them off at 255
@@ -97,15 +110,22 @@ def _checked(column: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
     return column
 
 
-def _decode(data: bytes, name: str) -> dict[str, Any]:
-    from PIL import Image, UnidentifiedImageError
+def pixel_arrays(column: pa.ChunkedArray) -> list[np.ndarray]:
+    """Pictures as uint8 [H, W, C], views."""
+    return [
+        np.frombuffer(picture["data"], dtype=np.uint8).reshape(picture["height"], picture["width"], picture["channels"])
+        for picture in column.to_pylist()
+    ]
+
+
+@contextmanager
+def open_picture(data: bytes, name: str) -> Iterator[Image.Image]:
+    """An encoded picture, upright as its EXIF says; DataError with its name for whatever decoding it raises."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            if picture.mode in _DEEP:
-                raise DataError(f"{name}: more than 8 bits a channel ({picture.mode}); save it with 8")
-            grey = picture.mode in ("1", "L")
-            pixels = np.asarray(picture.convert("L" if grey else "RGB"))
+            yield ImageOps.exif_transpose(picture)
     except DataError:
         raise
     except UnidentifiedImageError:
@@ -113,6 +133,14 @@ def _decode(data: bytes, name: str) -> dict[str, Any]:
         raise DataError(f"{name}: not a picture that can be decoded: {what}") from None
     except Exception as error:  # a torn file can make a decoder raise anything
         raise DataError(f"{name}: not a picture that can be decoded: {summary(error)}") from None
+
+
+def _decode(data: bytes, name: str) -> dict[str, Any]:
+    with open_picture(data, name) as picture:
+        if picture.mode in _DEEP:
+            raise DataError(f"{name}: more than 8 bits a channel ({picture.mode}); save it with 8")
+        grey = picture.mode in ("1", "L")
+        pixels = np.asarray(picture.convert("L" if grey else "RGB"))
     return {
         "height": pixels.shape[0],
         "width": pixels.shape[1],

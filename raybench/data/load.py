@@ -24,11 +24,14 @@ from raybench.data.fingerprint import RowHashes, fingerprint
 from raybench.data.images import decode_images
 from raybench.data.kinds import is_list
 from raybench.data.labels import encode, encode_lists, flat_names, label_dictionary, refuse_unseen
+from raybench.data.masks import decode_masks
 from raybench.data.sources import open_source
 from raybench.data.splits import CUT_FRACTION, choose_splits, cut
 from raybench.job.spec import CUT, DatasetSpec
 
 __all__ = ["LoadedDataset", "load_dataset"]
+
+_DECODERS = {"image": decode_images, "mask": decode_masks}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +130,9 @@ def _ordered(split: Rows, labels: tuple[str, ...], limit: int | None) -> tuple[p
     ids = given[kept].tolist() if split.ids is not None else _numbered(hashes.ids())
     columns: dict[str, pa.Array | pa.ChunkedArray] = {"id": pa.array(ids, pa.string())}
     columns |= {name: column.take(pa.array(kept)) for name, column in split.slices.items()}
-    for name, column in split.columns.items():
-        taken = column.take(pa.array(kept))
-        columns[name] = decode_images(taken, split.picture_names(name, kept)) if name in split.images else taken
-    columns |= {name: column.take(pa.array(kept)) for name, column in targets.items()}
+    for name, column in (split.columns | targets).items():
+        taken, decode = column.take(pa.array(kept)), _DECODERS.get(split.pictures.get(name, ""))
+        columns[name] = taken if decode is None else decode(taken, split.picture_names(name, kept))
     return pa.table(columns), hashes
 
 

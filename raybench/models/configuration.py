@@ -20,7 +20,7 @@ from raybench.models.tokenizer import open_tokenizer
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-__all__ = ["from_scratch", "layer_attribute", "open_config"]
+__all__ = ["from_scratch", "layer_attribute", "open_config", "pixel_channels"]
 
 _SIZES = ("hidden_size", "vocab_size", "num_hidden_layers", "num_attention_heads", "num_channels", "patch_size")
 
@@ -62,7 +62,7 @@ def _open(reference: str, revision: str | None, num_layers: int | None, override
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise ModelError(f"model {reference!r}: {config.model_type} configuration has no {name!r}{hint}")
         try:
-            setattr(config, name, value)
+            setattr(config, name, _of_part(getattr(config, name, None), value))
         except Exception as error:  # transformers checks types here
             raise ModelError(
                 f"model {reference!r}: config.{name} {value!r} cannot be used: {summary(error)}"
@@ -71,6 +71,26 @@ def _open(reference: str, revision: str | None, num_layers: int | None, override
     if num_layers is not None:
         _cut(reference, config, num_layers)
     return config
+
+
+def _of_part(before: Any, value: Any) -> Any:
+    """The configuration of a part, such as backbone_config, with overrides, or a new one where they name its kind."""
+    from transformers import AutoConfig, PretrainedConfig
+
+    if not isinstance(value, dict):
+        return value
+    if "model_type" in value:
+        return AutoConfig.for_model(**value)
+    if isinstance(before, PretrainedConfig):
+        return type(before)(**{**before.to_dict(), **value})
+    return value
+
+
+def pixel_channels(config: PretrainedConfig) -> int:
+    """How many channels the pictures have that a model, or its backbone, reads; 3 where nothing is said."""
+    parts = (config, getattr(config, "backbone_config", None))
+    found = (getattr(part, "num_channels", None) for part in parts)
+    return next((channels for channels in found if isinstance(channels, int)), 3)
 
 
 def _architecture(reference: str) -> PretrainedConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from raybench.core import ModelSpec
 from raybench.core.errors import ModelError
-from raybench.models.configuration import open_config
+from raybench.models.configuration import open_config, pixel_channels
 from raybench.models.files import model_directory, read_object
 from raybench.models.image_processor import SETTINGS, open_image_processor
 from raybench.tasks.rows import input_keys, key_column, single_chunk, target_tensor
@@ -19,8 +19,17 @@ from raybench.tasks.task import Batch
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ImageExamples", "ImageFormat", "image_format", "model_images", "pixels", "resize_images"]
-
+__all__ = [
+    "AT_ONCE",
+    "ImageExamples",
+    "ImageFormat",
+    "as_read",
+    "image_format",
+    "model_images",
+    "pixels",
+    "resize_images",
+    "with_images",
+]
 
 _MAX_SIDE = 2**14  # pixels; what is larger is a slip, and would take a GiB a picture
 
@@ -47,7 +56,7 @@ def image_format(model: ModelSpec) -> ImageFormat:
     if directory is not None and (directory / SETTINGS).is_file():
         place = str(directory / SETTINGS)
         saved = read_object(directory / SETTINGS)
-    channels = getattr(config, "num_channels", 3)
+    channels = pixel_channels(config)
     sizes = {"crop_size": saved.get("crop_size"), "size": saved.get("size")}
     key = next((name for name, value in sizes.items() if value), "image_size")
     patch = getattr(config, "patch_size", 16)
@@ -103,7 +112,7 @@ def pixels(table: pa.Table) -> np.ndarray:
 
 _SHAPE = ("height", "width", "channels")
 _WIDE = np.dtype(np.float32).itemsize
-_AT_ONCE = 64  # pictures given to a processor together
+AT_ONCE = 64  # pictures given to a processor together
 
 
 def resize_images(rows: pa.Table, size: tuple[int, int] | None, channels: int | None, patch: int) -> pa.Table:
@@ -115,10 +124,10 @@ def resize_images(rows: pa.Table, size: tuple[int, int] | None, channels: int | 
     images = rows.column("image").combine_chunks()
     if channels is None and len(images):
         channels = max(images.field("channels").to_pylist())
-    arrays = [_resized(image, size, channels) for image in images.to_pylist()] if len(images) else []
+    arrays = [as_read(image, size, channels) for image in images.to_pylist()] if len(images) else []
     height, width = arrays[0].shape[:2] if arrays else (size or (1, 1))
     arrays = [a if a.shape[:2] == (height, width) else _scale(a, (height, width)) for a in arrays]
-    return _with_images(rows, arrays, (height, width), patch)
+    return with_images(rows, arrays, patch)
 
 
 def model_images(rows: pa.Table, model: ModelSpec) -> pa.Table:
@@ -133,43 +142,39 @@ def model_images(rows: pa.Table, model: ModelSpec) -> pa.Table:
         return resize_images(rows, wanted.size, wanted.channels, wanted.patch)
     images = rows.column("image").combine_chunks()
     arrays: list[np.ndarray] = []
-    for start in range(0, len(images), _AT_ONCE):
-        part = [_resized(image, None, wanted.channels) for image in images[start : start + _AT_ONCE].to_pylist()]
+    for start in range(0, len(images), AT_ONCE):
+        part = [as_read(image, None, wanted.channels) for image in images[start : start + AT_ONCE].to_pylist()]
         arrays += processor.resized(part)
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
         some = " and ".join(f"{height} × {width}" for height, width, _ in sorted(shapes)[:2])
         raise ModelError(f"model {model.reference!r}: its processor makes pictures of {some}; want one size for all")
-    return _with_images(rows, arrays, arrays[0].shape[:2] if arrays else (1, 1), wanted.patch)
+    return with_images(rows, arrays, wanted.patch)
 
 
-def _with_images(rows: pa.Table, arrays: list[np.ndarray], size: tuple[int, ...], patch: int) -> pa.Table:
-    height, width = size
-    depth = arrays[0].shape[2] if arrays else 1
-    count = len(arrays)
-    image = pa.StructArray.from_arrays(
-        [
-            pa.array(np.full(count, height, dtype=np.int32)),
-            pa.array(np.full(count, width, dtype=np.int32)),
-            pa.array(np.full(count, depth, dtype=np.int32)),
-            pa.array([a.tobytes() for a in arrays], type=pa.binary()),
-        ],
-        names=[*_SHAPE, "data"],
-    )
-    shape = bytes([height % 256, width % 256, depth % 256])
-    length = max(1, (height // max(1, patch)) * (width // max(1, patch)))
+def with_images(rows: pa.Table, arrays: Sequence[np.ndarray], patch: int, *, by_size: bool = False) -> pa.Table:
+    """Rows with pictures [height, width, channels] in place of theirs, `length` and `key`.
+
+    `by_size` puts pictures of one size beside each other in the batch plan: their keys begin alike.
+    """
+    shapes = np.array([array.shape for array in arrays], dtype=np.int32).reshape(-1, 3)
+    parts = [pa.array(sizes) for sizes in shapes.T]
+    data = pa.array([array.tobytes() for array in arrays], type=pa.binary())
+    keys = key_column(bytes(side % 256 for side in array.shape) + array.tobytes() for array in arrays)
+    if by_size:
+        sizes = shapes[:, :2].astype(">u2")
+        firsts = [size.tobytes() for size in sizes]
+        keys = pa.array(
+            [first + key[: -len(first)] for first, key in zip(firsts, keys.to_pylist(), strict=True)], keys.type
+        )
+    lengths = np.maximum(1, (shapes[:, 0] // max(1, patch)) * (shapes[:, 1] // max(1, patch)))
     kept = {name: rows.column(name) for name in rows.column_names if name != "image"}
-    return pa.table(
-        {
-            **kept,
-            "image": image,
-            "length": pa.array(np.full(count, length, dtype=np.int32)),
-            "key": key_column(shape + a.tobytes() for a in arrays),
-        }
-    )
+    image = pa.StructArray.from_arrays([*parts, data], names=[*_SHAPE, "data"])
+    return pa.table({**kept, "image": image, "length": pa.array(lengths.astype(np.int32)), "key": keys})
 
 
-def _resized(image: dict[str, Any], size: tuple[int, int] | None, channels: int | None) -> np.ndarray:
+def as_read(image: dict[str, Any], size: tuple[int, int] | None, channels: int | None) -> np.ndarray:
+    """A picture as uint8 [height, width, channels], in that size and number of channels where they are given."""
     array = np.frombuffer(image["data"], dtype=np.uint8).reshape(*(image[name] for name in _SHAPE))
     if channels is not None and array.shape[2] != channels:
         array = _recolour(array, channels)

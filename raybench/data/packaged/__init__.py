@@ -5,7 +5,9 @@
     brown_tags()                  # the same with tokens and tags
     brown_texts()                 # the same with text
     digits()                      # the same with image and label
+    digit_boxes()                 # the same with image and objects, made from digits
     digit_scenes()                # the same with image, labels and value, made from digits
+    land_and_sea()                # the same with image and mask
     flights()                     # the same with numbers and categories, late and air_time
     word_valence()                # the same with text and value
     wordnet_similarity("/path")   # the same with text, text_pair and value
@@ -21,7 +23,8 @@ from raybench.data.packaged.bbc_news import bbc_news
 from raybench.data.packaged.brown import brown_sentences, brown_tags, brown_texts
 from raybench.data.packaged.digits import digits
 from raybench.data.packaged.flights import flights
-from raybench.data.packaged.made import bbc_mixtures, digit_scenes
+from raybench.data.packaged.land import land_and_sea
+from raybench.data.packaged.made import bbc_mixtures, digit_boxes, digit_scenes
 from raybench.data.packaged.pronunciations import word_pronunciations
 from raybench.data.packaged.word_valence import word_valence
 from raybench.data.packaged.wordnet import wordnet_choices, wordnet_search, wordnet_similarity
@@ -33,9 +36,11 @@ __all__ = [
     "brown_sentences",
     "brown_tags",
     "brown_texts",
+    "digit_boxes",
     "digit_scenes",
     "digits",
     "flights",
+    "land_and_sea",
     "word_pronunciations",
     "word_valence",
     "wordnet_choices",
