@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core.errors import DataError
-from raybench.data.images import IMAGE, open_picture, pixel_arrays
+from raybench.core.pictures import IMAGE, open_picture, picture_arrays
 
 __all__ = ["decode_masks"]
 
@@ -20,7 +20,8 @@ _NUMBERS = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's m
 def decode_masks(column: pa.ChunkedArray, names: list[str]) -> pa.ChunkedArray:
     """Masks as uint8 [H, W, 1]; `names` say which is which in errors."""
     if pa.types.is_struct(column.type):
-        arrays = [_one_channel(pixels, name) for pixels, name in zip(pixel_arrays(column), names, strict=True)]
+        pictures = picture_arrays(pa.table({"image": column}))
+        arrays = [_one_channel(pixels, name) for pixels, name in zip(pictures, names, strict=True)]
     else:
         arrays = [_decode(data, name) for data, name in zip(column.to_pylist(), names, strict=True)]
     rows = [
@@ -30,7 +31,10 @@ def decode_masks(column: pa.ChunkedArray, names: list[str]) -> pa.ChunkedArray:
 
 
 def _decode(data: bytes, name: str) -> np.ndarray:
-    with open_picture(data, f"mask {name}") as picture:
+    from PIL import ImageOps
+
+    with open_picture(data, f"mask {name}") as opened:
+        picture = ImageOps.exif_transpose(opened)
         if picture.mode not in _NUMBERS:
             return _one_channel(np.asarray(picture.convert("RGB")), name)
         numbers = np.asarray(picture)

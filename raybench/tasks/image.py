@@ -10,7 +10,7 @@ from raybench.core import Column, DatasetKey, ModelSpec
 from raybench.core.errors import IncompatibleError
 from raybench.core.identity import content_hash
 from raybench.models.configuration import pixel_channels
-from raybench.tasks.image_inputs import ImageExamples, image_format, model_images, resize_images
+from raybench.tasks.image_inputs import ImageExamples, image_format, model_images, raw_pictures
 from raybench.tasks.pooled import PooledTask
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ImageTask(PooledTask):
 
     def prepare(self, rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
         if model.baseline is not None:
-            return resize_images(rows, None, None, patch=2**16)
+            return raw_pictures(rows)
         return model_images(rows, model)
 
     def examples(self, prepared: pa.Table, model: ModelSpec, dataset: DatasetKey) -> Examples:

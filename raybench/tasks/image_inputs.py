@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,9 +11,10 @@ import pyarrow as pa
 
 from raybench.core import ModelSpec
 from raybench.core.errors import ModelError
+from raybench.core.pictures import picture_arrays
 from raybench.models.configuration import open_config, pixel_channels
 from raybench.models.files import model_directory, read_object
-from raybench.models.image_processor import SETTINGS, open_image_processor
+from raybench.models.image_processor import SETTINGS, ImageProcessor, open_image_processor
 from raybench.tasks.rows import input_keys, key_column, single_chunk, target_tensor
 from raybench.tasks.task import Batch
 
@@ -20,13 +22,14 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "AT_ONCE",
     "ImageExamples",
     "ImageFormat",
     "as_read",
     "image_format",
     "model_images",
     "pixels",
+    "processed",
+    "raw_pictures",
     "resize_images",
     "with_images",
 ]
@@ -112,7 +115,7 @@ def pixels(table: pa.Table) -> np.ndarray:
 
 _SHAPE = ("height", "width", "channels")
 _WIDE = np.dtype(np.float32).itemsize
-AT_ONCE = 64  # pictures given to a processor together
+_AT_ONCE = 64  # pictures given to a processor together
 
 
 def resize_images(rows: pa.Table, size: tuple[int, int] | None, channels: int | None, patch: int) -> pa.Table:
@@ -121,13 +124,19 @@ def resize_images(rows: pa.Table, size: tuple[int, int] | None, channels: int | 
 
     Bilinear, as the usual image processors; an image already of that shape is left as it is, byte for byte.
     """
-    images = rows.column("image").combine_chunks()
-    if channels is None and len(images):
-        channels = max(images.field("channels").to_pylist())
-    arrays = [as_read(image, size, channels) for image in images.to_pylist()] if len(images) else []
-    height, width = arrays[0].shape[:2] if arrays else (size or (1, 1))
-    arrays = [a if a.shape[:2] == (height, width) else _scale(a, (height, width)) for a in arrays]
-    return with_images(rows, arrays, patch)
+    arrays = list(picture_arrays(rows))
+    if channels is None:
+        channels = max((array.shape[2] for array in arrays), default=1)
+    size = size or (arrays[0].shape[:2] if arrays else (1, 1))
+    return with_images(rows, [as_read(array, size, channels) for array in arrays], patch)
+
+
+def raw_pictures(rows: pa.Table) -> pa.Table:
+    """Rows with their pictures as they are, encoded ones too, `length` and `key`: for a baseline."""
+    image = rows.column("image").combine_chunks()
+    data = image.field("bytes" if image.type.get_field_index("bytes") >= 0 else "data").to_pylist()
+    length = pa.array(np.ones(rows.num_rows, dtype=np.int32))
+    return rows.append_column("length", length).append_column("key", key_column(data))
 
 
 def model_images(rows: pa.Table, model: ModelSpec) -> pa.Table:
@@ -140,16 +149,19 @@ def model_images(rows: pa.Table, model: ModelSpec) -> pa.Table:
     processor = open_image_processor(model, wanted.channels)
     if processor is None:
         return resize_images(rows, wanted.size, wanted.channels, wanted.patch)
-    images = rows.column("image").combine_chunks()
-    arrays: list[np.ndarray] = []
-    for start in range(0, len(images), AT_ONCE):
-        part = [as_read(image, None, wanted.channels) for image in images[start : start + AT_ONCE].to_pylist()]
-        arrays += processor.resized(part)
+    arrays = list(processed(rows, processor, wanted.channels))
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
         some = " and ".join(f"{height} × {width}" for height, width, _ in sorted(shapes)[:2])
         raise ModelError(f"model {model.reference!r}: its processor makes pictures of {some}; want one size for all")
     return with_images(rows, arrays, wanted.patch)
+
+
+def processed(rows: pa.Table, processor: ImageProcessor, channels: int) -> Iterator[np.ndarray]:
+    """Pictures by a checkpoint's processor, some at a time."""
+    pictures = (as_read(array, None, channels) for array in picture_arrays(rows))
+    while part := list(itertools.islice(pictures, _AT_ONCE)):
+        yield from processor.resized(part)
 
 
 def with_images(rows: pa.Table, arrays: Sequence[np.ndarray], patch: int, *, by_size: bool = False) -> pa.Table:
@@ -173,9 +185,8 @@ def with_images(rows: pa.Table, arrays: Sequence[np.ndarray], patch: int, *, by_
     return pa.table({**kept, "image": image, "length": pa.array(lengths.astype(np.int32)), "key": keys})
 
 
-def as_read(image: dict[str, Any], size: tuple[int, int] | None, channels: int | None) -> np.ndarray:
-    """A picture as uint8 [height, width, channels], in that size and number of channels where they are given."""
-    array = np.frombuffer(image["data"], dtype=np.uint8).reshape(*(image[name] for name in _SHAPE))
+def as_read(array: np.ndarray, size: tuple[int, int] | None, channels: int | None) -> np.ndarray:
+    """A picture in that size [height, width] and number of channels, where they are given."""
     if channels is not None and array.shape[2] != channels:
         array = _recolour(array, channels)
     return array if size is None or array.shape[:2] == size else _scale(array, size)

@@ -14,12 +14,14 @@ from pydantic import Field
 
 from raybench.core import Column, DatasetKey, ModelSpec
 from raybench.core.errors import DataError, IncompatibleError
+from raybench.core.pictures import picture_sizes
 from raybench.metrics.detection import FIGURES
 from raybench.models.detections import detection_processing
 from raybench.tasks.head_labels import order_of_labels
 from raybench.tasks.image import IMAGE_COLUMNS, image_key, refuse_without_pictures
+from raybench.tasks.image_inputs import raw_pictures
 from raybench.tasks.rows import ragged, single_chunk
-from raybench.tasks.sized_pictures import SizedPictures, raw_pictures, sized_pictures
+from raybench.tasks.sized_pictures import SizedPictures, sized_pictures
 from raybench.tasks.task import Batch, LossOptions, Task, TaskOptions
 
 if TYPE_CHECKING:
@@ -200,8 +202,7 @@ def raw_sizes(rows: pa.Table) -> np.ndarray:
     if "height" in rows.column_names:
         sides = [rows.column(name).to_numpy() for name in ("height", "width")]
     else:
-        image = rows.column("image").combine_chunks()
-        sides = [image.field(name).to_numpy() for name in ("height", "width")]
+        return picture_sizes(rows)
     return np.stack(sides, axis=1).astype(np.int64)
 
 

@@ -14,8 +14,10 @@ from pydantic import Field
 
 from raybench.core import Column, DatasetKey, ModelSpec
 from raybench.core.errors import DataError
+from raybench.core.pictures import picture_sizes
 from raybench.tasks.head_labels import order_of_labels
 from raybench.tasks.image import IMAGE_COLUMNS, image_key, refuse_without_pictures
+from raybench.tasks.image_inputs import raw_pictures
 from raybench.tasks.pixel_classes import (
     IGNORED,
     best_classes,
@@ -25,7 +27,7 @@ from raybench.tasks.pixel_classes import (
     resized_mask,
 )
 from raybench.tasks.rows import record_columns, single_chunk
-from raybench.tasks.sized_pictures import SizedPictures, raw_pictures, sized_pictures
+from raybench.tasks.sized_pictures import SizedPictures, sized_pictures
 from raybench.tasks.task import Batch, LossOptions, Task, TaskOptions
 
 if TYPE_CHECKING:
@@ -81,13 +83,17 @@ class SemanticSegmentation(Task):
         given: tuple[str, ...] = self.settings.labels
         largest = -1
         for split, rows in splits.items():
-            for name, image, cell in zip(
-                *(rows.column(one).to_pylist() for one in ("id", "image", "mask")), strict=True
-            ):
+            cells = zip(
+                rows.column("id").to_pylist(),
+                picture_sizes(rows).tolist(),
+                rows.column("mask").to_pylist(),
+                strict=True,
+            )
+            for name, size, cell in cells:
                 where = f"split {split!r}: the mask of row {name!r}"
-                sizes = [f"{one['height']} × {one['width']}" for one in (cell, image)]
-                if sizes[0] != sizes[1]:
-                    raise DataError(f"{where} is {sizes[0]} and its picture {sizes[1]}", key=("columns", "mask"))
+                if [cell["height"], cell["width"]] != size:
+                    told = f"{cell['height']} × {cell['width']} and its picture {size[0]} × {size[1]}"
+                    raise DataError(f"{where} is {told}", key=("columns", "mask"))
                 numbers = np.bincount(np.frombuffer(cell["data"], np.uint8), minlength=256) > 0
                 found = self.classes[numbers].astype(int)
                 largest = max(largest, int(found[found != IGNORED].max(initial=-1)))

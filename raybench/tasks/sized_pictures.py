@@ -16,14 +16,15 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import ModelSpec
+from raybench.core.pictures import picture_arrays
 from raybench.models.image_processor import open_image_processor
-from raybench.tasks.image_inputs import AT_ONCE, as_read, image_format, with_images
+from raybench.tasks.image_inputs import as_read, image_format, processed, with_images
 from raybench.tasks.rows import input_keys, single_chunk
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Group", "SizedPictures", "raw_pictures", "sized_pictures"]
+__all__ = ["Group", "SizedPictures", "sized_pictures"]
 
 
 class Group(NamedTuple):
@@ -42,21 +43,11 @@ def sized_pictures(rows: pa.Table, model: ModelSpec) -> pa.Table:
     """
     wanted = image_format(model)
     processor = open_image_processor(model, wanted.channels, whole=True)
-    images = rows.column("image").combine_chunks()
-    arrays: list[np.ndarray] = []
-    for start in range(0, len(images), AT_ONCE):
-        part = images[start : start + AT_ONCE].to_pylist()
-        if processor is None:
-            arrays += [as_read(image, wanted.size, wanted.channels) for image in part]
-        else:
-            arrays += processor.resized([as_read(image, None, wanted.channels) for image in part])
+    if processor is not None:
+        arrays = list(processed(rows, processor, wanted.channels))
+    else:
+        arrays = [as_read(array, wanted.size, wanted.channels) for array in picture_arrays(rows)]
     return with_images(rows, arrays, wanted.patch, by_size=True)
-
-
-def raw_pictures(rows: pa.Table) -> pa.Table:
-    """Rows with their pictures as they are, `length` and `key`, for a baseline."""
-    arrays = [as_read(image, None, None) for image in rows.column("image").combine_chunks().to_pylist()]
-    return with_images(rows, arrays, patch=2**16)
 
 
 class SizedPictures:

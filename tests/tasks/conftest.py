@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from raybench.core import DatasetKey, ModelSpec
-from raybench.data.images import IMAGE
+from raybench.core.pictures import IMAGE
 from raybench.tasks.catalog import get_task
 from tests.tasks.tiny_language import save_tiny_causal
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from raybench.core import DatasetKey, ModelSpec
 from raybench.core.errors import IncompatibleError, RaybenchError
-from raybench.data.images import IMAGE
+from raybench.core.pictures import IMAGE
 from raybench.job import load_job
 from raybench.metrics import MetricSet
 from raybench.metrics.detection import FIGURES

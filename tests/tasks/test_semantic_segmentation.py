@@ -15,7 +15,7 @@ from PIL import Image
 
 from raybench.core import DatasetKey, ModelSpec
 from raybench.core.errors import DataError, IncompatibleError, ModelError
-from raybench.data.images import IMAGE
+from raybench.core.pictures import IMAGE
 from raybench.data.masks import decode_masks
 from raybench.job import load_job
 from raybench.metrics import MetricSet
