@@ -31,6 +31,7 @@ BASELINES = {
     "mean-boxes": "raybench.recipes.baselines.boxes:MeanBoxes",
     "majority-pixel": "raybench.recipes.baselines.pixels:MajorityPixel",
     "pixel-logistic": "raybench.recipes.baselines.pixels:PixelLogistic",
+    "colour-boosting": "raybench.recipes.baselines.colours:ColourBoosting",
     "tabular-linear": "raybench.recipes.baselines.on_records:LinearRecords",
     "random-forest": "raybench.recipes.baselines.on_records:RandomForestRecords",
     "gradient-boosting": "raybench.recipes.baselines.on_records:GradientBoostedRecords",

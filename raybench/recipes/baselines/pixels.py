@@ -13,6 +13,7 @@ import pyarrow as pa
 from raybench.core import DatasetKey
 from raybench.core.errors import IncompatibleError
 from raybench.core.identity import seed_from
+from raybench.core.pictures import picture_arrays
 from raybench.recipes.baselines.baseline import Arrays
 from raybench.recipes.baselines.linear import logistic_regression
 from raybench.tasks.catalog import task_of
@@ -22,6 +23,7 @@ from raybench.tasks.pixel_classes import IGNORED, mask_array, pixel_counts
 __all__ = ["MajorityPixel", "PixelLogistic"]
 
 _MOST_PIXELS = 20_000  # to fit on, drawn over all training pictures
+_CHANNELS = 3
 _AROUND = 2  # pixels on each side whose mean colour is a pixel's feature too
 
 
@@ -52,24 +54,22 @@ class PixelLogistic:
         counted = np.array([int((mask != IGNORED).sum()) for mask in _masks(rows, dataset)])
         if not counted.sum():
             raise IncompatibleError("pixel-logistic: no training pixel has a class")
-        depth = max(rows.column("image").combine_chunks().field("channels").to_pylist())
         draw = np.random.default_rng(seed_from("pixels", dataset.fingerprint))
         kept = np.sort(draw.choice(counted.sum(), min(_MOST_PIXELS, int(counted.sum())), replace=False))
         cuts = np.searchsorted(kept, np.cumsum(counted))[:-1]
         features, classes = [], []
         before = np.cumsum(counted) - counted
-        pictures = zip(_pictures(rows, depth), _masks(rows, dataset), np.split(kept, cuts), before, strict=True)
+        pictures = zip(_pictures(rows), _masks(rows, dataset), np.split(kept, cuts), before, strict=True)
         for picture, mask, own, first in pictures:
             places = np.flatnonzero(mask.ravel() != IGNORED)[own - first]
             if len(places):
-                features.append(_features(picture).reshape(-1, 2 * depth)[places])
+                features.append(_features(picture).reshape(-1, 2 * _CHANNELS)[places])
                 classes.append(mask.ravel()[places].astype(np.int64))
-        fitted = logistic_regression(np.concatenate(features), np.concatenate(classes), len(dataset.labels))
-        return {**fitted, "channels": np.array([depth], dtype=np.int32)}
+        return logistic_regression(np.concatenate(features), np.concatenate(classes), len(dataset.labels))
 
     def outputs(self, arrays: Arrays, rows: pa.Table, dataset: DatasetKey) -> list[np.ndarray]:
         weight, bias = arrays["weight"].astype(np.float32), arrays["bias"].astype(np.float32)
-        pictures = zip(_pictures(rows, int(arrays["channels"][0])), _masks(rows, dataset), strict=True)
+        pictures = zip(_pictures(rows), _masks(rows, dataset), strict=True)
         return [
             _counts((_features(picture) @ weight + bias).argmax(axis=-1), mask, dataset) for picture, mask in pictures
         ]
@@ -82,9 +82,9 @@ def _masks(rows: pa.Table, dataset: DatasetKey) -> Iterator[np.ndarray]:
         yield mask_array(cell, classes)
 
 
-def _pictures(rows: pa.Table, channels: int) -> Iterator[np.ndarray]:
-    for cell in rows.column("image").to_pylist():
-        yield as_read(cell, None, channels)
+def _pictures(rows: pa.Table) -> Iterator[np.ndarray]:
+    for array in picture_arrays(rows):
+        yield as_read(array, None, _CHANNELS)
 
 
 def _features(picture: np.ndarray) -> np.ndarray:
