@@ -13,6 +13,7 @@ from raybench.core.errors import IncompatibleError, ModelError, summary
 from raybench.core.identity import seed_from
 from raybench.models.configuration import from_scratch, open_config
 from raybench.models.files import model_directory, require_safe_weights
+from raybench.models.image_tower import ImageTower, reads_both
 from raybench.models.quiet import quiet
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def feature_size(backbone: nn.Module) -> int:
     """How many features a row has."""
     if isinstance(backbone, StaticEmbeddings):
         return backbone.word_embeddings.embedding_dim
+    if isinstance(backbone, ImageTower):
+        return backbone.num_features
     config: Any = backbone.config
     size = getattr(config, "hidden_size", None) or getattr(config, "hidden_sizes", [None])[-1]
     if size is None:
@@ -84,6 +87,8 @@ def open_backbone(model: ModelSpec, seed: int) -> nn.Module:
 
     config = open_config(model)
     backbone = open_pretrained(AutoModel, model, config, seed)
+    if reads_both(config):
+        return ImageTower(backbone).eval()
     if getattr(config, "is_encoder_decoder", False):
         backbone = backbone.get_encoder()
     if getattr(backbone, "pooler", None) is not None and "add_pooling_layer" in signature(type(backbone)).parameters:

@@ -88,7 +88,7 @@ def _of_part(before: Any, value: Any) -> Any:
 
 def pixel_channels(config: PretrainedConfig) -> int:
     """How many channels the pictures have that a model, or its backbone, reads; 3 where nothing is said."""
-    parts = (config, getattr(config, "backbone_config", None))
+    parts = (config, getattr(config, "backbone_config", None), getattr(config, "vision_config", None))
     found = (getattr(part, "num_channels", None) for part in parts)
     return next((channels for channels in found if isinstance(channels, int)), 3)
 

@@ -10,6 +10,7 @@ from raybench.core import Column, DatasetKey, ModelSpec
 from raybench.core.errors import IncompatibleError
 from raybench.core.identity import content_hash
 from raybench.models.configuration import pixel_channels
+from raybench.models.image_tower import reads_both
 from raybench.tasks.image_inputs import ImageExamples, image_format, model_images, raw_pictures
 from raybench.tasks.pooled import PooledTask
 
@@ -41,11 +42,12 @@ class ImageTask(PooledTask):
         return ImageExamples(prepared, model, self.targets(prepared, dataset))
 
     def check(self, model: ModelSpec, config: PretrainedConfig) -> None:
-        if not hasattr(config, "num_channels") or hasattr(config, "vocab_size"):
+        known = hasattr(config, "num_channels") or reads_both(config)
+        if not known or hasattr(config, "vocab_size"):
             raise IncompatibleError(
                 f"model {model.reference!r}: {config.model_type} reads no images; {self.name} needs a vision model"
             )
-        refuse_channels(model, config.num_channels)
+        refuse_channels(model, pixel_channels(config))
 
 
 def image_key(model: ModelSpec) -> str:

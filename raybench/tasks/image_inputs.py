@@ -53,6 +53,7 @@ def image_format(model: ModelSpec) -> ImageFormat:
         ModelError: one of them is torn or says what no picture can be brought to; the message names file and key.
     """
     config = open_config(model)
+    seen = getattr(config, "vision_config", config)
     directory = model_directory(model, weights=False)
     place = f"model {model.reference!r}: its configuration"
     saved: dict[str, Any] = {}
@@ -62,11 +63,11 @@ def image_format(model: ModelSpec) -> ImageFormat:
     channels = pixel_channels(config)
     sizes = {"crop_size": saved.get("crop_size"), "size": saved.get("size")}
     key = next((name for name, value in sizes.items() if value), "image_size")
-    patch = getattr(config, "patch_size", 16)
+    patch = getattr(seen, "patch_size", 16)
     _check_by_channel(saved.get("image_mean"), channels, f"{place}: image_mean")
     _check_by_channel(saved.get("image_std"), channels, f"{place}: image_std", nonzero=True)
     return ImageFormat(
-        size=_size(sizes.get(key, getattr(config, "image_size", None)), f"{place}: {key}"),
+        size=_size(sizes.get(key, getattr(seen, "image_size", None)), f"{place}: {key}"),
         channels=channels,
         patch=max(patch) if isinstance(patch, list | tuple) and patch else patch or 1,
         saved=saved,
