@@ -19,6 +19,7 @@ from raybench.core import ModelSpec
 from raybench.core.errors import RaybenchError
 from raybench.core.identity import canonical_json
 from raybench.core.suggestion import did_you_mean
+from raybench.job.limits import Limit
 from raybench.job.places import Path, Places
 
 __all__ = [
@@ -97,6 +98,13 @@ def _files(value: Any) -> Any:
     return {split: (files,) if isinstance(files, str) else files for split, files in value.items()}
 
 
+def _limits(value: Any) -> Any:
+    given = [value] if isinstance(value, str) else value
+    if not isinstance(given, (list, tuple)):
+        raise ValueError("want a list of limits such as 'latency_p95_ms <= 20'")
+    return tuple(Limit.read(one) if isinstance(one, str) else one for one in given)
+
+
 def _auto_or(kind: type, minimum: float, wanted: str) -> BeforeValidator:
     def check(value: Any) -> Any:
         number = isinstance(value, (int, kind)) and not isinstance(value, bool)
@@ -115,6 +123,7 @@ _AnyOfNameAndMapping = WithJsonSchema(
         ]
     }
 )
+_TextList = {"type": "array", "items": {"type": "string"}}
 _FileList = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 _Files = WithJsonSchema({"anyOf": [*_FileList["anyOf"], {"type": "object", "additionalProperties": _FileList}]})
 
@@ -323,6 +332,9 @@ class Job(_Spec):
     rank_by: Name | None = Field(
         default=None,
         description="the metric that ranks all datasets; when not given, each is ranked by its task's primary",
+    )
+    limits: Annotated[tuple[Limit, ...], BeforeValidator(_limits), WithJsonSchema(_TextList)] = Field(
+        default=(), description="what is ranked: latency_p95_ms <= 20, params_total <= 1e8, recall >= 0.9, …"
     )
     resources: Resources = Field(default=Resources(), description="workers, CPUs, GPUs, time limits")
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.core.code import code_digests
+from raybench.core.costs import COSTS
 from raybench.core.errors import DataError, IncompatibleError, JobError, ModelError, summary
 from raybench.core.identity import RESULT_VERSION, content_hash
 from raybench.data import LoadedDataset, load_dataset
@@ -211,7 +212,7 @@ def make_plan(job: Job) -> Plan:
         *filter(None, [{name: dict(dataset.metric_code) for name, dataset in datasets.items() if dataset.metric_code}]),
     ]
     names = sorted({one.trial.candidate for one in planned_trials})
-    run_id = f"{_slug(job.name)}-{content_hash([identity, names, job.rank_by])[:12]}"
+    run_id = f"{_slug(job.name)}-{content_hash([identity, names, job.rank_by, *map(list, job.limits)])[:12]}"
     return Plan(
         run_id=run_id,
         job=job,
@@ -258,7 +259,8 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
         if (reason := unfit(name, task, loaded.labels, spec.task_config)) is not None:
             raise JobError(f"{job.where(None, path)}: dataset {spec.name}: {reason}")
     rank_by = job.rank_by or (task.primary if task.primary in names else names[0])
-    names = names if rank_by in names else (*names, rank_by)
+    limited = [limit.name for limit in job.limits if limit.name not in COSTS]
+    names = tuple(dict.fromkeys((*names, rank_by, *limited)))
     return PlannedDataset(
         spec=spec,
         loaded=replace(loaded, notes=(*loaded.notes, *notes)),

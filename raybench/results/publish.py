@@ -14,8 +14,10 @@ from importlib.metadata import version
 from types import MappingProxyType
 
 from raybench.core import Status
+from raybench.job.limits import Limit
 from raybench.metrics import MetricSet
 from raybench.planning.plan import Plan, PlannedTrial
+from raybench.results.across import across_notes
 from raybench.results.entry import Entry
 from raybench.results.fit_notes import fit_notes
 from raybench.results.made_on import distinct, made_on, mixed_notes
@@ -68,6 +70,7 @@ def publish(
         plan.rank_by,
         traits,
         notes=(*plan.notes, *notes, *fit_notes(fits)),
+        limits=plan.job.limits,
         tracebacks=tracebacks,
         write=write,
     )
@@ -95,12 +98,13 @@ def write_tables(
     traits: Mapping[str, MetricTrait],
     *,
     notes: tuple[str, ...] = (),
+    limits: Sequence[Limit] = (),
     tracebacks: dict[str, str] | None = None,
     write: bool = True,
 ) -> Ranking:
     """Make a run's tables of its trials' entries and write them; a mix of devices or versions is one of the notes."""
     scores = scores_table(run.run_id, entries, traits)
-    table = ranking_table(entries, metrics, rank_by, traits)
+    table = ranking_table(entries, metrics, rank_by, traits, limits)
     higher = {name: trait.higher_is_better is not False for name, trait in traits.items()}
     if write:
         run.write_table("scores", scores)
@@ -111,7 +115,12 @@ def write_tables(
         table=table,
         scores=scores,
         location=run.location("ranking.parquet") if write else "",
-        notes=(*notes, *mixed_notes(entries), *optimism_notes(entries, rank_by, higher)),
+        notes=(
+            *notes,
+            *mixed_notes(entries),
+            *optimism_notes(entries, rank_by, higher),
+            *across_notes(table.to_pylist(), higher),
+        ),
         tracebacks=tracebacks or {},
     )
 
