@@ -14,7 +14,7 @@ from raybench.core.identity import content_hash
 from raybench.metrics.bootstrap import Units
 from raybench.metrics.columns import keys_of
 from raybench.metrics.coverage import Coverage, id_hashes
-from raybench.metrics.influence import jackknife_groups, jackknife_influence, sums_influence
+from raybench.metrics.influence import jackknife_groups, jackknife_influence, sums_influence, unit_sums
 from raybench.metrics.metric import Contribution, Metric, Options, TableMetric
 from raybench.metrics.state import Sums
 
@@ -92,6 +92,13 @@ class Evidence:
         measured = self._once((metric.measure, "without a group"), options, leave_out)
         without_G = np.array([np.nan if part is None else metric.value(part, options) for part in measured])
         return jackknife_influence(value, without_G, groups_N), groups_N
+
+    def mean_influence(self, metric: Metric, options: Options) -> np.ndarray:
+        """The influence of each unit on the mean that the metric is made of, [U]."""
+        contributions = self.contributions(metric, options)
+        summed_N, counted_N = (np.asarray(contributions[name], dtype=np.float64) for name in metric.mean_of)
+        total = counted_N.sum()
+        return unit_sums((summed_N - summed_N.sum() / total * counted_N) / total, self._units())
 
     def class_influence(self, metric: Metric, options: Options) -> tuple[np.ndarray, np.ndarray]:
         """The influence of each record on the value of each class, [N, C], and the unit it is summed by."""

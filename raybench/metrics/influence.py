@@ -24,6 +24,7 @@ __all__ = [
     "jackknife_groups",
     "jackknife_influence",
     "spread_of",
+    "spread_of_moments",
     "sums_influence",
     "unit_sums",
 ]
@@ -35,24 +36,34 @@ _MAX_TABLE = 1 << 22  # numbers of moved sums held at once
 
 
 class Spread(NamedTuple):
-    """The variance of a value, the degrees of freedom it is known with, and the number of units."""
+    """The variance of a value, the degrees of freedom it is known with, and the number and the skewness of its units.
+
+    The skewness is that of their sum: Σ u³ / (Σ u²)^1.5, which falls with the root of their number. None: not known.
+    """
 
     variance: float
     df: float
     num_units: int
+    skewness: float | None = None
 
 
 def spread_of(influence_U: np.ndarray) -> Spread | None:
-    """The spread of the influences of the units; None where it cannot be known."""
+    """The spread of the influences of the units, which sum to 0; None where it cannot be known."""
     num_units = influence_U.size
     if num_units < 2 or not np.isfinite(influence_U).all():
         return None
     squares_U = influence_U * influence_U
-    total = float(squares_U.sum())
-    fourths = float((squares_U * squares_U).sum())
+    cubes, fourths = float((squares_U * influence_U).sum()), float((squares_U * squares_U).sum())
+    return spread_of_moments(float(squares_U.sum()), cubes, fourths, num_units)
+
+
+def spread_of_moments(squares: float, cubes: float, fourths: float, num_units: int) -> Spread:
+    """The spread of so many units by the sums of their powers."""
     # 2 · E² / Var of the estimated variance; of normal influences, whose fourth moment is 3 · E², that is n - 1
-    df = 3 * total * total / fourths - 1 if fourths > 0 else num_units - 1
-    return Spread(total * num_units / (num_units - 1), float(min(max(df, 1.0), num_units - 1)), num_units)
+    df = 3 * squares * squares / fourths - 1 if fourths > 0 else num_units - 1
+    skewness = cubes / squares**1.5 if squares**1.5 > 0 else 0.0
+    variance = squares * num_units / (num_units - 1)
+    return Spread(variance, float(min(max(df, 1.0), num_units - 1)), num_units, skewness)
 
 
 def edge_variance(values_C: np.ndarray, counts_C: np.ndarray, bounds: tuple[float, float]) -> float:

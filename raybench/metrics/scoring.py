@@ -13,7 +13,7 @@ from raybench.core.identity import seed_from
 from raybench.metrics.cells import CellDraws
 from raybench.metrics.evidence import Evidence, has_value
 from raybench.metrics.influence import edge_variance, spread_of, unit_sums
-from raybench.metrics.intervals import interval_of, mean_interval, wilson
+from raybench.metrics.intervals import interval_of, mean_spread, wilson
 from raybench.metrics.metric import Ends, Metric, Options, TableMetric, to_float
 from raybench.metrics.state import Field, State, Sums
 from raybench.metrics.state_set import StateSet
@@ -138,8 +138,8 @@ class Scorer:
             successes, trials = (float(part[0]) for part in metric.proportion(sums, options))
         if self._group is None and metric.interval == "wilson":
             return wilson(successes, trials)
-        if self._group is None and metric.interval == "mean":
-            return self._mean_ends(metric, options, sums)
+        if metric.interval == "mean":
+            return self._mean_ends(metric, options, sums, state.n)
         evidence = self.evidence()
         if evidence is None:
             return None
@@ -171,18 +171,32 @@ class Scorer:
             self._found = Evidence(self._read, self._states.coverage, seed=self._seed, group=self._group)
         return self._found
 
-    @staticmethod
-    def _mean_ends(metric: Metric, options: Options, sums: Sums) -> Ends:
-        """The interval of the mean, carried through the metric's formula."""
-        interval = mean_interval(sums, metric.range)
+    def _mean_ends(self, metric: Metric, options: Options, sums: Sums, n: int) -> Ends:
+        """The interval of the mean that the metric is made of, carried through its formula."""
+        if self._group is None and "xx" in sums.fields:
+            spread = mean_spread(sums)
+        else:
+            evidence = self.evidence()
+            spread = None if evidence is None else spread_of(evidence.mean_influence(metric, options))
+        if spread is None:
+            return None
+        summed, counted = (sums[name][0] for name in metric.mean_of)
+        interval = interval_of(
+            float(summed / counted),
+            variance=spread.variance,
+            df=spread.df,
+            bounds=metric.range,
+            trials=n if self._group is None else spread.num_units,
+            skewness=spread.skewness,
+        )
         if interval is None:
             return None
-        place, n = np.zeros(1, dtype=np.int64), float(sums["n"][0])
-        moved = (
-            Sums({"n": Field(place, np.array([[n]]), None), "x": Field(place, np.array([[end * n]]), None)})
-            for end in interval
-        )
-        ends = [float(metric.value(side, options)[0]) for side in moved]
+        place, count = np.zeros(1, dtype=np.int64), float(counted)
+        ends = []
+        for end in interval:
+            moved = dict(zip(metric.mean_of, (end * count, count), strict=True))
+            fields = {name: Field(place, np.array([[number]]), None) for name, number in moved.items()}
+            ends.append(float(metric.value(Sums(fields), options)[0]))
         return min(ends), max(ends)
 
     def _classes(self, metric: Metric, options: Options, sums: Sums, origin: tuple[State, str]) -> dict[str, Score]:
