@@ -25,7 +25,7 @@ from raybench.metrics.evidence import Evidence
 from raybench.metrics.influence import unit_sums
 from raybench.metrics.metric import Metric, Options, TableMetric
 from raybench.metrics.metric_set import MetricSet
-from raybench.metrics.permutation import Verdict, flipped_sum, mid_p_mcnemar, sign_flip, studentised
+from raybench.metrics.permutation import Verdict, flipped_sum, mid_p_mcnemar, studentised
 from raybench.metrics.row_sums import successes
 from raybench.metrics.scoring import Scorer
 
@@ -179,9 +179,8 @@ def _test(
         return _Test()
     found, name = None, "sign-flip permutation"
     if isinstance(metric, Metric) and metric.influence is None:
-        ours, theirs = (side.evidence.contributions(metric, options) for side in (a, b))
         formula = metric.value
-        found = sign_flip(ours, theirs, flipped, lambda sums: formula(sums, options))
+        found = a.evidence.swapped(b.evidence, metric, options).test(lambda sums: formula(sums, options))
     elif np.isfinite(changes_U).all():
         found, name = flipped_sum(changes_U, flipped), "sign-flip permutation of influences"
     if found is None:
