@@ -160,6 +160,7 @@ class Metric:
     ends: Callable[[Sums, Options, UnitTables | None], Ends] | None = None  # where it has an interval of its own
     whole: float | None = None  # what wholly wrong records score, where the range has no end there
     influence: Callable[[pa.Table, Options], np.ndarray] | None = None  # d value / d weight of each record [N]
+    bias: Callable[[Sums, Options], float] | None = None  # by how much the value is too large; the interval is not
     options: Options = field(default_factory=dict)  # options of the formula, beside the measure's
     check: Callable[[Options], Any] = lambda options: None  # raises MetricError for options that give no value
     parameter: str | None = None  # the option that a number in the name sets: top_5_accuracy is top_k = 5

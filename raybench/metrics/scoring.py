@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -94,15 +95,8 @@ class Scorer:
         if metric.moderated is not None:
             variance, df = metric.moderated(evidence.table, options, value, variance), df + 2
         per_row = spread.num_units / n if self._group is not None else 1.0
-        centres = [value]  # each end is of the value that is less good for it, as it is or without its expected bias
-        if metric.bias is not None and variance > 0:
-            centres.append(max(metric.range[0], value - metric.bias(evidence.table, options)))
-        found = [
-            interval_of(centre, variance=variance, df=df, bounds=metric.range, trials=trials * per_row)
-            for centre in centres
-        ]
-        known = [ends for ends in found if ends is not None]
-        ends = (min(low for low, _ in known), max(high for _, high in known)) if known else None
+        bias = metric.bias(evidence.table, options) if metric.bias is not None and variance > 0 else 0.0
+        ends = _biased_ends(value, bias, variance=variance, df=df, bounds=metric.range, trials=trials * per_row)
         low, high = _within(ends, metric.range)
         return Score(value=value, low=low, high=high, n=n)
 
@@ -151,8 +145,9 @@ class Scorer:
         if metric.macro and metric.per_class is not None:
             values_C, counts_C = (np.asarray(part[0], dtype=np.float64) for part in metric.per_class(sums, options))
             variance += edge_variance(values_C, counts_C, metric.range)
-        return interval_of(
+        return _biased_ends(
             value,
+            metric.bias(sums, options) if metric.bias is not None else 0.0,
             variance=variance,
             df=spread.df,
             bounds=metric.range,
@@ -242,6 +237,17 @@ class Scorer:
             variance, df = spread.variance, spread.df
             ends.append(interval_of(float(value), variance=variance, df=df, bounds=metric.range, trials=trials))
         return ends
+
+
+def _biased_ends(value: float, bias: float, *, bounds: tuple[float, float], **known: Any) -> Ends:
+    """Each end of the value that is less good for it: as it is, or without what it is expected to be too large by."""
+    ends = interval_of(value, bounds=bounds, **known)
+    if ends is None or bias <= 0:
+        return ends
+    if value - bias <= bounds[0]:
+        return bounds[0], ends[1]
+    without = interval_of(value - bias, bounds=bounds, **known)
+    return ends if without is None else (min(ends[0], without[0]), max(ends[1], without[1]))
 
 
 def _unrounded(value: float, bounds: tuple[float, float]) -> float:
