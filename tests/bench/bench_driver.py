@@ -55,7 +55,7 @@ class IdleWorker:
     def prepare(self, data_key: str) -> tuple[None, tuple[int, int, str]]:
         return None, (int(data_key), 0, "plan")
 
-    def score(self, trial_id: str, ranges: list[tuple[int, int]], data: object, features: object) -> list[ShardCommit]:
+    def score(self, trial_id: str, ranges: list[tuple[int, int]], held: object) -> list[ShardCommit]:
         return [self._score(trial_id, start, stop) for start, stop in ranges]
 
     def _score(self, trial_id: str, start: int, stop: int) -> ShardCommit:
@@ -99,7 +99,7 @@ def main() -> None:
         ledger._writer.ended = lambda row: None  # keep the shards, to time their resume
         pool = Pool(lambda avoided: IdleWorker.options(num_cpus=1, enable_task_events=False).remote(), hang_seconds=600)
         queue = Queue([work], num_actors=2, shard_batches=1)
-        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer(), work={"t": work})
+        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer())
         began_cpu, began = time.process_time(), time.perf_counter()
         driver.run()
         seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu

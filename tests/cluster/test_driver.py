@@ -43,7 +43,7 @@ class FakePool:
         self.alive.add(actor)
         self.calls.append((actor, ()))
 
-    def send(self, actor, work, data_key, groups):
+    def send(self, actor, work, reads):
         assert actor in self.alive, "work sent to a dead actor"
         self.calls.append((actor, tuple(work)))
 
@@ -109,7 +109,7 @@ def driver(store, pool, num_expected=NUM_SHARDS, found=lambda planned, plan: [])
         check=lambda: None,
     )
     queue = Queue([work], num_actors=1, shard_batches=1)
-    return Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer(), work={"t": work})
+    return Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer())
 
 
 def test_an_actor_that_dies_as_its_shard_comes_in_is_sent_nothing_more(tmp_path):
