@@ -94,7 +94,7 @@ class Session:
         try:
             needs = self._context.features[part.group]
             planned = self._context.planned[needs.trial_id]
-            prepared = self._data(planned.data_key)
+            prepared = self._data(planned.work.data_key)
             rows = prepared.test if needs.split == "test" else prepared.train
             assert rows is not None
             self._planned.check(planned.trial)
@@ -162,10 +162,10 @@ class Session:
             trials = [self._context.planned[trial_id].trial for trial_id in trial_ids]
             for trial in trials:
                 self._planned.check(trial)
-            prepared = self._data(self._context.planned[trial_ids[0]].data_key)
+            prepared = self._data(self._context.planned[trial_ids[0]].work.data_key)
             self._predictor = None  # its memory is needed
             for trial_id in trial_ids:
-                self._include(trial_id, self._context.planned[trial_id].train_features)
+                self._include(trial_id, self._context.planned[trial_id].work.train_features)
             failures = {}
             unfinished = UnfinishedFits(self._files)
             saving = Saving(
@@ -210,8 +210,8 @@ class Session:
 
     def _score(self, trial_id: str, start: int, stop: int) -> ShardCommit:
         planned = self._context.planned[trial_id]
-        trial, prepared = planned.trial, self._data(planned.data_key)
-        self._include(trial_id, planned.test_features, start, stop)
+        trial, prepared = planned.trial, self._data(planned.work.data_key)
+        self._include(trial_id, planned.work.test_features, start, stop)
         predictor = self._open(trial_id)
         cost = predictor.cost | self._latency(trial_id, predictor, prepared.test) if start == 0 else {}
         began = time.perf_counter()
@@ -274,7 +274,7 @@ class Session:
         """Of single examples, measured once a size of network and data in this process: training changes no shapes."""
         trial = self._context.planned[trial_id].trial
         size = predictor.cost.get("params_total", 0)  # adapters and prompts differ in it
-        key = (trial.weights_fingerprint, trial.method, self._context.planned[trial_id].data_key, size)
+        key = (trial.weights_fingerprint, trial.method, self._context.planned[trial_id].work.data_key, size)
         if key not in self._latencies:
             self._latencies[key] = measure_latency(predictor, rows)
         p50, p95 = self._latencies[key]

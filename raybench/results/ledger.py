@@ -68,7 +68,7 @@ class Ledger:
         found = {
             trial_id: self._usable(one, plan)
             for trial_id, one in self._planned.items()
-            if one.data_key == data_key and trial_id not in self.rows and trial_id not in self._commits
+            if one.work.data_key == data_key and trial_id not in self.rows and trial_id not in self._commits
         }
         self._commits |= found
         return {trial_id: tuple((one.start, one.stop) for one in commits) for trial_id, commits in found.items()}

@@ -87,7 +87,7 @@ def main() -> None:
             trial_id="t", candidate="t", model=ModelSpec(reference="m"), dataset=key, method="none",
             hyperparameters={}, seed=0, weights_fingerprint="",
         )  # fmt: skip
-        planned = PlannedTrial(trial=trial, data_key=work.data_key, bundle="t", needs_fit=False, cost=0.0)
+        planned = PlannedTrial(trial=trial, work=work)
         ledger = Ledger(
             {"t": planned},
             expected={"words": expected},

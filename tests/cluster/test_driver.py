@@ -99,7 +99,7 @@ def driver(store, pool, num_expected=NUM_SHARDS, found=lambda planned, plan: [])
         trial_id="t", candidate="t", model=ModelSpec(reference="m"), dataset=key, method="none", hyperparameters={},
         seed=0, weights_fingerprint="",
     )  # fmt: skip
-    planned = PlannedTrial(trial=trial, data_key="d", bundle="t", needs_fit=False, cost=0.0)
+    planned = PlannedTrial(trial=trial, work=work)
     ledger = Ledger(
         {"t": planned},
         expected={"words": Coverage.of([f"{number}" for number in range(num_expected)])},

@@ -24,7 +24,7 @@ from raybench.runtime.training import epochs as epochs_module
 from raybench.runtime.training import features
 from raybench.runtime.trial import Latency, Predictor, fit_trial, open_predictor
 from raybench.schedule.retry import Failure, FailureKind
-from raybench.schedule.work import Features, Fit, Missing, Prepare
+from raybench.schedule.work import Features, Fit, Missing, Prepare, TrialWork
 from raybench.store.checkpoints import list_checkpoints, read_metadata
 from raybench.store.files import Files
 from raybench.store.provenance import library_versions, processor_name
@@ -32,9 +32,12 @@ from raybench.store.shards import ShardCommit
 from raybench.tasks.catalog import get_task
 
 
-def planned(trials: dict[str, Trial]) -> dict[str, PlannedTrial]:
+def planned(trials: dict[str, Trial], train_features: str | None = None) -> dict[str, PlannedTrial]:
     return {
-        name: PlannedTrial(trial=trial, data_key="rows", bundle=name, needs_fit=True, cost=0.0)
+        name: PlannedTrial(
+            trial=trial,
+            work=TrialWork(trial_id=name, data_key="rows", needs_fit=True, bundle=name, train_features=train_features),
+        )
         for name, trial in trials.items()
     }
 
@@ -80,7 +83,7 @@ def test_features_of_another_actor_are_not_computed_again(session: Session, monk
     context = replace(
         session._context,
         features={"net:train": FeatureNeeds(trial_id="t1", split="train", for_scoring=True)},
-        planned={name: replace(one, train_features="net:train") for name, one in session._context.planned.items()},
+        planned=planned({name: one.trial for name, one in session._context.planned.items()}, "net:train"),
     )
     one, other = Session(context), Session(context)
     one._prepared = other._prepared = session._prepared
@@ -242,7 +245,7 @@ def test_what_is_nowhere_any_more_is_told_and_not_made_by_whoever_misses_it(
     context = replace(
         session._context,
         features={"net:train": FeatureNeeds(trial_id="t1", split="train", for_scoring=True)},
-        planned={name: replace(one, train_features="net:train") for name, one in session._context.planned.items()},
+        planned=planned({name: one.trial for name, one in session._context.planned.items()}, "net:train"),
         measuring={"words": measuring},
     )
     parts = [Features(group="net:train", start=start, stop=start + 1) for start in (0, 1)]
