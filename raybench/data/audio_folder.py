@@ -21,9 +21,7 @@ Named = tuple[pa.Table, tuple[str, ...]]
 _NAME = "file_name"
 
 
-def audio_folder(
-    folder: str, wanted: Collection[str], read: Callable[[str], Named]
-) -> Named:
+def audio_folder(folder: str, wanted: Collection[str], read: Callable[[str], Named]) -> Named:
     """The sounds below a folder as `audio` (bytes and path, as `datasets` has them), `path`, and what is known of each.
 
     The wanted columns, and the names of all; `read` reads those of a metadata file. Rows go by path.
@@ -54,7 +52,8 @@ def audio_folder(
 
 def _metadata(files: list[Path], read: Callable[[str], Named]) -> Named:
     """The rows of metadata files, `file_name` as whole paths, by path; and the names of the other columns."""
-    parts, names = [], {}
+    parts: list[pa.Table] = []
+    names: dict[str, None] = {}
     for file in files:
         table, given = read(str(file))
         names |= dict.fromkeys(name for name in given if name != _NAME)

