@@ -38,8 +38,7 @@ def hear(call: Callable[..., torch.Tensor], module: Any, inputs: Inputs, process
     """`call(**what the model takes)` [r, P, C] of all windows, whichever are forwarded together."""
     features, sizes = inputs["features"], inputs["sizes"]
     base = getattr(module, "base_model", module)
-    lengths = getattr(base, "_get_feat_extract_output_lengths", None)
-    masked = processor.masked and lengths is not None and not processor.fixed
+    masked = processor.masked and not processor.fixed and hasattr(base, "_get_feat_extract_output_lengths")
     alone = features.device.type == "cpu" and not module.training
     parts, counts, places = [], [], []
     for rows in _together(sizes, alone=alone, whole=masked or processor.fixed):
@@ -53,7 +52,7 @@ def hear(call: Callable[..., torch.Tensor], module: Any, inputs: Inputs, process
         values = call(**{processor.input_name: own, **given})
         count = sizes.new_full((len(rows),), values.shape[1])
         if masked:
-            count = lengths(sizes[rows]).to(count)  # type: ignore[misc]
+            count = base._get_feat_extract_output_lengths(sizes[rows]).to(count)
         elif processor.fixed and features.shape[-1] % values.shape[1] == 0:  # positions in the order of time
             step = features.shape[-1] // values.shape[1]
             count = (-(-sizes[rows] // step)).clamp(1, values.shape[1])

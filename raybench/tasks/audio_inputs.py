@@ -16,7 +16,7 @@ import pyarrow as pa
 from raybench.core import ModelSpec
 from raybench.core.errors import DataError
 from raybench.core.identity import content_hash
-from raybench.data.sounds import read_sound, sound_shape
+from raybench.core.sounds import read_sound, sound_shape
 from raybench.models.audio_processor import open_audio_processor
 from raybench.tasks.audio_windows import quiet_cuts
 from raybench.tasks.rows import input_keys, key_column, ragged, ragged_column, single_chunk

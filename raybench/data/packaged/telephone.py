@@ -2,7 +2,8 @@
 
 From Debian's asterisk-core-sounds 1.6.1: the sounds of asterisk-core-sounds-{en,es,fr}-wav (8 kHz, one speaker a
 language) and the transcripts of asterisk-core-sounds-{en,es,fr} (CC-BY-SA-3.0; Digium, Allison Smith, June Wallack).
-A prompt bears one name in all languages and is on one side in all of them. Tones, silence and noises are left out.
+A prompt bears one name in all languages and is on one side in all of them. Tones, silence and noises are left out, and
+of the transcripts what is not spoken.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from raybench.data.packaged.unpacked import debian_file
 __all__ = ["Prompt", "prompts", "telephone_languages", "telephone_prompts"]
 
 _VOICES = {"en": "en_US_f_Allison", "es": "es_MX_f_Allison", "fr": "fr_CA_f_June"}
-_NO_SPEECH = re.compile(r"^\s*[\[(].*[\])]\s*$")  # "[ascending tones]", "(10 seconds of silence)"
-_ASIDE = re.compile(r"\s*\[[^\]]*\]")  # "plus [+]"
+_NO_SPEECH = re.compile(r"^\s*[\[(<].*[\])>]\s*$")  # "[ascending tones]", "(10 seconds of silence)", "<beep ascending>"
+_UNSPOKEN = re.compile(r"\s*\[[^\]]*\]|\s*\.\.\.\s*")  # "plus [+]"; "…" where a prompt goes on with another
 
 
 class Prompt(NamedTuple):
@@ -47,11 +48,11 @@ def prompts(language: str, root: str = "/") -> Iterator[Prompt]:
     for name, text in sorted(said.items()):
         sound = known / f"{name}.wav"
         if text and not _NO_SPEECH.match(text) and not name.startswith("silence/") and sound.is_file():
-            yield Prompt(name, _ASIDE.sub("", text).strip(), sound)
+            yield Prompt(name, _UNSPOKEN.sub(" ", text).strip(), sound)
 
 
 def telephone_prompts(root: str = "/") -> dict[str, pa.Table]:
-    """English prompts: columns audio, text and name."""
+    """English prompts: columns audio, text, name and part (whole prompts, or letters, digits … spoken one by one)."""
     rows: dict[str, list[Prompt]] = {"train": [], "test": []}
     for prompt in prompts("en", root):
         rows["test" if _in_test(prompt.name) else "train"].append(prompt)
@@ -61,6 +62,7 @@ def telephone_prompts(root: str = "/") -> dict[str, pa.Table]:
                 "audio": _sounds(found),
                 "text": [prompt.text for prompt in found],
                 "name": [prompt.name for prompt in found],
+                "part": [prompt.name.rpartition("/")[0] or "prompts" for prompt in found],
             }
         )
         for split, found in rows.items()

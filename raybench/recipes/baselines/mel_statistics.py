@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from raybench.data.sounds import read_sound
+from raybench.core.sounds import read_sound
 
 __all__ = ["NUM_STATISTICS", "mel_statistics"]
 
