@@ -168,7 +168,7 @@ class Whisper(Speech):
         return languages[f"<|{code}|>"]
 
     def _beams(self, hidden: torch.Tensor, prompt: torch.Tensor, limit: int) -> Written:
-        """transformers' search, each window by itself."""
+        """transformers' search, each window by itself; it leaves out the prompt, and mostly the end."""
         model: Any = self.backbone
         rows = []
         for window, before in zip(hidden.split(1), prompt.split(1), strict=True):
@@ -177,8 +177,9 @@ class Whisper(Speech):
             written = model.generate(
                 encoder_outputs=encoded(window), decoder_input_ids=before, generation_config=config
             )
-            rows.append(written[0].tolist()[before.shape[1] :])
-        return self._until(rows, set(self.ends))
+            rows.append(written[0].tolist())
+        texts = self._until(rows, set(self.ends)).ids
+        return Written(texts, [len(row) >= limit for row in texts])
 
 
 class _Rows:

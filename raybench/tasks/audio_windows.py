@@ -22,12 +22,13 @@ def quiet_cuts(samples: np.ndarray, longest: int, rate: int) -> list[int]:
     step = max(1, int(_STEP * rate))
     starts = [0]
     while len(samples) - starts[-1] > longest:
-        first = starts[-1] + longest - max(step, longest // _LAST)
+        room = max(1, longest // _LAST)
+        first = starts[-1] + longest - room
         within = samples[first : starts[-1] + longest].astype(np.float64)
         count = max(1, len(within) // step)
         loudness = np.add.reduceat(within**2, np.arange(count) * step)
         pause = min(_PAUSE, count)
         runs = np.convolve(loudness, np.ones(pause), mode="valid")
         quietest = len(runs) - 1 - int(np.argmin(runs[::-1]))
-        starts.append(first + max(1, quietest * step + pause * step // 2))
+        starts.append(first + min(room, max(1, quietest * step + pause * step // 2)))
     return starts

@@ -78,12 +78,19 @@ def save_whisper(path: Path, *, languages: bool = False) -> Path:
         "pad_token_id": ids["<|endoftext|>"], "decoder_start_token_id": ids["<|startoftranscript|>"],
     }  # fmt: skip
     model = WhisperForConditionalGeneration(WhisperConfig(**WHISPER, vocab_size=len(ids), **tokens))
-    config: Any = model.generation_config
-    config.update(**tokens, no_timestamps_token_id=ids["<|notimestamps|>"], is_multilingual=languages)
-    config.update(suppress_tokens=[5, 6], begin_suppress_tokens=[ids["<|endoftext|>"], 7], return_timestamps=False)
+    asked: dict[str, Any] = {
+        **tokens, "no_timestamps_token_id": ids["<|notimestamps|>"], "is_multilingual": languages,
+        "suppress_tokens": [5, 6], "begin_suppress_tokens": [ids["<|endoftext|>"], 7], "return_timestamps": False,
+        "_from_model_config": False,
+    }  # fmt: skip
     if languages:
-        config.update(lang_to_id={name: ids[name] for name in ("<|en|>", "<|fr|>")})
-        config.update(task_to_id={name: ids[f"<|{name}|>"] for name in ("transcribe", "translate")}, task="transcribe")
+        asked["lang_to_id"] = {name: ids[name] for name in ("<|en|>", "<|fr|>")}
+        asked |= {
+            "task_to_id": {name: ids[f"<|{name}|>"] for name in ("transcribe", "translate")},
+            "task": "transcribe",
+        }
+    for name, value in asked.items():
+        setattr(model.generation_config, name, value)
     model.save_pretrained(path)
     WhisperFeatureExtractor(feature_size=WHISPER["num_mel_bins"], chunk_length=1).save_pretrained(path)
     return path
