@@ -24,11 +24,14 @@ from raybench.data.fingerprint import RowHashes, fingerprint
 from raybench.data.images import decode_images
 from raybench.data.kinds import is_list
 from raybench.data.labels import encode, encode_lists, flat_names, label_dictionary, refuse_unseen
+from raybench.data.sounds import check_sounds
 from raybench.data.sources import open_source
 from raybench.data.splits import CUT_FRACTION, choose_splits, cut
 from raybench.job.spec import CUT, DatasetSpec
 
 __all__ = ["LoadedDataset", "load_dataset"]
+
+_DECODERS = {"image": decode_images, "audio": check_sounds}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +131,8 @@ def _ordered(split: Rows, labels: tuple[str, ...], limit: int | None) -> tuple[p
     columns: dict[str, pa.Array | pa.ChunkedArray] = {"id": pa.array(ids, pa.string())}
     columns |= {name: column.take(pa.array(kept)) for name, column in split.slices.items()}
     for name, column in split.columns.items():
-        taken = column.take(pa.array(kept))
-        columns[name] = decode_images(taken, split.picture_names(name, kept)) if name in split.images else taken
+        taken, decode = column.take(pa.array(kept)), _DECODERS.get(split.pictures.get(name, ""))
+        columns[name] = taken if decode is None else decode(taken, split.picture_names(name, kept))
     columns |= {name: column.take(pa.array(kept)) for name, column in targets.items()}
     return pa.table(columns), hashes
 

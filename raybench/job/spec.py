@@ -41,7 +41,7 @@ __all__ = [
 BASELINE_METHOD = "baseline"
 ALL_BASELINES = "all"
 CUT = "cut"  # in the place of a split's name: a part of train
-FILE_FORMATS = ("parquet", "csv", "json", "imagefolder")  # sources that want data_files
+FILE_FORMATS = ("parquet", "csv", "json", "imagefolder", "audiofolder")  # sources that want data_files
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f*]+$")]
 Count = Annotated[int, Field(ge=1)]
@@ -244,8 +244,8 @@ class DatasetSpec(_Spec):
 
     name: Name = Field(default="", description="shown in every table; the last part of the source when not given")
     source: str = Field(
-        description="a hub id; parquet, csv, json, imagefolder with data_files; a file; a saved dataset's directory; "
-        "module:function or file.py:function",
+        description="a hub id; parquet, csv, json, imagefolder, audiofolder with data_files; a file; a saved dataset's "
+        "directory; module:function or file.py:function",
         min_length=1,
     )
     config: str | None = Field(default=None, description="the hub set's configuration, such as sst2")

@@ -29,6 +29,8 @@ TASKS = {
     "multiple-choice": "raybench.tasks.multiple_choice:MultipleChoice",
     "masked-lm": "raybench.tasks.masked_lm:MaskedLM",
     "prompted-classification": "raybench.tasks.prompted_classification:PromptedClassification",
+    "audio-classification": "raybench.tasks.audio_classification:AudioClassification",
+    "speech-recognition": "raybench.tasks.speech_recognition:SpeechRecognition",
 }
 
 

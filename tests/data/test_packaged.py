@@ -1,11 +1,21 @@
 """The packaged sets are what their docstrings say."""
 
+import gzip
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from raybench.data.packaged import bbc_news, brown_tags, brown_texts, digits, word_pronunciations, wordnet_choices
+from raybench.data.packaged import (
+    bbc_news,
+    brown_tags,
+    brown_texts,
+    digits,
+    telephone_languages,
+    telephone_prompts,
+    word_pronunciations,
+    wordnet_choices,
+)
 
 
 def test_bbc_news_has_its_articles_with_repeats_on_one_side() -> None:
@@ -72,3 +82,33 @@ def test_the_sentences_of_a_brown_document_are_on_one_side_with_and_without_tags
     for split in ("train", "test"):
         assert [" ".join(words) for words in tags[split]["tokens"].to_pylist()] == texts[split]["text"].to_pylist()
     assert tags["test"]["tags"].to_pylist()[0] == ["nns", "in", "cd"]
+
+
+def test_a_prompt_is_on_one_side_in_all_languages_and_what_is_no_speech_is_left_out(tmp_path: Path) -> None:
+    said = {f"digits/{number}": f"number {number} [#] ..." for number in range(40)}
+    lines = [
+        "; Sounds",
+        "beep: [a tone]",
+        "tt-alert: <an alert>",
+        "silence/1: (1 second)",
+        "unspoken:",
+        "gone: no file",
+    ]
+    lines += [f"{name}: {text}" for name, text in said.items()]
+    for language, voice in (("en", "en_US_f_Allison"), ("es", "es_MX_f_Allison"), ("fr", "fr_CA_f_June")):
+        listed = tmp_path / f"usr/share/doc/asterisk-core-sounds-{language}/core-sounds-{language}.txt.gz"
+        listed.parent.mkdir(parents=True)
+        listed.write_bytes(gzip.compress("\n".join(lines).encode()))
+        for name in (*said, "beep", "tt-alert", "silence/1", "unspoken"):
+            sound = tmp_path / f"usr/share/asterisk/sounds/{voice}/{name}.wav"
+            sound.parent.mkdir(parents=True, exist_ok=True)
+            sound.write_bytes(f"{language} {name}".encode())
+    prompts, languages = telephone_prompts(str(tmp_path)), telephone_languages(str(tmp_path))
+    for split, others in (("train", "test"), ("test", "train")):
+        names = set(prompts[split]["name"].to_pylist())
+        assert names == set(languages[split]["name"].to_pylist())
+        assert not names & set(languages[others]["name"].to_pylist())
+        assert languages[split].num_rows == 3 * len(names)
+    rows = [row for table in prompts.values() for row in table.to_pylist()]
+    assert {row["text"] for row in rows} == {f"number {number}" for number in range(40)}
+    assert {row["part"] for row in rows} == {"digits"}

@@ -13,6 +13,7 @@ import pytest
 
 from raybench.core import DatasetKey, ModelSpec
 from raybench.tasks.catalog import get_task
+from tests.tasks.tiny_audio import WAV2VEC2, save_ctc, save_whisper, sounds
 from tests.tasks.tiny_language import save_tiny_causal
 
 TEXTS = ("text-classification", "multilabel-text-classification", "text-regression")
@@ -90,8 +91,24 @@ def tiny_t5(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_ctc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_ctc(tmp_path_factory.mktemp("models") / "tiny-ctc")
+
+
+@pytest.fixture(scope="session")
+def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_whisper(tmp_path_factory.mktemp("models") / "tiny-whisper")
+
+
+@pytest.fixture(scope="session")
 def make_toy(
-    tiny_bert: Path, tiny_causal: Path, tiny_masked: Path, tiny_t5: Path, make_texts: Callable[..., pa.Table]
+    tiny_bert: Path,
+    tiny_causal: Path,
+    tiny_masked: Path,
+    tiny_t5: Path,
+    tiny_ctc: Path,
+    tiny_whisper: Path,
+    make_texts: Callable[..., pa.Table],
 ) -> Callable[[str], Toy]:
     """The toy of a task, by its name."""
 
@@ -143,6 +160,13 @@ def make_toy(
         if name == "sentence-similarity":
             rows = _with_targets(make_texts(30, seed=3)).append_column("text_pair", make_texts(30, seed=4)["text"])
             return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)))
+        if name == "audio-classification" or name.startswith("speech-recognition"):
+            task, _, kind = name.partition(" ")
+            spec = ModelSpec(reference="arch:wav2vec2", config=WAV2VEC2)
+            model = {"letters": ModelSpec(reference=str(tiny_ctc)), "writer": ModelSpec(reference=str(tiny_whisper))}
+            config: dict[str, Any] = {"window_seconds": 1} | ({"max_new_tokens": 6} if kind == "writer" else {})
+            own = labels if task == "audio-classification" else ()
+            return Toy(task=task, rows=sounds(14), model=model.get(kind, spec), labels=own, task_config=config)
         raise AssertionError(f"{name} has no toy: add one here")
 
     return make

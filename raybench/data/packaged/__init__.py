@@ -13,6 +13,8 @@
     wordnet_choices("/path")      # the same with question, choices and label
     wordnet_questions("/path")    # the same with question, context and answers
     word_pronunciations()         # the same with source and target
+    telephone_prompts("/path")    # the same with audio and text
+    telephone_languages("/path")  # the same with audio and label
 
 What no Python package holds is fetched by the user's own client, and a dataset's `config` says where it lies.
 """
@@ -23,6 +25,7 @@ from raybench.data.packaged.digits import digits
 from raybench.data.packaged.flights import flights
 from raybench.data.packaged.made import bbc_mixtures, digit_scenes
 from raybench.data.packaged.pronunciations import word_pronunciations
+from raybench.data.packaged.telephone import telephone_languages, telephone_prompts
 from raybench.data.packaged.word_valence import word_valence
 from raybench.data.packaged.wordnet import wordnet_choices, wordnet_search, wordnet_similarity
 from raybench.data.packaged.wordnet_questions import wordnet_questions
@@ -36,6 +39,8 @@ __all__ = [
     "digit_scenes",
     "digits",
     "flights",
+    "telephone_languages",
+    "telephone_prompts",
     "word_pronunciations",
     "word_valence",
     "wordnet_choices",

@@ -91,4 +91,7 @@ def _forward(network: Network, examples: Examples, rows: np.ndarray, padded: int
 
 def depends_on_rows(network: Network, device: torch.device) -> bool:
     """Whether the bits of a row's features may change with the number of rows beside it."""
-    return device.type != "cpu" or any(isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d) for m in network.modules())
+    if device.type != "cpu":
+        return True
+    convolves = any(isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d) for m in network.modules())
+    return convolves and not network.rows_alone
