@@ -6,8 +6,8 @@
 
 Read of a source are the columns user, item and, where there are some, timestamp, rating and text (what an item is, in
 words: the same in all its rows). The catalogue is every item of every split, in an order made from their names; it
-travels as the dictionary of a column, as a corpus does. An item taken twice counts once, the first time. Of equal times,
-and where there are none, the order is made from the names of user and item, never from the source's order of rows.
+travels as the dictionary of a column, as a corpus does. An item taken twice counts once, the first time. Of equal
+times, and where there are none, the order is made from the names of user and item, never from the source's order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from raybench.core.errors import DataError
 from raybench.data.columns import Rows
@@ -75,7 +74,9 @@ def by_user(rows: Mapping[str, Rows], min_rating: float | None = None) -> Gather
     all_taken = all_taken.take(np.lexsort((ties[kept], time[kept], all_taken.role, all_taken.user)))
     taken = _first_times(all_taken, len(item_names))
     if repeated := len(all_taken.user) - len(taken.user):
-        notes.append(f"{repeated} of {len(all_taken.user)} rows name an item that their user has already: they count once")
+        notes.append(
+            f"{repeated} of {len(all_taken.user)} rows name an item that their user has already: they count once"
+        )
     if len(given) == 1:
         all_taken = taken = _last_out(taken)
         held = int((taken.role == _ROLES.index("test")).sum())

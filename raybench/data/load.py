@@ -66,7 +66,8 @@ def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> Lo
             raise DataError(f"split {name!r} is empty", key=("splits", role))
         rows[role] = canonical_rows(raw.table, mapping, columns, name, directory)
     if any(column.role == "group" for column in columns):
-        rows, decided = by_user(rows, spec.task_config.get("min_rating"))
+        least = spec.task_config.get("min_rating")
+        rows, decided = by_user(rows, min_rating=None if least is None else float(least))
         notes += [f"{spec.name}: {note}" for note in decided]
     num_rows = rows["train"].num_rows if "train" in rows else 0
     if "test" not in rows:

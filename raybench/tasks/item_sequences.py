@@ -19,7 +19,7 @@ from raybench.tasks.task import Batch
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Sequences", "SequenceExamples", "item_sequences"]
+__all__ = ["SequenceExamples", "Sequences", "item_sequences"]
 
 _BEGIN = 0
 

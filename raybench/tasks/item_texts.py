@@ -1,6 +1,7 @@
 """Users as the mean of what their items' texts are to a text model, and items as texts: prepared once, as a corpus is.
 
-Shapes: B users, W model rows (for each user the items that it is shown by, a right one, others), N items, H features.
+Shapes: B users, W model rows (the distinct items of a batch), S and C places among them (what shows the users, what
+each is compared with), N items, H features.
 """
 
 from __future__ import annotations
@@ -52,9 +53,7 @@ def item_texts(rows: pa.Table, model: ModelSpec, max_length: int, settings: Any)
         shown.append(np.sort(some).tolist())
         others = _others({*taken.tolist(), *right.tolist()}, len(texts), settings.negatives, draw)
         compared.append([int(right[0]), *others] if len(right) else [])
-    longest = [
-        int(sizes[[*own, *others]].max(initial=1)) for own, others in zip(shown, compared, strict=True)
-    ]
+    longest = [int(sizes[[*own, *others]].max(initial=1)) for own, others in zip(shown, compared, strict=True)]
     return pa.table(
         {
             **{name: rows.column(name) for name in rows.column_names if name != "catalogue_text"},
@@ -81,32 +80,27 @@ def _others(barred: set[int], num_items: int, wanted: int, draw: np.random.Gener
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """What a batch is asked: how many model rows show each user and are compared with it, int64 [B]; whose items."""
+    """What a batch is asked: by user, int64 places among the model rows of the items that show it, and of a right one
+    and some others; and for scoring its items by their places among all."""
 
-    num_shown: np.ndarray
-    num_compared: np.ndarray
+    shown: list[np.ndarray]
+    compared: list[np.ndarray]
     histories: list[np.ndarray]
     wanted: list[np.ndarray]
     corpus: Corpus
 
     def loss(self, outputs_WH: torch.Tensor, options: LossOptions) -> torch.Tensor:
         """Of a softmax over a right item and some others, summed over users."""
-        import torch
         from torch.nn.functional import normalize
 
-        device = outputs_WH.device
-        shown_SH, compared_CH = normalize(outputs_WH.float(), dim=1).split(
-            [int(self.num_shown.sum()), len(outputs_WH) - int(self.num_shown.sum())]
-        )
-        owner_S, owner_C = (
-            torch.from_numpy(np.repeat(np.arange(len(counts)), counts)).to(device)
-            for counts in (self.num_shown, self.num_compared)
-        )
-        users_BH = shown_SH.new_zeros(len(self.num_shown), outputs_WH.shape[1]).index_add(0, owner_S, shown_SH)
-        counts = self.num_compared[self.num_compared > 0]
+        units_WH = normalize(outputs_WH.float(), dim=1)
+        shown_S, owner_S = _joined(self.shown, units_WH.device)
+        compared_C, owner_C = _joined(self.compared, units_WH.device)
+        counts = np.array([len(own) for own in self.compared if len(own)])
         if not len(counts):
             return outputs_WH.sum() * 0.0
-        cosine_C = _SCALE * (normalize(users_BH, dim=1)[owner_C] * compared_CH).sum(dim=1)
+        sums_BH = units_WH.new_zeros(len(self.shown), units_WH.shape[1]).index_add(0, owner_S, units_WH[shown_S])
+        cosine_C = _SCALE * (normalize(sums_BH, dim=1)[owner_C] * units_WH[compared_C]).sum(dim=1)
         return choice_loss(cosine_C, counts, owner_C.new_zeros(len(counts)), options)
 
     def scores(self, network: EmbeddingNetwork) -> Iterator[torch.Tensor]:
@@ -115,12 +109,21 @@ class Compared:
         from torch.nn.functional import embedding_bag, normalize
 
         items_NH = embed_corpus(network, self.corpus)
-        taken = torch.from_numpy(np.concatenate([np.zeros(0, dtype=np.int64), *self.histories])).to(items_NH.device)
+        taken, _ = _joined(self.histories, items_NH.device)
         starts = np.cumsum([0, *(len(own) for own in self.histories)])[:-1]
         offsets = torch.from_numpy(starts).to(items_NH.device)
         with torch.autocast(items_NH.device.type, enabled=False):  # bfloat16 has 256 steps: too few to rank by
             users_BH = normalize(embedding_bag(taken, items_NH, offsets, mode="mean"), dim=1)
             yield from (users_BH @ piece.T for piece in items_NH.split(PIECE))
+
+
+def _joined(lists: list[np.ndarray], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lists one after the other, and whose each value is; int64."""
+    import torch
+
+    values = np.concatenate([np.zeros(0, dtype=np.int64), *lists])
+    owner = np.repeat(np.arange(len(lists)), [len(own) for own in lists])
+    return torch.from_numpy(values).to(device), torch.from_numpy(owner).to(device)
 
 
 class ItemTextExamples:
@@ -144,14 +147,15 @@ class ItemTextExamples:
         return max(1, sum(len(self.compared.row(index)) > 0 for index in indices.tolist()))
 
     def batch(self, indices: np.ndarray, padded: int, device: torch.device) -> Batch:
-        """input_ids and attention_mask int64 [W, T]: the items that show the users, then those compared with each."""
+        """input_ids and attention_mask int64 [W, T] of the items that the users are learned from, each once."""
         users = indices.tolist()
-        shown, compared = rows_of(self.shown, users), rows_of(self.compared, users)
-        places = np.concatenate([np.zeros(0, dtype=np.int64), *shown, *compared]).tolist()
-        tensors = text_tensors([self.corpus.ids.row(place) for place in places], self.corpus.pad_id, device)
+        lists = [*rows_of(self.shown, users), *rows_of(self.compared, users)]
+        items, places = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *lists]), return_inverse=True)
+        parted = np.split(places, np.cumsum([len(own) for own in lists])[:-1])
+        tensors = text_tensors([self.corpus.ids.row(item) for item in items.tolist()], self.corpus.pad_id, device)
         asked = Compared(
-            num_shown=np.array([len(own) for own in shown]),
-            num_compared=np.array([len(own) for own in compared]),
+            shown=parted[: len(users)],
+            compared=parted[len(users) :],
             histories=rows_of(self.history, users),
             wanted=rows_of(self.wanted, users),
             corpus=self.corpus,

@@ -69,15 +69,15 @@ class Recommendation(EmbeddingTask):
 
     def record_schema(self, labels: Sequence[str]) -> pa.Schema:
         numbers = pa.list_(pa.float32())
-        return pa.schema(
-            {"id": pa.string(), "items": pa.list_(pa.string()), "relevance": numbers, "scores": numbers}
-        )
+        return pa.schema({"id": pa.string(), "items": pa.list_(pa.string()), "relevance": numbers, "scores": numbers})
 
     def review(self, splits: Mapping[str, pa.Table], labels: Sequence[str]) -> tuple[str, ...]:
         notes, test = [], splits["test"]
         count, histories, wanted = len(catalogue_of(test)), ragged(test, "history"), ragged(test, "item")
         if nothing := int((np.diff(wanted.offsets) == 0).sum()):
-            notes.append(f"{nothing} of {test.num_rows} test users took nothing that is new to them: they count nowhere")
+            notes.append(
+                f"{nothing} of {test.num_rows} test users took nothing that is new to them: they count nowhere"
+            )
         if strangers := int((np.diff(histories.offsets) == 0).sum()):
             notes.append(f"{strangers} of {test.num_rows} test users have no history")
         if "train" in splits:
@@ -121,12 +121,15 @@ class Recommendation(EmbeddingTask):
             raise IncompatibleError(f"model {model.reference!r}: its words are the items; leave vocab_size out")
 
     def network(self, model: ModelSpec, dataset: DatasetKey, seed: int, *, own_head: bool) -> Network:
+        from raybench.models.backbone import open_backbone
+        from raybench.models.embedding import ProjectedEmbeddings
         from raybench.models.language import open_language_model
+        from raybench.models.pooling import pooling_of
 
         if not _reads_items(model):
-            return super().network(model, dataset, seed, own_head=own_head)
-        words = {"vocab_size": int(dataset.statistics["num_items"]) + 1, "bos_token_id": 0, "pad_token_id": 0}
-        spec = replace(model, config={**model.config, **words, "eos_token_id": None})
+            return ProjectedEmbeddings(open_backbone(model, seed), pooling_of(model))
+        words = {"vocab_size": int(dataset.statistics["num_items"]) + 1, "bos_token_id": 0}
+        spec = replace(model, config={**model.config, **words, "eos_token_id": None, "pad_token_id": None})
         return open_language_model(spec, "AutoModelForCausalLM", seed, causal=True)
 
     def loss(self, outputs: torch.Tensor, batch: Batch, options: LossOptions) -> torch.Tensor:
