@@ -69,6 +69,7 @@ def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> Lo
         least = spec.task_config.get("min_rating")
         rows, decided = by_user(rows, min_rating=None if least is None else float(least))
         notes += [f"{spec.name}: {note}" for note in decided]
+        chosen = {"train": chosen.get("test", ""), **chosen}  # one split gives both
     num_rows = rows["train"].num_rows if "train" in rows else 0
     if "test" not in rows:
         rows["train"], rows["test"] = _cut(rows["train"], chosen["train"], "test")

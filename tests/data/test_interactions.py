@@ -69,6 +69,15 @@ def test_without_times_the_one_left_out_is_drawn_by_names_and_that_is_said(read:
     assert any(item != last[user] for user, (_, item) in told(first, "test").items())
 
 
+def test_a_fifth_of_the_users_can_be_cut_off_for_choosing_by(read: Load) -> None:
+    rows = [{"user": f"u{n % 40}", "item": f"i{n % 90}", "timestamp": n} for n in range(200)]
+    for split in ("train", "test"):
+        dataset = read({split: rows}, splits={split: split, "validation": "cut"})
+        assert len(told(dataset, "test")) == 40
+        assert 0 < len(told(dataset, "validation")) == 40 - len(told(dataset, "train"))
+        assert f"of 40 rows of {split!r} were cut off for validation" in dataset.notes[1]
+
+
 def test_of_several_splits_a_history_is_what_those_before_say(read: Load) -> None:
     splits = {
         "train": taken("ann fig 9, ann kiwi 8, bob fig 1"),
