@@ -18,5 +18,4 @@ def network_identity(trial: Trial) -> list[Any]:
     """
     data = trial.dataset
     seed = trial.seed if from_scratch(trial.model) else None
-    asked = [data.task, dict(data.task_config), list(data.labels)]
-    return [trial.weights_fingerprint, seed, [*asked, *filter(None, [dict(data.statistics)])]]
+    return [trial.weights_fingerprint, seed, [data.task, dict(data.task_config), list(data.labels)]]

@@ -18,8 +18,8 @@ import torch
 from raybench.core import ModelSpec, Trial
 from raybench.core.errors import IncompatibleError, ModelError
 from raybench.metrics import MetricSet
-from raybench.recipes.sharing import network_identity
 from raybench.runtime.trial import fit_trial
+from raybench.runtime.workspace import Workspace
 from raybench.tasks.catalog import get_task
 from raybench.tasks.items import item_words, rank_unseen
 from raybench.tasks.task import LossOptions
@@ -289,8 +289,11 @@ def test_what_a_text_model_learns_from_is_the_right_one_and_others_not_taken(tin
 
 
 def test_a_network_over_other_items_is_another_network(rows: pa.Table) -> None:
-    fewer = trial_of(LLAMA, users([[0]], [[1]], ["x", "y"]), "full")
-    assert network_identity(fewer) != network_identity(trial_of(LLAMA, rows, "full"))
+    fewer, all_of_them = trial_of(LLAMA, users([[0]], [[1]], ["x", "y"]), "full"), trial_of(LLAMA, rows, "full")
+    workspace = Workspace(CPU)
+    words = [workspace.network(trial, get_task(NAME), own_head=True).backbone.config.vocab_size  # type: ignore[union-attr]
+             for trial in (fewer, all_of_them)]  # fmt: skip
+    assert words == [3, 41]
 
 
 def test_without_texts_names_are_read(tiny_bert: Path, rows: pa.Table) -> None:
