@@ -23,6 +23,7 @@ TASKS = {
     "text-regression": "raybench.tasks.text_regression:TextRegression",
     "text-generation": "raybench.tasks.text_generation:TextGeneration",
     "retrieval": "raybench.tasks.retrieval:Retrieval",
+    "recommendation": "raybench.tasks.recommendation:Recommendation",
     "sentence-similarity": "raybench.tasks.sentence_similarity:SentenceSimilarity",
     "image-regression": "raybench.tasks.image_regression:ImageRegression",
     "causal-lm": "raybench.tasks.causal_lm:CausalLM",

@@ -22,6 +22,10 @@ VIT = {
     "image_size": 8, "patch_size": 2, "num_channels": 1, "hidden_size": 16, "intermediate_size": 32,
     "num_hidden_layers": 2, "num_attention_heads": 2,
 }  # fmt: skip
+LLAMA = {
+    "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 2, "max_position_embeddings": 32,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +161,12 @@ def make_toy(
             rows = pa.table({"id": queries["id"], "query": queries["text"], "document": document})
             rows = rows.append_column("negative", pa.array([texts] * 24))  # the corpus of each row alone is that of all
             return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)), task_config={"depth": 10})
+        if name.startswith("recommendation"):
+            texts = make_texts(24, seed=4)["text"].to_pylist()
+            model = ModelSpec(reference=str(tiny_bert))
+            if name.endswith("items"):
+                model = ModelSpec(reference="arch:llama", config=LLAMA)
+            return Toy(task="recommendation", rows=_taken(texts), model=model, task_config={"depth": 8})
         if name == "sentence-similarity":
             rows = _with_targets(make_texts(30, seed=3)).append_column("text_pair", make_texts(30, seed=4)["text"])
             return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)))
@@ -218,6 +228,25 @@ def _asked(rows: pa.Table) -> pa.Table:
     questions = [f"{word or 'the'} of some" for word in long]
     return pa.table(
         {"id": rows.column("id"), "question": questions, "context": contexts, "answers": pa.array(answers, kind)}
+    )
+
+
+def _taken(texts: list[str]) -> pa.Table:
+    """Twenty users with no to many items of the catalogue, in turn, and one or two that they take then."""
+    draw, users = np.random.default_rng(0), 20
+    drawn = [draw.permutation(len(texts)).tolist() for _ in range(users)]
+    cuts = [[0, 1, 5, 18, 3][user % 5] for user in range(users)]
+    kind = pa.list_(pa.int32())
+    everywhere = pa.array(np.zeros(users, dtype=np.int32))
+    names = pa.array([f"item {place}" for place in range(len(texts))])
+    return pa.table(
+        {
+            "id": [f"u{user}" for user in range(users)],
+            "history": pa.array([own[:cut] for own, cut in zip(drawn, cuts, strict=True)], kind),
+            "catalogue": pa.DictionaryArray.from_arrays(everywhere, names),
+            "catalogue_text": pa.DictionaryArray.from_arrays(everywhere, pa.array(texts)),
+            "item": pa.array([own[cut : cut + 1 + cut % 2] for own, cut in zip(drawn, cuts, strict=True)], kind),
+        }
     )
 
 

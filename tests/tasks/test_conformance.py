@@ -27,6 +27,7 @@ Scored = tuple[list[pa.Table], MetricSet]
 OTHER_NETWORKS = (
     "multiple-choice pairs",
     "prompted-classification masks",
+    "recommendation items",
     "speech-recognition letters",
     "speech-recognition writer",
 )

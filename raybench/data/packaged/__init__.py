@@ -6,6 +6,8 @@
     brown_texts()                 # the same with text
     digits()                      # the same with image and label
     digit_scenes()                # the same with image, labels and value, made from digits
+    debian_dependencies("/path")  # one table with user, item and text
+    movielens_100k()              # one table with user, item, rating, timestamp and text
     flights()                     # the same with numbers and categories, late and air_time
     word_valence()                # the same with text and value
     wordnet_similarity("/path")   # the same with text, text_pair and value
@@ -21,9 +23,11 @@ What no Python package holds is fetched by the user's own client, and a dataset'
 
 from raybench.data.packaged.bbc_news import bbc_news
 from raybench.data.packaged.brown import brown_sentences, brown_tags, brown_texts
+from raybench.data.packaged.dependencies import debian_dependencies
 from raybench.data.packaged.digits import digits
 from raybench.data.packaged.flights import flights
 from raybench.data.packaged.made import bbc_mixtures, digit_scenes
+from raybench.data.packaged.movielens import movielens_100k
 from raybench.data.packaged.pronunciations import word_pronunciations
 from raybench.data.packaged.telephone import telephone_languages, telephone_prompts
 from raybench.data.packaged.word_valence import word_valence
@@ -36,9 +40,11 @@ __all__ = [
     "brown_sentences",
     "brown_tags",
     "brown_texts",
+    "debian_dependencies",
     "digit_scenes",
     "digits",
     "flights",
+    "movielens_100k",
     "telephone_languages",
     "telephone_prompts",
     "word_pronunciations",
