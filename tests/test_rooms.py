@@ -28,8 +28,9 @@ ROOMS = {
     "results": "core data job metrics tasks planning store",
     "cluster": "core data job metrics models tasks recipes runtime planning schedule store results",
     "report": "core job data metrics tasks runtime planning schedule store results cluster",
+    "commands": "core results store report",
     "api": "core job planning store results cluster report",
-    "cli": "core api job data metrics planning store results cluster report",
+    "cli": "core api commands job data metrics planning store results cluster report",
 }
 LIGHT = ("job", "planning", "schedule", "store", "results")  # an import of theirs at the top of a module is no torch
 

@@ -5,7 +5,6 @@ print_ranking(ranking)
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import Any
 
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from raybench.report.names import configuration_name, number_text, varying
 from raybench.results.ranking import Ranking
 from raybench.results.tables import OVERALL
 
@@ -57,13 +57,13 @@ def _table(rows: list[dict[str, Any]], console: Console) -> Table:
         table.add_column("P(best)", justify="right")
         table.add_column("trained", justify="right")
         table.add_column("parameters", justify="right")
-    varying = _varying(rows)
+    told_apart = varying(rows)
     for row in rows:
         cells = [
             str(row["rank"] or "–"),
             _span(row["rank_low"], row["rank_high"]),
-            _name(row, varying),
-            _number(row[metric]),
+            configuration_name(row, told_apart),
+            number_text(row[metric]),
             _interval(row, metric) if row["status"] == "ok" else row["status"],
             _seconds(row["fit_seconds"]),
             _rate(row["examples_per_second"]),
@@ -83,34 +83,19 @@ def _overall(rows: list[dict[str, Any]]) -> Table:
     table.add_column("mean rank", justify="right")
     if metric is not None:
         table.add_column(f"mean {metric}", justify="right")
-    varying = _varying(rows)
+    told_apart = varying(rows)
     for row in rows:
         mean_rank = f"{row['mean_rank']:.2f}" if row["mean_rank"] is not None else "–"
         place = str(row["rank"] or "–")
-        mean = [] if metric is None else [_number(row[metric])]
-        cells = [place, _span(row["rank_low"], row["rank_high"]), _name(row, varying), mean_rank, *mean]
+        mean = [] if metric is None else [number_text(row[metric])]
+        cells = [place, _span(row["rank_low"], row["rank_high"]), configuration_name(row, told_apart), mean_rank, *mean]
         table.add_row(*(Text(cell) for cell in cells))
     return table
 
 
-def _varying(rows: list[dict[str, Any]]) -> dict[str, set[str]]:
-    """Of each candidate with several configurations, the hyperparameters that tell them apart."""
-    values: dict[str, dict[str, set[str]]] = {}
-    for row in rows:
-        for key, value in json.loads(row["hyperparameters"]).items():
-            values.setdefault(row["candidate"], {}).setdefault(key, set()).add(json.dumps(value))
-    return {name: {key for key, seen in keys.items() if len(seen) > 1} for name, keys in values.items()}
-
-
-def _name(row: dict[str, Any], varying: dict[str, set[str]]) -> str:
-    keys = sorted(varying.get(row["candidate"], ()))
-    hyperparameters = json.loads(row["hyperparameters"])
-    return " ".join([row["candidate"], *(f"{key}={hyperparameters[key]}" for key in keys if key in hyperparameters)])
-
-
 def _interval(row: dict[str, Any], metric: str) -> str:
     low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-    return f"{_number(low)} – {_number(high)}" if low is not None else ""
+    return f"{number_text(low)} – {number_text(high)}" if low is not None else ""
 
 
 def _span(low: int | None, high: int | None) -> str:
@@ -119,10 +104,6 @@ def _span(low: int | None, high: int | None) -> str:
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}" if abs(value) < 1000 else f"{value:.4g}"
 
 
 def _seconds(value: float | None) -> str:

@@ -1,0 +1,51 @@
+"""From night to night: compare."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from raybench.commands.exits import Debug, exit_codes
+
+__all__ = ["add_to"]
+
+Store = Annotated[str, typer.Option("--store", help="where runs named by id, date, latest or previous are looked for")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the application its commands."""
+    app.command()(compare)
+
+
+def compare(
+    before: Annotated[
+        str, typer.Argument(metavar="A", help="a store (its latest run), a run, a date, or latest, previous")
+    ],
+    after: Annotated[str, typer.Argument(metavar="B", help="the same, of the night that is judged")],
+    store: Store = "./raybench-store",
+    gate: Annotated[str | None, typer.Option(help="a YAML file that says what is judged, and how")] = None,
+    min_difference: Annotated[
+        float | None, typer.Option(min=0, help="the smallest drop that matters, in the metric's unit; default 0")
+    ] = None,
+    alpha: Annotated[
+        float | None, typer.Option(min=0, max=1, help="false-discovery rate over all tests; default 0.05")
+    ] = None,
+    metrics: Annotated[str, typer.Option(help="names, separated by commas; default: what ranks each dataset")] = "",
+    debug: Debug = False,
+) -> None:
+    """Say what is worse and better in B than in A: exit code 0 no regression, 1 regression, 2 could not tell."""
+    with exit_codes(debug):
+        from raybench.report.comparison_table import print_comparison
+        from raybench.results.compare_runs import compare_runs
+        from raybench.results.gate import make_gate
+        from raybench.results.references import open_run
+        from raybench.store.skipped import warn_skipped
+
+        names = tuple(part.strip() for part in metrics.split(",") if part.strip())
+        judged = make_gate(gate, min_difference=min_difference, alpha=alpha, metrics=names)
+        old, new = (open_run(name, store, warn_skipped) for name in (before, after))
+        comparison = compare_runs(old, new, judged, warn_skipped)
+        print_comparison(comparison)
+        if comparison.exit_code:
+            raise typer.Exit(comparison.exit_code)
