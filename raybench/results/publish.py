@@ -26,7 +26,7 @@ from raybench.results.tables import MetricTrait, ranking_table, scores_table
 from raybench.store import Store
 from raybench.store.parquet import Skipped
 from raybench.store.provenance import library_versions
-from raybench.store.runs import RunDirectory
+from raybench.store.runs import JOB_DIRECTORY, NOTES, RunDirectory
 from raybench.store.trials import TrialRow
 
 __all__ = ["publish", "traits_of", "write_tables"]
@@ -73,6 +73,7 @@ def publish(
         traits,
         notes=(*plan.notes, *fit_notes(fits)),
         tracebacks=tracebacks,
+        job_directory=str(plan.job.directory),
         write=write,
     )
 
@@ -86,22 +87,25 @@ def write_tables(
     *,
     notes: tuple[str, ...] = (),
     tracebacks: dict[str, str] | None = None,
+    job_directory: str | None = None,
     write: bool = True,
 ) -> Ranking:
     """Make a run's tables of its trials' entries and write them; a mix of devices or versions is one of the notes."""
     scores = scores_table(run.run_id, entries, traits)
     table = ranking_table(entries, metrics, rank_by, traits)
     higher = {name: trait.higher_is_better is not False for name, trait in traits.items()}
+    notes = (*notes, *mixed_notes(entries), *optimism_notes(entries, rank_by, higher))
     if write:
         run.write_table("scores", scores)
         run.write_table("ranking", table)
-        run.write_json("environment.json", {**_environment(), "trials": list(distinct(entries))})
+        told = {NOTES: list(notes), JOB_DIRECTORY: job_directory}
+        run.write_json("environment.json", {**_environment(), **told, "trials": list(distinct(entries))})
     return Ranking(
         run_id=run.run_id,
         table=table,
         scores=scores,
         location=run.location("ranking.parquet") if write else "",
-        notes=(*notes, *mixed_notes(entries), *optimism_notes(entries, rank_by, higher)),
+        notes=notes,
         tracebacks=tracebacks or {},
     )
 

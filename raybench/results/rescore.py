@@ -26,6 +26,7 @@ from raybench.results.stored import RESCORED, find_run, read_run, read_whole_rec
 from raybench.results.tables import MetricTrait
 from raybench.store import Store
 from raybench.store.parquet import Skipped
+from raybench.store.runs import JOB_DIRECTORY
 from raybench.store.trials import TrialRow
 from raybench.tasks.catalog import task_of
 
@@ -67,7 +68,12 @@ def rescore(
         entries.append(_entry(trial, row, records, metric_set, slices, rank_by))
     asked = [run.run_id, names, list(slices), rank_by, sorted(entry.trial.trial_id for entry in entries)]
     by_dataset = dict.fromkeys((entry.trial.dataset.name for entry in entries), rank_by)
-    return write_tables(store.run(f"{RESCORED}{content_hash(asked)[:12]}"), entries, names, by_dataset, traits)
+    rescored = store.run(f"{RESCORED}{content_hash(asked)[:12]}")
+    job = run.directory.path("job.yaml")
+    if store.files.exists(job):  # where its rows are from
+        rescored.write_text("job.yaml", store.files.read(job).decode())
+    directory = (run.directory.read_json("environment.json") or {}).get(JOB_DIRECTORY)
+    return write_tables(rescored, entries, names, by_dataset, traits, job_directory=directory)
 
 
 def _entry(
