@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from raybench.report.names import configuration_name, number_text, varying
+from raybench.report.numbers import number
 from raybench.results.compare_runs import Change, Comparison
 from raybench.results.matching import Cell
+from raybench.results.names import names
 from raybench.results.regression import Verdict
 from raybench.results.stored import StoredRun
 
@@ -57,8 +58,8 @@ def _names(comparison: Comparison) -> Callable[[Cell], str]:
     cells = [change.cell for change in comparison.changes]
     cells += [*comparison.unchanged, *(cell for cell, _ in comparison.lost)]
     cells += [*comparison.only_before, *comparison.only_after]
-    told_apart = varying(cell._asdict() for cell in cells)
-    return lambda cell: f"{configuration_name(cell._asdict(), told_apart)} on {cell.dataset}"
+    named = dict(zip(cells, names([cell._asdict() for cell in cells]), strict=True))
+    return lambda cell: f"{named[cell]} on {cell.dataset}"
 
 
 def _table(title: str, changes: Sequence[Change], name: Callable[[Cell], str]) -> Table:
@@ -76,8 +77,8 @@ def _table(title: str, changes: Sequence[Change], name: Callable[[Cell], str]) -
         cells = [
             name(change.cell),
             change.metric,
-            number_text(change.before),
-            number_text(change.after),
+            number(change.before),
+            number(change.after),
             _signed(sign * change.step.drop),
             "" if math.isnan(low) else f"{_signed(low)} – {_signed(high)}",
             "" if math.isnan(p_value) else f"{p_value:.2g}",

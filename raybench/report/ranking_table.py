@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from raybench.report.names import configuration_name, number_text, varying
+from raybench.report.numbers import count, interval, number, rate, seconds, share, span
+from raybench.results.names import names
 from raybench.results.ranking import Ranking
 from raybench.results.tables import OVERALL
 
@@ -34,8 +35,8 @@ def print_ranking(ranking: Ranking, console: Console | None = None) -> None:
     causes = Counter(
         (row["status"], row["reason"]) for row in rows if row["dataset"] != OVERALL and row["status"] != "ok"
     )
-    for (status, reason), count in causes.most_common():
-        console.print(f"{count} × {status}: {reason}", markup=False, soft_wrap=True)
+    for (status, reason), times in causes.most_common():
+        console.print(f"{times} × {status}: {reason}", markup=False, soft_wrap=True)
     for note in ranking.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     if ranking.location:
@@ -57,19 +58,18 @@ def _table(rows: list[dict[str, Any]], console: Console) -> Table:
         table.add_column("P(best)", justify="right")
         table.add_column("trained", justify="right")
         table.add_column("parameters", justify="right")
-    told_apart = varying(rows)
-    for row in rows:
+    for row, name in zip(rows, names(rows), strict=True):
         cells = [
             str(row["rank"] or "–"),
-            _span(row["rank_low"], row["rank_high"]),
-            configuration_name(row, told_apart),
-            number_text(row[metric]),
-            _interval(row, metric) if row["status"] == "ok" else row["status"],
-            _seconds(row["fit_seconds"]),
-            _rate(row["examples_per_second"]),
+            span(row["rank_low"], row["rank_high"]),
+            name,
+            number(row[metric]),
+            interval(row[f"{metric}_low"], row[f"{metric}_high"]) if row["status"] == "ok" else row["status"],
+            seconds(row["fit_seconds"]),
+            rate(row["examples_per_second"]),
         ]
         if console.width >= _NARROW:
-            cells += [_share(row["p_best"]), _count(row["params_trained"]), _count(row["params_total"])]
+            cells += [share(row["p_best"]), count(row["params_trained"]), count(row["params_total"])]
         table.add_row(*(Text(cell) for cell in cells))  # names come from users: never read as markup
     return table
 
@@ -83,41 +83,10 @@ def _overall(rows: list[dict[str, Any]]) -> Table:
     table.add_column("mean rank", justify="right")
     if metric is not None:
         table.add_column(f"mean {metric}", justify="right")
-    told_apart = varying(rows)
-    for row in rows:
+    for row, name in zip(rows, names(rows), strict=True):
         mean_rank = f"{row['mean_rank']:.2f}" if row["mean_rank"] is not None else "–"
         place = str(row["rank"] or "–")
-        mean = [] if metric is None else [number_text(row[metric])]
-        cells = [place, _span(row["rank_low"], row["rank_high"]), configuration_name(row, told_apart), mean_rank, *mean]
+        mean = [] if metric is None else [number(row[metric])]
+        cells = [place, span(row["rank_low"], row["rank_high"]), name, mean_rank, *mean]
         table.add_row(*(Text(cell) for cell in cells))
     return table
-
-
-def _interval(row: dict[str, Any], metric: str) -> str:
-    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-    return f"{number_text(low)} – {number_text(high)}" if low is not None else ""
-
-
-def _span(low: int | None, high: int | None) -> str:
-    return "" if low is None else f"({low})" if low == high else f"({low}–{high})"
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
-
-
-def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
-
-
-def _rate(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}"
-
-
-def _count(value: int | None) -> str:
-    if value is None:
-        return ""
-    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if value >= size:
-            return f"{value / size:.1f} {unit}"
-    return str(value)
