@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 
 from raybench.commands.exits import Debug, exit_codes
+from raybench.commands.stores import StoreOption
 
 __all__ = ["add_to"]
-
-Store = Annotated[str, typer.Option("--store", help="where runs named by id, date, latest or previous are looked for")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,7 +22,7 @@ def compare(
         str, typer.Argument(metavar="A", help="a store (its latest run), a run, a date, or latest, previous")
     ],
     after: Annotated[str, typer.Argument(metavar="B", help="the same, of the night that is judged")],
-    store: Store = "./raybench-store",
+    store: StoreOption = "./raybench-store",
     gate: Annotated[str | None, typer.Option(help="a YAML file that says what is judged, and how")] = None,
     min_difference: Annotated[
         float | None, typer.Option(min=0, help="the smallest drop that matters, in the metric's unit; default 0")

@@ -18,7 +18,7 @@ from raybench.metrics import Metric, MetricSet
 from raybench.metrics.compare import rows_in_common
 from raybench.metrics.row_sums import successes
 
-__all__ = ["Flips", "count_flips"]
+__all__ = ["Flips", "are_right", "count_flips"]
 
 
 class Flips(NamedTuple):
@@ -40,7 +40,7 @@ def count_flips(metric_set: MetricSet, name: str, pairs: Iterable[tuple[pa.Table
         before, after = rows_in_common(before, after)
         ids = np.array(before.column("id").to_pylist(), dtype=object)
         changed.update(ids[_changed(before, after)])
-        right = [_right(metric_set, name, table) for table in (before, after)]
+        right = [are_right(metric_set, name, table) for table in (before, after)]
         if right[0] is None or right[1] is None:
             are_told = False
         else:
@@ -49,8 +49,8 @@ def count_flips(metric_set: MetricSet, name: str, pairs: Iterable[tuple[pa.Table
     return Flips(_ordered(changed), *((_ordered(lost), _ordered(gained)) if are_told else ()))
 
 
-def _right(metric_set: MetricSet, name: str, records: pa.Table) -> np.ndarray | None:
-    """Whether each record is right, [N]: by the metric where it counts successes, else by class."""
+def are_right(metric_set: MetricSet, name: str, records: pa.Table) -> np.ndarray | None:
+    """Whether each record is right, [N]: by the metric where it counts successes, else by class; None: by neither."""
     metric, options = metric_set.metric(name)
     if isinstance(metric, Metric) and metric.proportion is not None:
         found = successes(metric, options, records)

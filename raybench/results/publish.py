@@ -7,6 +7,7 @@ The same rows and records give the same files to the bit, whoever made them and 
 
 from __future__ import annotations
 
+import getpass
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -141,5 +142,14 @@ def _environment() -> dict[str, object]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
+        "written_by": _user(),
         "written_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _user() -> str:
+    """Who runs this, where the system knows a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""

@@ -36,6 +36,8 @@ class Scored:
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     labels: tuple[str, ...] = LABELS
     first_id: int = 0
+    ids: Sequence[str] | None = None  # in place of e000000, e000001, …
+    fingerprint: str = "d0"
     status: Status = Status.OK
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -66,7 +68,9 @@ def records_of(right: Any, first_id: int = 0) -> pa.Table:
 
 def _entry(store: Store, one: Scored) -> Entry:
     model = ModelSpec(reference=f"models/{one.candidate}")
-    key = DatasetKey(name=one.dataset, task="text-classification", labels=one.labels, fingerprint="d0", max_length=32)
+    key = DatasetKey(
+        name=one.dataset, task="text-classification", labels=one.labels, fingerprint=one.fingerprint, max_length=32
+    )
     asked = [one.weights, one.dataset, one.hyperparameters, one.seed, list(one.labels)]
     trial = Trial(
         trial_id=content_hash(asked), candidate=one.candidate, model=model, dataset=key, method="frozen",
@@ -75,6 +79,8 @@ def _entry(store: Store, one: Scored) -> Entry:
     if one.status is not Status.OK:
         return Entry(trial=trial, status=one.status, reason="out of luck")
     records = records_of(one.right, one.first_id)
+    if one.ids is not None:
+        records = records.set_column(0, "id", pa.array(one.ids)).sort_by("id")
     row = blank_row(trial)
     provenance = json.loads(json.dumps({"basis": "b0", **one.provenance}))
     write_records(store.files, trial.trial_id, "b0", 0, 1, records)
