@@ -1,4 +1,4 @@
-"""From night to night: compare."""
+"""From night to night: compare, history."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ __all__ = ["add_to"]
 
 def add_to(app: typer.Typer) -> None:
     """Give the application its commands."""
-    app.command()(compare)
+    for command in (compare, history):
+        app.command()(command)
 
 
 def compare(
@@ -48,3 +49,23 @@ def compare(
         print_comparison(comparison)
         if comparison.exit_code:
             raise typer.Exit(comparison.exit_code)
+
+
+def history(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="the store of a nightly job")] = "./raybench-store",
+    metric: Annotated[str | None, typer.Option(help="default: what ranks each dataset")] = None,
+    last: Annotated[int, typer.Option(min=1, help="how many nights of each job")] = 30,
+    output: Annotated[str | None, typer.Option(help="a .csv file to write a row a night and candidate to")] = None,
+    debug: Debug = False,
+) -> None:
+    """Show a metric over nights, a line a candidate and dataset."""
+    with exit_codes(debug):
+        from raybench.report.history_table import print_history, write_history
+        from raybench.results.history import history as history_of
+        from raybench.store import Store
+        from raybench.store.skipped import warn_skipped
+
+        series = history_of(Store.open(store), metric=metric, last=last, skipped=warn_skipped)
+        print_history(series)
+        if output is not None:
+            write_history(series, output)
