@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raybench.commands import nights, stores
+from raybench.commands import nights, stores, trials
 from raybench.commands.exits import STOPPED, Debug, exit_codes, tell_output_error
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ app = typer.Typer(
     help="Which of these checkpoints should I use? Fine-tune, score and rank candidates × datasets.",
 )
 
-for commands in (nights, stores):
+for commands in (nights, stores, trials):
     commands.add_to(app)
 
 JobFile = Annotated[str, typer.Argument(metavar="JOB", help="the job file, such as jobs/quickstart.yaml")]
