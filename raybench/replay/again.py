@@ -9,20 +9,23 @@ Nothing is looked up: features are computed anew, whatever caches hold.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import torch
 
-from raybench.core import Status
+from raybench.core import Score, Status, Trial
 from raybench.core.errors import RaybenchError
 from raybench.metrics import MetricSet
 from raybench.planning.plan import Plan, PlannedTrial
 from raybench.results.ledger import blank_row
 from raybench.runtime.prepare import prepare_data
+from raybench.runtime.training.device import device_of
 from raybench.runtime.trial import Checkpoint, fit_trial, needs_fit, open_predictor, score_shard
+from raybench.runtime.workspace import Workspace
 from raybench.store.provenance import library_versions, processor_name
 from raybench.store.trials import TrialRow
 from raybench.tasks.catalog import task_of
@@ -36,18 +39,16 @@ _CACHE = "RAYBENCH_CACHE"  # where features are kept on disk; empty: nowhere
 class Again:
     """`row` says what it was made on, as a run's does; `records` are by id; nothing fitted: no checkpoint."""
 
+    trial: Trial
+    device: torch.device
     row: TrialRow
+    scores: Mapping[str, Score]
     records: pa.Table
     checkpoint: Checkpoint | None
 
 
 def run_again(planned: PlannedTrial, plan: Plan, *, threads: int, on_gpu: bool) -> Again:
     """Raises RaybenchError for what a user can mend, and what the fit itself raises."""
-    import torch
-
-    from raybench.runtime.training.device import device_of
-    from raybench.runtime.workspace import Workspace
-
     if on_gpu and not torch.cuda.is_available():
         raise RaybenchError("it was made on a GPU, and here is none: its last bits would be others")
     trial, dataset, needs = planned.trial, plan.datasets[planned.trial.dataset.name], plan.data[planned.data_key]
@@ -92,7 +93,14 @@ def run_again(planned: PlannedTrial, plan: Plan, *, threads: int, on_gpu: bool) 
         identity=blank_row(trial).identity,
     )
     records = pa.concat_tables([one.records for one in results]).sort_by("id").combine_chunks()
-    return Again(row=row, records=records, checkpoint=checkpoint)
+    return Again(
+        trial=trial,
+        device=predictor.device,
+        row=row,
+        scores=metric_set.compute(metric_set.states(records), records=lambda: records),
+        records=records,
+        checkpoint=checkpoint,
+    )
 
 
 @contextmanager

@@ -1,14 +1,16 @@
-"""What `raybench replay` says: the same to the bit, or what has changed."""
+"""What `raybench replay` and `export` say: the same to the bit or what has changed, and where it was written."""
 
 from __future__ import annotations
 
 from rich.console import Console
 
+from raybench.models.export import HEAD_FILE
+from raybench.replay.export import Exported
 from raybench.replay.find import FoundTrial
 from raybench.replay.verdict import Verdict
 from raybench.report.numbers import number
 
-__all__ = ["print_replay"]
+__all__ = ["print_export", "print_replay"]
 
 _SHOWN = 5
 
@@ -30,3 +32,12 @@ def print_replay(found: FoundTrial, verdict: Verdict, console: Console | None = 
         lines.append(f"  other outputs for {len(verdict.changed):,} of {verdict.num_examples:,} examples ({ids}{more})")
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
+
+
+def print_export(exported: Exported, console: Console | None = None) -> None:
+    """What was fitted again, and how it is opened."""
+    console = console or Console(highlight=False)
+    print_replay(exported.replayed.found, exported.replayed.verdict, console)
+    head = f", its head in {HEAD_FILE}" if exported.has_own_head else ""
+    line = f"written to {exported.directory}: {exported.opened_by}.from_pretrained opens it{head}; README.md says how"
+    console.print(line, markup=False, soft_wrap=True)
