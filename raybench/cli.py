@@ -19,6 +19,7 @@ from raybench.commands import nights, stores, trials
 from raybench.commands.exits import STOPPED, Debug, exit_codes, tell_output_error
 
 if TYPE_CHECKING:
+    from raybench.job import Job
     from raybench.results.ranking import Ranking
 
 __all__ = ["main"]
@@ -38,35 +39,54 @@ JobFile = Annotated[str, typer.Argument(metavar="JOB", help="the job file, such 
 Address = Annotated[
     str | None, typer.Option(help="an existing Ray cluster's address (default: this machine, or the cluster inside)")
 ]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value in place of the file's, such as seeds=[0,1]; repeatable")
+]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", help="a candidate or dataset, by name or pattern; repeatable")
+]
 Actors = Annotated[int | None, typer.Option(min=1, help="number of workers, instead of the job's")]
 
 
 @app.command()
-def run(job: JobFile, address: Address = None, actors: Actors = None, debug: Debug = False) -> None:
+def run(
+    job: JobFile,
+    address: Address = None,
+    actors: Actors = None,
+    settings: Settings = None,
+    only: Only = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, as plan does")] = False,
+    debug: Debug = False,
+) -> None:
     """Fit, score and rank what is missing; the same command again goes on where it stopped."""
     with exit_codes(debug):
-        from raybench.api import run as run_job
+        chosen = _job(job, settings, only)
+        if dry_run:
+            from raybench.report.plan_table import print_plan
 
-        ranking = run_job(job, address=address, actors=actors)
-        _show(ranking, debug)
+            print_plan(chosen)
+        else:
+            from raybench.api import run as run_job
+
+            _show(run_job(chosen, address=address, actors=actors), debug)
 
 
 @app.command()
-def rank(job: JobFile, debug: Debug = False) -> None:
+def rank(job: JobFile, settings: Settings = None, only: Only = None, debug: Debug = False) -> None:
     """Rank what the store holds of a job; starts nothing."""
     with exit_codes(debug):
         from raybench.api import rank as rank_job
 
-        _show(rank_job(job), debug)
+        _show(rank_job(_job(job, settings, only)), debug)
 
 
 @app.command()
-def plan(job: JobFile, debug: Debug = False) -> None:
+def plan(job: JobFile, settings: Settings = None, only: Only = None, debug: Debug = False) -> None:
     """Print trials, shards and bundles and what is already done; starts nothing."""
     with exit_codes(debug):
         from raybench.report.plan_table import print_plan
 
-        print_plan(job)
+        print_plan(_job(job, settings, only))
 
 
 @app.command()
@@ -182,6 +202,12 @@ def _leave(number: int, frame: FrameType | None) -> None:
     """Before a command has begun there is nothing to clean, and no place where an exception would be caught."""
     print(STOPPED, file=sys.stderr, flush=True)
     os._exit(130)
+
+
+def _job(path: str, settings: list[str] | None, names: list[str] | None) -> Job:
+    from raybench.job import load_job, only
+
+    return only(load_job(path, settings or ()), names or ())
 
 
 def _show(ranking: Ranking, debug: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a store holds: runs, show, examples."""
+"""What a store holds: runs, show, examples; several as one: merge."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ StoreOption = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Give the application its commands."""
-    for command in (runs, show, examples):
+    for command in (runs, show, examples, merge):
         app.command()(command)
 
 
@@ -77,3 +77,16 @@ def examples(
                 print(f"note: without the rows themselves: {found.missing}")
         else:
             print_examples(chosen, found, limit=limit, wrong=wrong)
+
+
+def merge(
+    stores: Annotated[list[str], typer.Argument(metavar="STORE...", help="what is copied from")],
+    into: Annotated[str, typer.Option(help="the store that gets what it lacks; made where there is none")],
+    debug: Debug = False,
+) -> None:
+    """Bring stores together: trials that ended and runs that another has are added, nothing there is changed."""
+    with exit_codes(debug):
+        from raybench.report.merge_text import merge_stores
+        from raybench.store.skipped import warn_skipped
+
+        merge_stores(stores, into, warn_skipped)

@@ -19,6 +19,7 @@ from raybench.results.run_list import RunSummary, job_name, list_summaries
 from raybench.results.stored import RESCORED, StoredRun
 from raybench.results.values import values_of
 from raybench.store import Store
+from raybench.store.merge import ORIGINS
 from raybench.store.runs import JOB_DIRECTORY, NOTES
 
 __all__ = ["print_run", "print_runs"]
@@ -69,6 +70,9 @@ def print_run(run: StoredRun, console: Console | None = None) -> None:
     )
     if environment.get(JOB_DIRECTORY):
         say(f"job file from {environment[JOB_DIRECTORY]}; kept as {run.directory.location('job.yaml')}")
+    origins = (run.directory.read_json(ORIGINS) or {}).get("origins", ())
+    for one in origins:
+        say(f"merged from {one['store']}, written {one['written_at']} by {one['written_by'] or 'whom it does not say'}")
     for dataset in {one.trial.dataset.name: one.trial.dataset for one in run.trials}.values():
         labels = f", {len(dataset.labels)} labels" if dataset.labels else ""
         ranked = run.rank_by.get(dataset.name, "a metric that it does not say")
