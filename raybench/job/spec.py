@@ -314,6 +314,12 @@ class Job(_Spec):
         description="the metric that ranks all datasets; when not given, each is ranked by its task's primary",
     )
     resources: Resources = Field(default=Resources(), description="workers, CPUs, GPUs, time limits")
+    notify: str | None = Field(
+        default=None,
+        min_length=1,
+        description="who is told how a run ended: https://… gets JSON, module:function beside the job is called; "
+        "$NAME is taken from the environment",
+    )
 
     _places: Places = PrivateAttr(default=Places(filename="<job>", lines={}))
     _text: str = PrivateAttr(default="")

@@ -29,7 +29,7 @@ datasets:
         ("store=s3://bucket/x=1", ("store",), "s3://bucket/x=1"),
         ("candidates[1].method.epochs=3", ("candidates", 1, "method", "epochs"), 3),
         ("candidates.minilm.method.learning_rate=1e-4", ("candidates", 1, "method", "learning_rate"), 1e-4),
-        ("candidates.bert.method.hidden=8", ("candidates", 0, "method"), {"name": "frozen", "hidden": 8}),
+        ("candidates.bert.method.epochs=8", ("candidates", 0, "method"), {"name": "frozen", "epochs": 8}),
         ("resources.actors=2", ("resources", "actors"), 2),
         ("datasets.news.limit={train: 10}", ("datasets", 1, "limit", "train"), 10),
     ],
