@@ -6,20 +6,25 @@ ranking = raybench.run("jobs/quickstart.yaml")
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from raybench.core.errors import RaybenchError
 from raybench.job import Job, load_job
-from raybench.planning.plan import Plan, make_plan
+from raybench.planning.plan import Plan, PlannedTrial, make_plan
 from raybench.planning.resume import look_up
 from raybench.report.notify import ended, notifier, stopped
 from raybench.report.progress import Progress
-from raybench.results.publish import publish
+from raybench.results.choosing import choose
+from raybench.results.measure import Measured
+from raybench.results.publish import measure_rest, publish
 from raybench.results.ranking import Ranking
 from raybench.store import Store
 from raybench.store.leases import Lease, read_living
 from raybench.store.skipped import StoreWarning, warn_skipped
+from raybench.store.trials import TrialRow
 from raybench.store.writer import clean_up
 
 __all__ = ["StoreWarning", "rank", "run", "warn_skipped"]
@@ -52,25 +57,47 @@ def run(
 def _carry_out(plan: Plan, address: str | None, *, quiet: bool) -> Ranking:
     store = Store.open(plan.job.store)
     store.files.check_writable()
-    trial_ids = {planned.trial.trial_id for planned in plan.trials if planned.problem is None}
-    with Lease(store.files, plan.run_id, trial_ids) as lease:
-        division = lease.divide(trial_ids)
-        found = look_up(plan, store, warn_skipped)
-        for trial_id in found.leftovers & division.take:
-            clean_up(store, found.rows[trial_id], warn_skipped)
-        todo = found.todo(plan)
-        rows, tracebacks, measured = {**found.failures, **found.rows}, {}, {}
-        with Progress(plan, todo, store.run(plan.run_id), quiet=quiet) as progress:
-            if todo:
-                from raybench.cluster.rounds import run_rounds
+    with (
+        Lease(store.files, plan.run_id, _ids((*plan.trials, *plan.offered))) as lease,
+        Progress(store.run(plan.run_id), quiet=quiet) as progress,
+    ):
+        rows, tracebacks, measured = _do(plan, store, lease, progress, address)
+        lines: list[str] = []
+        if plan.offered:
+            measured = measure_rest(plan, rows, store, warn_skipped, measured)
+            plan, lines = choose(plan, rows, measured)
+            rest = replace(plan, trials=tuple(one for one in plan.trials if one.trial.trial_id not in rows))
+            more = _do(rest, store, lease, progress, address)
+            rows, tracebacks, measured = rows | more.rows, tracebacks | more.tracebacks, measured | more.measured
+        return publish(plan, rows, store, warn_skipped, tracebacks, measured=measured, notes=lines)
 
-                outcome = run_rounds(
-                    plan, found, division, lease, store, address=address, observer=progress, skipped=warn_skipped
-                )
-                rows |= outcome.rows
-                tracebacks, measured = dict(outcome.tracebacks), dict(outcome.measured)
-                store.trials.compact(warn_skipped)
-            return publish(plan, rows, store, warn_skipped, tracebacks, measured=measured)
+
+class _Done(NamedTuple):
+    rows: dict[str, TrialRow]
+    tracebacks: dict[str, str]
+    measured: dict[str, Measured]
+
+
+def _do(plan: Plan, store: Store, lease: Lease, progress: Progress, address: str | None) -> _Done:
+    """What is missing of a plan; the rows are of all its trials."""
+    division = lease.divide(_ids(plan.trials))
+    found = look_up(plan, store, warn_skipped)
+    for trial_id in found.leftovers & division.take:
+        clean_up(store, found.rows[trial_id], warn_skipped)
+    rows = {**found.failures, **found.rows}
+    todo = found.todo(plan)
+    progress.begin(plan, todo)
+    if not todo:
+        return _Done(rows, {}, {})
+    from raybench.cluster.rounds import run_rounds
+
+    outcome = run_rounds(plan, found, division, lease, store, address=address, observer=progress, skipped=warn_skipped)
+    store.trials.compact(warn_skipped)
+    return _Done({**rows, **outcome.rows}, dict(outcome.tracebacks), dict(outcome.measured))
+
+
+def _ids(trials: Iterable[PlannedTrial]) -> set[str]:
+    return {planned.trial.trial_id for planned in trials if planned.problem is None}
 
 
 def rank(job: str | Path | Job) -> Ranking:
@@ -86,7 +113,12 @@ def rank(job: str | Path | Job) -> Ranking:
         found = look_up(plan, store, warn_skipped)
         running = next((one for one in read_living(store.files) if one.run_id == plan.run_id), None)
         rows = {**found.failures, **found.rows}
-        ranking = publish(plan, rows, store, warn_skipped, write=running is None)
+        measured = measure_rest(plan, rows, store, warn_skipped, {})
+        chosen, lines = choose(plan, rows, measured)
+        if plan.offered:
+            found = look_up(chosen, store, warn_skipped)
+            rows |= {**found.failures, **found.rows}
+        ranking = publish(chosen, rows, store, warn_skipped, measured=measured, notes=lines, write=running is None)
         if running is not None:
             note = f"the run is under way ({running}): its tables are written when it ends"
             return replace(ranking, notes=(*ranking.notes, note))
@@ -99,7 +131,8 @@ def _plan(job: str | Path | Job, actors: int | None) -> Plan:
     if actors is not None:
         loaded = loaded.model_copy(update={"resources": loaded.resources.model_copy(update={"actors": actors})})
     plan = make_plan(loaded)
-    problems = {planned.problem.reason for planned in plan.trials if planned.problem is not None}
-    if all(planned.problem is not None for planned in plan.trials):
+    planned = (*plan.trials, *plan.offered)
+    problems = {one.problem.reason for one in planned if one.problem is not None}
+    if all(one.problem is not None for one in planned):
         raise RaybenchError("\n".join(sorted(problems)))
     return plan

@@ -45,6 +45,7 @@ Settings = Annotated[
 Only = Annotated[
     list[str] | None, typer.Option("--only", help="a candidate or dataset, by name or pattern; repeatable")
 ]
+All = Annotated[bool, typer.Option("--all", help="also the configurations that were tried on validation rows")]
 Actors = Annotated[int | None, typer.Option(min=1, help="number of workers, instead of the job's")]
 
 
@@ -55,6 +56,7 @@ def run(
     actors: Actors = None,
     settings: Settings = None,
     only: Only = None,
+    tried: All = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, as plan does")] = False,
     debug: Debug = False,
 ) -> None:
@@ -68,16 +70,16 @@ def run(
         else:
             from raybench.api import run as run_job
 
-            _show(run_job(chosen, address=address, actors=actors), debug)
+            _show(run_job(chosen, address=address, actors=actors), debug, tried)
 
 
 @app.command()
-def rank(job: JobFile, settings: Settings = None, only: Only = None, debug: Debug = False) -> None:
+def rank(job: JobFile, settings: Settings = None, only: Only = None, tried: All = False, debug: Debug = False) -> None:
     """Rank what the store holds of a job; starts nothing."""
     with exit_codes(debug):
         from raybench.api import rank as rank_job
 
-        _show(rank_job(_job(job, settings, only)), debug)
+        _show(rank_job(_job(job, settings, only)), debug, tried)
 
 
 @app.command()
@@ -210,10 +212,10 @@ def _job(path: str, settings: list[str] | None, names: list[str] | None) -> Job:
     return only(load_job(path, settings or ()), names or ())
 
 
-def _show(ranking: Ranking, debug: bool) -> None:
+def _show(ranking: Ranking, debug: bool, tried: bool = False) -> None:
     from raybench.report.ranking_table import print_ranking
 
-    print_ranking(ranking)
+    print_ranking(ranking, tried=tried)
     if debug:
         for trial_id, traceback in ranking.tracebacks.items():
             print(f"\ntrial {trial_id}:\n{traceback}", file=sys.stderr)

@@ -98,6 +98,7 @@ class DatasetKey:
     max_length: int
     task_config: Mapping[str, Any] = field(default_factory=dict)
     statistics: Mapping[str, float] = field(default_factory=dict)  # of the training targets, where the task wants some
+    scored: str = "test"  # the role of the rows that scores are of; "validation": they choose what is scored on test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

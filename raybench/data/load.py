@@ -25,8 +25,8 @@ from raybench.data.images import decode_images
 from raybench.data.kinds import is_list
 from raybench.data.labels import encode, encode_lists, flat_names, label_dictionary, refuse_unseen
 from raybench.data.sources import open_source
-from raybench.data.splits import TEST_FRACTION, choose_splits, cut_test
-from raybench.job.spec import DatasetSpec
+from raybench.data.splits import CUT_FRACTION, choose_splits, cut
+from raybench.job.spec import CUT, DatasetSpec
 
 __all__ = ["LoadedDataset", "load_dataset"]
 
@@ -64,12 +64,20 @@ def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> Lo
         if raw.table.num_rows == 0:
             raise DataError(f"split {name!r} is empty", key=("splits", role))
         rows[role] = canonical_rows(raw.table, mapping, columns, name, directory)
+    num_rows = rows["train"].num_rows if "train" in rows else 0
     if "test" not in rows:
-        rows["train"], rows["test"] = _cut(rows["train"], chosen["train"])
-        sizes = f"{rows['test'].num_rows} of {rows['train'].num_rows + rows['test'].num_rows} rows"
+        rows["train"], rows["test"] = _cut(rows["train"], chosen["train"], "test")
         notes.append(
-            f"{spec.name}: the source has no test split; {sizes} ({TEST_FRACTION:.0%}) of {chosen['train']!r} "
-            "were cut off for testing, by their content"
+            f"{spec.name}: the source has no test split; {rows['test'].num_rows} of {num_rows} rows "
+            f"({CUT_FRACTION:.0%}) of {chosen['train']!r} were cut off for testing, by their content"
+        )
+    if spec.splits.validation == CUT:
+        if "train" not in rows:
+            raise DataError("there is no train split to cut a validation split from", key=("splits", "validation"))
+        rows["train"], rows["validation"] = _cut(rows["train"], chosen["train"], "validation")
+        notes.append(
+            f"{spec.name}: {rows['validation'].num_rows} of {num_rows} rows of {chosen['train']!r} were cut off for "
+            "validation, by their content"
         )
     labels: tuple[str, ...] = ()
     if all(split.labels is not None for split in rows.values()):
@@ -94,17 +102,17 @@ def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> Lo
     )
 
 
-def _cut(train: Rows, name: str) -> tuple[Rows, Rows]:
+def _cut(train: Rows, name: str, role: str) -> tuple[Rows, Rows]:
     target = np.zeros(train.num_rows, np.int32)
     if train.labels is not None and _one_label(train):
         target = train.labels.combine_chunks().dictionary_encode().indices.to_numpy()
-    is_test = cut_test(train.hashes.side, target)
-    if not is_test.any() or is_test.all():
+    is_cut = cut(train.hashes.side, target, role)
+    if not is_cut.any() or is_cut.all():
         raise DataError(
-            f"split {name!r} has too few rows ({train.num_rows}) to cut a test split from; name one in splits",
+            f"split {name!r} has too few rows ({train.num_rows}) to cut a {role} split from; name one in splits",
             key=("splits",),
         )
-    return train.take(np.flatnonzero(~is_test)), train.take(np.flatnonzero(is_test))
+    return train.take(np.flatnonzero(~is_cut)), train.take(np.flatnonzero(is_cut))
 
 
 def _ordered(split: Rows, labels: tuple[str, ...], limit: int | None) -> tuple[pa.Table, RowHashes]:

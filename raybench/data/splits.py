@@ -1,4 +1,4 @@
-"""Which of a source's splits serve for what, and the test split that is cut off where there is none.
+"""Which of a source's splits serve for what, and those that are cut off from train.
 
 A row is in the cut by the hash of its content: rows of equal content fall on one side, the same on any machine, and
 a row that is added or taken away moves no other.
@@ -14,14 +14,14 @@ from raybench.core.errors import DataError
 from raybench.core.suggestion import did_you_mean
 from raybench.job.spec import SplitsSpec
 
-__all__ = ["TEST_FRACTION", "choose_splits", "cut_test"]
+__all__ = ["CUT_FRACTION", "choose_splits", "cut"]
 
-TEST_FRACTION = 0.2
+CUT_FRACTION = 0.2
 
 
 def choose_splits(spec: SplitsSpec, available: Collection[str]) -> dict[str, str]:
     """{train, test, validation: the source's split}; what the job names must be there, else equal names serve."""
-    named = {role: name for role in ("train", "test", "validation") if (name := getattr(spec, role)) is not None}
+    named = spec.named
     for role, name in named.items():
         if name not in available:
             known = did_you_mean(name, available, noun="splits of the source")
@@ -37,8 +37,13 @@ def choose_splits(spec: SplitsSpec, available: Collection[str]) -> dict[str, str
     return chosen
 
 
-def cut_test(side: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The rows [n] bool that are cut off for testing: about a fifth, none with a label that train would lack."""
-    is_test = side < np.uint64(TEST_FRACTION * 2**64)
-    only_test = np.setdiff1d(labels[is_test], labels[~is_test])
-    return is_test & ~np.isin(side, side[np.isin(labels, only_test)])
+def cut(side: np.ndarray, labels: np.ndarray, role: str) -> np.ndarray:
+    """The rows [n] bool that are cut off: about a fifth of the whole, none with a label that the others would lack.
+
+    Those for testing have the lowest `side` (uint64 [n], a hash of the content), those for validation the highest, so
+    neither cut moves the other.
+    """
+    far = np.uint64(CUT_FRACTION * 2**64)
+    is_cut = side < far if role == "test" else side >= np.uint64(2**64 - 1) - far
+    only_cut = np.setdiff1d(labels[is_cut], labels[~is_cut])
+    return is_cut & ~np.isin(side, side[np.isin(labels, only_cut)])

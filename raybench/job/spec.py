@@ -24,6 +24,7 @@ from raybench.job.places import Path, Places
 __all__ = [
     "ALL_BASELINES",
     "BASELINE_METHOD",
+    "CUT",
     "FILE_FORMATS",
     "CandidateSpec",
     "Configuration",
@@ -38,6 +39,7 @@ __all__ = [
 
 BASELINE_METHOD = "baseline"
 ALL_BASELINES = "all"
+CUT = "cut"  # in the place of a split's name: a part of train
 FILE_FORMATS = ("parquet", "csv", "json", "imagefolder")  # sources that want data_files
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f*]+$")]
@@ -208,7 +210,16 @@ class SplitsSpec(_Spec):
 
     train: str | None = Field(default=None, description="fitted on; may be missing where nothing is fitted")
     test: str | None = Field(default=None, description="scored; when missing, a fifth of train is cut off by content")
-    validation: str | None = Field(default=None, description="for choosing while fitting")
+    validation: str | None = Field(
+        default=None,
+        description="chooses: among a candidate's configurations, and when to stop fitting; cut: a fifth, by content",
+    )
+
+    @property
+    def named(self) -> dict[str, str]:
+        """{role: the source's split}, as far as the job says."""
+        given = {role: name for role in ("train", "test", "validation") if (name := getattr(self, role)) is not None}
+        return {role: name for role, name in given.items() if (role, name) != ("validation", CUT)}
 
 
 class LimitSpec(_Spec):
@@ -249,7 +260,7 @@ class DatasetSpec(_Spec):
     def _consistent(self) -> DatasetSpec:
         if self.source in FILE_FORMATS and not self.data_files:
             raise ValueError(f"source {self.source} wants data_files: {{train: path, test: path}}")
-        named = self.splits.model_dump(exclude_none=True)
+        named = self.splits.named
         roles = LimitSpec.model_fields
         for split in self.data_files or ():
             if split not in named.values() and (named or split not in roles):

@@ -33,7 +33,16 @@ from raybench.store.basis import measures_of
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Task
 
-__all__ = ["DataNeeds", "FeatureNeeds", "Plan", "PlannedDataset", "PlannedTrial", "Problem", "make_plan"]
+__all__ = [
+    "DataNeeds",
+    "FeatureNeeds",
+    "Plan",
+    "PlannedDataset",
+    "PlannedTrial",
+    "Problem",
+    "make_plan",
+    "validation_name",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +88,7 @@ class PlannedTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedDataset:
-    """A dataset's rows and what is measured on them."""
+    """A dataset's rows and what is measured on them; its test split may be the validation rows of another."""
 
     spec: DatasetSpec
     loaded: LoadedDataset
@@ -88,6 +97,19 @@ class PlannedDataset:
     metric_code: Mapping[str, str] = field(default_factory=dict)  # of metrics that are the user's own
     rank_by: str
     statistics: Mapping[str, float] = field(default_factory=dict)  # of the training targets
+    scored: str = "test"  # or "validation", see `DatasetKey.scored`
+
+    def on_validation(self) -> PlannedDataset:
+        """The same, its validation rows in the place of the test rows: what configurations are tried on."""
+        name, splits = validation_name(self.spec.name), self.loaded.splits
+        loaded = replace(
+            self.loaded,
+            name=name,
+            splits={**splits, "test": splits["validation"]},
+            fingerprint=content_hash([self.loaded.fingerprint, "validation"]),
+            notes=(),
+        )
+        return replace(self, spec=self.spec.model_copy(update={"name": name}), loaded=loaded, scored="validation")
 
     def metric_set(self) -> MetricSet:
         return MetricSet(self.metrics, self.metric_config)
@@ -100,11 +122,16 @@ class PlannedDataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that a run will do, but for when and where."""
+    """All that a run will do, but for when and where.
+
+    A candidate's configurations are tried on the validation rows where there are some: those trials are among `trials`,
+    and `offered` are their siblings on the test rows, of which the best are done (`results/choosing.py`).
+    """
 
     run_id: str
     job: Job
     trials: tuple[PlannedTrial, ...]
+    offered: tuple[PlannedTrial, ...] = ()
     datasets: Mapping[str, PlannedDataset]
     data: Mapping[str, DataNeeds] = field(default_factory=dict)
 
@@ -112,7 +139,12 @@ class Plan:
     def notes(self) -> tuple[str, ...]:
         """What a reader of the table must know of the job and its data."""
         of_data = (note for dataset in self.datasets.values() for note in dataset.loaded.notes)
-        return (*remarks(self.job), *of_data)
+        tried = dict.fromkeys((one.trial.candidate, one.trial.dataset.name) for one in self.offered)
+        to_choose = (
+            f"{candidate} on {dataset}: its configurations are tried on the validation rows; the best is scored on test"
+            for candidate, dataset in tried
+        )
+        return (*remarks(self.job), *of_data, *to_choose)
 
     def features(self, wanted: Container[str]) -> dict[str, FeatureNeeds]:
         """What each group of features is made of, by one of the wanted trials that read it."""
@@ -135,33 +167,42 @@ class Plan:
         return {name: dataset.rank_by for name, dataset in self.datasets.items()}
 
 
+def validation_name(dataset: str) -> str:
+    """What a dataset is called where its validation rows are scored."""
+    return f"{dataset} (validation)"
+
+
 def make_plan(job: Job) -> Plan:
-    """Every candidate configuration × dataset × seed."""
+    """Every candidate configuration × dataset × seed; of those to be chosen among, each on the validation rows too."""
     datasets = {spec.name: _plan_dataset(job, spec) for spec in job.datasets}
+    validation = _on_validation(job, datasets)
     named = [candidate.baseline or candidate.method.name for candidate in job.candidates]
     code = code_digests([*named, *(spec.task for spec in job.datasets)], job.directory)
     data: dict[str, DataNeeds] = {}
     trials: dict[str, PlannedTrial] = {}
+    offered: dict[str, PlannedTrial] = {}
     pins: dict[tuple[str, str | None], str | None] = {}  # revisions of the hub, as they are now
     for dataset in datasets.values():
         task = get_task(dataset.spec.task, dataset.spec.task_config)
         for candidate in job.candidates:
             if candidate._where_it_fits and task.name not in get_baseline(str(candidate.baseline)).tasks:
                 continue
+            tried_on = validation.get(dataset.spec.name) if candidate.num_configurations > 1 else None
+            places = [(dataset, trials)] if tried_on is None else [(tried_on, trials), (dataset, offered)]
             for configuration in candidate.expand():
                 adaptation = _Adaptation.of(configuration, pins)
                 seeds = candidate.seeds or job.seeds
-                for seed in seeds if adaptation.recipe.uses_seed else seeds[:1]:
-                    planned = _plan_trial(candidate.name, adaptation, dataset, task, seed, code)
-                    trials[f"{candidate.name} {planned.trial.trial_id}"] = planned
+                for seed, (on, kept) in itertools.product(seeds if adaptation.recipe.uses_seed else seeds[:1], places):
+                    planned = _plan_trial(candidate.name, adaptation, on, task, seed, code)
+                    kept[f"{candidate.name} {planned.trial.trial_id}"] = planned
                     if planned.problem is None and planned.data_key not in data:
                         data[planned.data_key] = DataNeeds(
                             dataset=planned.trial.dataset,
                             model=adaptation.model,
                             processor=task.processor_key(adaptation.model),
                         )
-    planned_trials = tuple(trials.values())
-    if not trials:
+    planned_trials = (*trials.values(), *offered.values())
+    if not planned_trials:
         tasks = ", ".join(sorted({dataset.spec.task for dataset in datasets.values()}))
         raise JobError(f"{job.where(None, ('candidates',))}: no baseline does {tasks}; name a model")
     identity: list[Any] = [
@@ -171,7 +212,14 @@ def make_plan(job: Job) -> Plan:
     ]
     names = sorted({one.trial.candidate for one in planned_trials})
     run_id = f"{_slug(job.name)}-{content_hash([identity, names, job.rank_by])[:12]}"
-    return Plan(run_id=run_id, job=job, trials=planned_trials, datasets=datasets, data=data)
+    return Plan(
+        run_id=run_id,
+        job=job,
+        trials=tuple(trials.values()),
+        offered=tuple(one for key, one in offered.items() if key not in trials),
+        datasets={**datasets, **{dataset.spec.name: dataset for dataset in validation.values()}},
+        data=data,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +270,18 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
     )
 
 
+def _on_validation(job: Job, datasets: Mapping[str, PlannedDataset]) -> dict[str, PlannedDataset]:
+    """By dataset, its validation rows, where there are some and a candidate has several configurations."""
+    if all(candidate.num_configurations == 1 for candidate in job.candidates):
+        return {}
+    found = {name: one.on_validation() for name, one in datasets.items() if "validation" in one.loaded.splits}
+    for name, dataset in found.items():
+        if dataset.spec.name in datasets:
+            where = job.where(datasets[dataset.spec.name].spec, ("name",))
+            raise JobError(f"{where}: this is the name of what is chosen by on {name!r}; give another")
+    return found
+
+
 def _review(task: Task, spec: DatasetSpec, loaded: LoadedDataset) -> list[str]:
     """What the task has to say of the rows."""
     try:
@@ -268,6 +328,7 @@ def _plan_trial(
         max_length=spec.max_length,
         task_config=dict(spec.task_config),
         statistics=dataset.statistics,
+        scored=dataset.scored,
     )
     code = {name: code[name] for name in (spec.task, model.baseline or method) if name in code}
     identity = {

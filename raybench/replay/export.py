@@ -34,7 +34,8 @@ class Exported(NamedTuple):
 
 def best_trial(run: StoredRun, dataset: str | None) -> str:
     """The id of the first seed of the best configuration that is a network; IncompatibleError where there is none."""
-    rows = run.directory.read_table("ranking").to_pylist()
+    table = run.directory.read_table("ranking").to_pylist()
+    rows = [row for row in table if row.get("split") != "validation"]
     datasets = dict.fromkeys(row["dataset"] for row in rows if row["dataset"] != "*")
     if dataset is None and len(datasets) > 1:
         raise IncompatibleError(f"run {run.run_id} ranks {', '.join(datasets)}: name one with --dataset")

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from raybench.core import Trial
 from raybench.core.errors import JobError, StoreError
 from raybench.core.identity import canonical_json
 from raybench.core.suggestion import did_you_mean
 from raybench.job import Job, load_job, parse_job
 from raybench.job.places import read_yaml
-from raybench.planning.plan import Plan, PlannedTrial, make_plan
+from raybench.planning.plan import Plan, PlannedTrial, make_plan, validation_name
 from raybench.results.stored import RESCORED, StoredRun, StoredTrial, finished_runs, read_run
 from raybench.store import Store
 from raybench.store.parquet import Skipped
@@ -79,7 +80,7 @@ def plan_again(found: FoundTrial, job: Job) -> tuple[PlannedTrial, Plan]:
     """The trial as it is planned today: same candidate, configuration, dataset and seed; its id may be another."""
     trial = found.one.trial
     candidates = tuple(one for one in job.candidates if one.name == trial.candidate)
-    datasets = tuple(one for one in job.datasets if one.name == trial.dataset.name)
+    datasets = tuple(one for one in job.datasets if trial.dataset.name in (one.name, validation_name(one.name)))
     for kind, name, chosen, known in (
         ("candidate", trial.candidate, candidates, job.candidates),
         ("dataset", trial.dataset.name, datasets, job.datasets),
@@ -88,13 +89,17 @@ def plan_again(found: FoundTrial, job: Job) -> tuple[PlannedTrial, Plan]:
             raise JobError(f"the job has no {kind} {name!r} any more{did_you_mean(name, [one.name for one in known])}")
     candidates = tuple(one.model_copy(update={"seeds": (trial.seed,)}) for one in candidates)
     plan = make_plan(job.model_copy(update={"candidates": candidates, "datasets": datasets}))
-    wanted = trial.method, canonical_json(dict(trial.hyperparameters))
-    for planned in plan.trials:
-        if (planned.trial.method, canonical_json(dict(planned.trial.hyperparameters))) == wanted:
+    wanted = _place(trial)
+    for planned in (*plan.trials, *plan.offered):
+        if _place(planned.trial) == wanted:
             if planned.problem is not None:
                 raise JobError(f"{trial.candidate} on {trial.dataset.name}: {planned.problem.reason}")
             return planned, plan
-    raise JobError(f"the job has no configuration {wanted[1]} of {trial.candidate!r} any more")
+    raise JobError(f"the job has no configuration {wanted[-1]} of {trial.candidate!r} any more")
+
+
+def _place(trial: Trial) -> tuple[str, str, str]:
+    return trial.dataset.name, trial.method, canonical_json(dict(trial.hyperparameters))
 
 
 def _trial_ids(run: RunDirectory) -> set[str]:

@@ -63,7 +63,7 @@ def notifier(job: Job) -> Notify | None:
 
 def ended(ranking: Ranking, job: Job, seconds: float) -> dict[str, Any]:
     """What is told of a run that came to its end; `text` says it in a line, as chats show it."""
-    rows = [row for row in ranking.table.to_pylist() if row["dataset"] != OVERALL]
+    rows = [row for row in ranking.table.to_pylist() if row["dataset"] != OVERALL and row.get("split") != "validation"]
     best = {
         row["dataset"]: {"candidate": row["candidate"], row["rank_by"]: row[row["rank_by"]]}
         for row in rows

@@ -1,6 +1,7 @@
 """What a run says while it runs: a live display on a terminal, plain lines elsewhere, progress.json in the store.
 
-with Progress(plan, todo, run_directory) as progress:
+with Progress(run_directory) as progress:
+    progress.begin(plan, todo)
     driver = Driver(observer=progress, ...)
 """
 
@@ -36,20 +37,14 @@ _FIT_SHARE = 0.5  # of a trial that must be fitted, until its first shard is in:
 class Progress(Observer):
     """Counts what the driver commits: that is the truth, not what actors say of themselves."""
 
-    def __init__(self, plan: Plan, todo: Sequence[TrialWork], run: RunDirectory, *, quiet: bool = False) -> None:
+    def __init__(self, run: RunDirectory, *, quiet: bool = False) -> None:
         self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self._live = (
             Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
         )
         self._run = run
-        self._names = {
-            trial.trial_id: f"{trial.candidate} on {trial.dataset.name}, seed {trial.seed}"
-            for trial in (planned.trial for planned in plan.trials)
-        }
-        self._num_trials = len(self._names)
-        self._todo = {work.trial_id: work for work in todo}
-        self._num_before = self._num_trials - len(self._todo)
-        self._num_impossible = sum(planned.problem is not None for planned in plan.trials)
+        self._names: dict[str, str] = {}
+        self._todo: dict[str, TrialWork] = {}
         self._batches: dict[str, int] = {}  # data key → batches of its test split
         self._scored: Counter[str] = Counter()  # trial → batches scored
         self._ended: dict[str, Status] = {}
@@ -65,15 +60,22 @@ class Progress(Observer):
         self._is_written = True
 
     def __enter__(self) -> Progress:
-        if self._todo:
-            before = self._num_before - self._num_impossible
+        return self
+
+    def begin(self, plan: Plan, todo: Sequence[TrialWork]) -> None:
+        """What a plan holds and what of it is to be done; once more when that has shown what else there is."""
+        trials = [planned.trial for planned in plan.trials]
+        self._names |= {one.trial_id: f"{one.candidate} on {one.dataset.name}, seed {one.seed}" for one in trials}
+        self._todo |= {work.trial_id: work for work in todo}
+        if todo:
+            impossible = sum(planned.problem is not None for planned in plan.trials)
+            before = len({one.trial_id for one in trials}) - len(todo) - impossible
             parts = [f"{before} done before"] * (before > 0)
-            parts += [f"{self._num_impossible} that cannot start"] * (self._num_impossible > 0)
-            self.say(", ".join([f"{self._num_trials} trials", *parts]) + "; starting actors")
+            parts += [f"{impossible} that cannot start"] * (impossible > 0)
+            self.say(", ".join([f"{len(trials)} trials", *parts]) + "; starting actors")
         if self._live is not None:
             self._live.start()
         self._write(self.as_dict())
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -124,6 +126,14 @@ class Progress(Observer):
         elif time.monotonic() - self._last_line >= _PLAIN_SECONDS:
             self._last_line = time.monotonic()
             self.say(self._line())
+
+    @property
+    def _num_trials(self) -> int:
+        return len(self._names)
+
+    @property
+    def _num_before(self) -> int:
+        return len(self._names) - len(self._todo)
 
     @property
     def _num_done(self) -> int:

@@ -22,12 +22,17 @@ __all__ = ["print_ranking"]
 _NARROW = 100  # columns of a terminal below which P(best) and cost are left to the file
 
 
-def print_ranking(ranking: Ranking, console: Console | None = None) -> None:
-    """Every dataset's table, what went wrong grouped by cause, and where the files are."""
+def print_ranking(ranking: Ranking, console: Console | None = None, *, tried: bool = False) -> None:
+    """Every dataset's table, what went wrong grouped by cause, and where the files are.
+
+    `tried`: also the configurations that were tried on validation rows, and not chosen.
+    """
     console = console or Console(highlight=False)
     rows = ranking.table.to_pylist()
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         of_dataset = [row for row in rows if row["dataset"] == dataset]
+        if of_dataset[0]["split"] == "validation" and not tried:
+            continue
         if dataset != OVERALL:
             console.print(_table(of_dataset, console))
         elif any(row["rank"] for row in of_dataset):  # some candidate was scored on every dataset

@@ -19,6 +19,7 @@ _WORDS = {
     "model": "model",
     "revision": "revision",
     "weights_fingerprint": "weights",
+    "method": "method",
     "data_fingerprint": "data",
     "labels": "labels",
     "statistics": "statistics of the training targets",
@@ -40,6 +41,11 @@ def causes(pairs: Sequence[Pair]) -> list[str]:
         for name, word in _WORDS.items()
         if before[0].identity.get(name) != after[0].identity.get(name)
     ]
+    settings = [rows[0].identity.get("hyperparameters", {}) for rows in (before, after)]
+    for name in sorted(settings[0].keys() | settings[1].keys()):
+        ours, theirs = (canonical_json(one.get(name)) for one in settings)
+        if ours != theirs:
+            found.append(_change(name, ours, theirs))
     found += _made_on(before, after)
     if found:
         return found

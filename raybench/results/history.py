@@ -9,6 +9,7 @@ of its last writing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -68,7 +69,8 @@ def history(store: Store, *, metric: str | None, last: int, skipped: Skipped) ->
         if run.run_id.startswith(RESCORED):
             continue
         try:
-            rows = [row for row in run.read_table("ranking").to_pylist() if row["dataset"] != "*"]
+            table = run.read_table("ranking").to_pylist()
+            rows = [row for row in table if row["dataset"] != "*" and row.get("split") != "validation"]
         except (FileNotFoundError, pa.ArrowException, KeyError) as error:
             skipped(run.path("ranking.parquet"), f"torn or no table of raybench ({error})")
             continue
@@ -88,12 +90,20 @@ def history(store: Store, *, metric: str | None, last: int, skipped: Skipped) ->
 
 def _of_job(job: str, nights: Sequence[tuple[Night, list[dict[str, Any]]]], metric: str | None) -> list[Series]:
     cells: dict[Cell, str] = {}
+    newest: dict[tuple[str, str], Cell] = {}
+    several = {key for _, rows in nights for key, count in Counter(map(_candidate, rows)).items() if count > 1}
+
+    def cell_of(row: dict[str, Any]) -> Cell:
+        """Of a candidate that never has two configurations on a dataset the newest one, whatever it was then."""
+        key = _candidate(row)
+        return _cell(row) if key in several else newest.setdefault(key, _cell(row))
+
     for _, rows in reversed(nights):
         for row in rows:
             ranked_by = metric if metric is not None else row.get("rank_by")
             if ranked_by is not None and f"{ranked_by}_low" in row:
-                cells.setdefault(_cell(row), ranked_by)
-    tables = [{_cell(row): row for row in rows} for _, rows in nights]
+                cells.setdefault(cell_of(row), ranked_by)
+    tables = [{cell_of(row): row for row in rows} for _, rows in nights]
     return [
         Series(
             job=job,
@@ -104,6 +114,10 @@ def _of_job(job: str, nights: Sequence[tuple[Night, list[dict[str, Any]]]], metr
         )
         for cell, name in sorted(cells.items(), key=lambda one: one[0].dataset)
     ]
+
+
+def _candidate(row: dict[str, Any]) -> tuple[str, str]:
+    return row["candidate"], row["dataset"]
 
 
 def _cell(row: dict[str, Any]) -> Cell:

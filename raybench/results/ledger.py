@@ -129,6 +129,7 @@ def blank_row(trial: Trial) -> TrialRow:
         "seed": trial.seed,
         "weights_fingerprint": trial.weights_fingerprint,
         "data_fingerprint": trial.dataset.fingerprint,
+        "scored": trial.dataset.scored,
         "code": dict(trial.code),
     }
     return TrialRow(trial_id=trial.trial_id, status=Status.STOPPED, identity=json.loads(json.dumps(identity)))

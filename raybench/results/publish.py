@@ -30,7 +30,7 @@ from raybench.store.provenance import library_versions
 from raybench.store.runs import JOB_DIRECTORY, NOTES, RunDirectory
 from raybench.store.trials import TrialRow
 
-__all__ = ["publish", "traits_of", "write_tables"]
+__all__ = ["measure_rest", "publish", "traits_of", "write_tables"]
 
 
 def publish(
@@ -41,6 +41,7 @@ def publish(
     tracebacks: dict[str, str] | None = None,
     *,
     measured: Mapping[str, Measured] = MappingProxyType({}),
+    notes: Sequence[str] = (),
     write: bool = True,
 ) -> Ranking:
     """Scores and ranking of a plan as far as it has got; trials without a row are `stopped`.
@@ -49,15 +50,10 @@ def publish(
 
     Not to be written where the run is under way: its own tables could be replaced by these, which are older.
     """
-    known = dict(measured)
-    entries = []
-    for planned in plan.trials:
-        trial_id = planned.trial.trial_id
-        row = rows.get(trial_id)
-        if row is not None and row.status is Status.OK and trial_id not in known:
-            dataset = plan.datasets[planned.trial.dataset.name]
-            known[trial_id] = Measuring.of(dataset).measure(row, dataset.loaded.splits["test"], store.files, skipped)
-        entries.append(_entry(planned, row, known.get(trial_id)))
+    known = measure_rest(plan, rows, store, skipped, measured)
+    entries = [
+        _entry(planned, rows.get(planned.trial.trial_id), known.get(planned.trial.trial_id)) for planned in plan.trials
+    ]
     traits: dict[str, MetricTrait] = {}
     for dataset in plan.datasets.values():
         traits |= traits_of(dataset.metric_set())
@@ -72,11 +68,25 @@ def publish(
         plan.metrics,
         plan.rank_by,
         traits,
-        notes=(*plan.notes, *fit_notes(fits)),
+        notes=(*plan.notes, *notes, *fit_notes(fits)),
         tracebacks=tracebacks,
         job_directory=str(plan.job.directory),
         write=write,
     )
+
+
+def measure_rest(
+    plan: Plan, rows: Mapping[str, TrialRow], store: Store, skipped: Skipped, measured: Mapping[str, Measured]
+) -> dict[str, Measured]:
+    """All of the plan's trials that ended well, measured; those that are not yet, here."""
+    known = dict(measured)
+    for planned in plan.trials:
+        trial_id = planned.trial.trial_id
+        row = rows.get(trial_id)
+        if row is not None and row.status is Status.OK and trial_id not in known:
+            dataset = plan.datasets[planned.trial.dataset.name]
+            known[trial_id] = Measuring.of(dataset).measure(row, dataset.loaded.splits["test"], store.files, skipped)
+    return known
 
 
 def write_tables(

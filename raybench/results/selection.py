@@ -61,7 +61,7 @@ def optimism_notes(
     `rank_by` names each dataset's metric, `higher_is_better` says which way each metric goes.
     """
     seeds: dict[tuple[str, str], dict[Configuration, list[Entry]]] = defaultdict(lambda: defaultdict(list))
-    for entry in entries:
+    for entry in (one for one in entries if one.trial.dataset.scored == "test"):
         seeds[entry.trial.dataset.name, entry.trial.candidate][Configuration.of(entry.trial)].append(entry)
     notes = []
     for (dataset, candidate), grid in seeds.items():

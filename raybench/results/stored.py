@@ -123,7 +123,7 @@ def read_run(store: Store, directory: RunDirectory, skipped: Skipped) -> StoredR
         bad_ends=tuple(
             BadEnd(Configuration(*(row[name] for name in Configuration._fields)), row["dataset"], *_end(row))
             for row in of_datasets
-            if row["status"] != "ok"
+            if row["status"] != "ok" and row.get("split") != "validation"
         ),
         rank_by={row["dataset"]: row["rank_by"] for row in of_datasets if row.get("rank_by")},
     )
@@ -176,6 +176,7 @@ def _trial(candidate: str, dataset: str, row: TrialRow) -> Trial:
             fingerprint=identity["data_fingerprint"],
             max_length=identity["max_length"],
             task_config=identity["task_config"],
+            scored=identity.get("scored", "test"),
         ),
         method=identity["method"],
         hyperparameters=identity["hyperparameters"],

@@ -82,6 +82,7 @@ def scores_table(run_id: str, entries: Sequence[Entry], traits: Mapping[str, Met
             "trial_id": trial.trial_id,
             **Configuration.of(trial)._asdict(),
             "dataset": trial.dataset.name,
+            "split": trial.dataset.scored,
             "task": trial.dataset.task,
             "seed": trial.seed,
         }
@@ -93,7 +94,7 @@ def scores_table(run_id: str, entries: Sequence[Entry], traits: Mapping[str, Met
     schema = pa.schema(
         [
             *((name, pa.string()) for name in ("run_id", "trial_id", "candidate", "model", "method")),
-            *((name, pa.string()) for name in ("hyperparameters", "dataset", "task")),
+            *((name, pa.string()) for name in ("hyperparameters", "dataset", "split", "task")),
             ("seed", pa.int64()),
             *((name, pa.string()) for name in ("metric", "class", "slice")),
             *((name, pa.float64()) for name in ("value", "low", "high")),
@@ -122,8 +123,10 @@ def ranking_table(
     records: list[dict[str, Any]] = []
     for name in datasets:
         records += _rank_dataset(by_dataset[name], metrics, ranked_by[name])
-    if len(datasets) > 1:
-        records = _rank_overall(by_dataset, metrics, ranked_by) + records
+    scored = {dataset: group[0].trial.dataset.scored for (dataset, _), group in grouped.items()}
+    on_test = {name: rows for name, rows in by_dataset.items() if scored[name] == "test"}
+    if len(on_test) > 1:
+        records = _rank_overall(on_test, metrics, ranked_by) + records
     return pa.Table.from_pylist(records, _ranking_schema(metrics))
 
 
@@ -245,6 +248,7 @@ def _record(row: _Row, metrics: Sequence[str], rank_by: str | None, place: _Plac
         **place._asdict(),
         **row.configuration._asdict(),
         "dataset": row.dataset,
+        "split": first.trial.dataset.scored if row.dataset != OVERALL else "test",
         "rank_by": rank_by,
         "status": str(row.status),
         "reason": row.reason,
@@ -285,7 +289,10 @@ def _ranking_schema(metrics: Sequence[str]) -> pa.Schema:
             ("p_best", pa.float64()),
             ("pareto", pa.bool_()),
             ("mean_rank", pa.float64()),
-            *((name, pa.string()) for name in (*Configuration._fields, "dataset", "rank_by", "status", "reason")),
+            *(
+                (name, pa.string())
+                for name in (*Configuration._fields, "dataset", "split", "rank_by", "status", "reason")
+            ),
             ("num_seeds", pa.int32()),
             *((f"{name}{suffix}", pa.float64()) for name in metrics for suffix in ("", "_low", "_high")),
             ("num_examples", pa.int64()),

@@ -267,6 +267,22 @@ def test_a_torn_and_a_foreign_file_are_named_and_done_again(done, run, reference
     assert bits(ranking) == bits(reference)
 
 
+def test_what_is_best_on_validation_rows_is_scored_on_test_rows_alone(make_job, run):
+    job = make_job()
+    candidates = [job.job["candidates"][0], job.job["candidates"][2]]
+    splits = {"train": "train", "test": "test", "validation": "cut"}
+    path = job.write(candidates=candidates, datasets=[job.job["datasets"][0] | {"splits": splits}], seeds=[0])
+    ranking = run(path)
+    assert ranking.complete
+    rows = sorted((row["candidate"], row["split"]) for row in ranking.table.to_pylist())
+    assert rows == [("frozen", "test"), ("frozen", "validation"), ("frozen", "validation"), ("majority", "test")]
+    assert any("is the best of 2 configurations on the validation rows" in note for note in ranking.notes)
+    assert not any("ranked on the test examples" in note for note in ranking.notes)
+    again = run(path)
+    assert again.table.to_pylist() == ranking.table.to_pylist()
+    assert raybench.rank(path).notes == ranking.notes
+
+
 def test_other_metrics_come_from_the_records(done, reference):
     job = done
     before = finished(job)

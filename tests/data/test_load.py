@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from raybench.core.errors import DataError
 from raybench.data import LoadedDataset
 
 Load = Callable[..., LoadedDataset]
@@ -161,6 +162,21 @@ def test_equal_contents_fall_on_one_side_of_a_cut(load: Load) -> None:
 def test_a_cut_leaves_every_label_in_train(load: Load) -> None:
     found = load({"train": rows(200, labels=150)})
     assert len(set(found.splits["train"]["label"].to_pylist())) == len(found.labels) == 150
+
+
+def test_a_validation_split_that_is_cut_moves_no_test_row(load: Load) -> None:
+    plain, cut = load({"train": rows(500)}), load({"train": rows(500)}, splits={"validation": "cut"})
+    assert cut.splits["test"].equals(plain.splits["test"])
+    train, validation = (set(cut.splits[name]["text"].to_pylist()) for name in ("train", "validation"))
+    assert train | validation == set(plain.splits["train"]["text"].to_pylist())
+    assert not train & validation
+    assert 70 <= len(validation) <= 130
+    assert f"{len(validation)} of 500 rows of 'train' were cut off for validation" in cut.notes[1]
+
+
+def test_without_train_no_validation_split_can_be_cut(load: Load) -> None:
+    with pytest.raises(DataError, match="no train split to cut a validation split from"):
+        load({"test": rows(10)}, splits={"validation": "cut"})
 
 
 def test_test_rows_that_train_holds_too_are_said(load: Load) -> None:

@@ -155,3 +155,25 @@ datasets: [{name: a, source: csv, data_files: {train: rows.csv, test: rows.csv},
     path.write_text(job)
     with pytest.raises(JobError, match=r"job\.yaml:3: candidates: no baseline does own:Own; name a model"):
         make_plan(load_job(path))
+
+
+@pytest.mark.parametrize("validation", ["", "splits: {train: train, test: test, validation: cut}, "])
+def test_a_grid_is_tried_on_validation_rows_where_there_are_some(
+    tmp_path: Path, tiny_bert: Path, validation: str
+) -> None:
+    for name, count in (("train", 80), ("test", 10)):
+        lines = [f"{name} word{row} text,{'ab'[row % 2]}" for row in range(count)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *lines]))
+    more = "- {baseline: majority}"
+    text = JOB.format(model=tiny_bert, method="frozen", grid="{weight_decay: [0.1, 0.01]}", more=more)
+    made = make_plan(parse_job(text.replace("{name: a, ", "{name: a, " + validation), str(tmp_path / "job.yaml")))
+    names = sorted((one.trial.candidate, one.trial.dataset.name) for one in made.trials)
+    if validation:
+        assert names == [("majority", "a"), *[("one", "a (validation)")] * 4]
+        assert [one.trial.dataset.name for one in made.offered] == ["a"] * 4
+        on_validation = made.datasets["a (validation)"].loaded.splits
+        assert on_validation["test"].equals(made.datasets["a"].loaded.splits["validation"])
+        assert on_validation["train"].equals(made.datasets["a"].loaded.splits["train"])
+    else:
+        assert names == [("majority", "a"), *[("one", "a")] * 4]
+        assert made.offered == ()

@@ -45,7 +45,8 @@ def store(tmp_path):
 
 
 def test_counts_are_those_of_what_was_committed(store):
-    with Progress(plan("a", "b", "c"), [work("b"), work("c")], store.run("r"), quiet=True) as progress:
+    with Progress(store.run("r"), quiet=True) as progress:
+        progress.begin(plan("a", "b", "c"), [work("b"), work("c")])
         progress.batches_planned("d", 4)
         progress.shard_scored(commit("b", 0, 2))
         progress.trial_ended(TrialRow(trial_id="c", status=Status.NAN, reason="loss"))
@@ -56,7 +57,8 @@ def test_counts_are_those_of_what_was_committed(store):
 
 
 def test_the_time_left_weighs_trials_by_cost(store):
-    progress = Progress(plan("a", "b"), [work("a", 90.0), work("b", 10.0)], store.run("r"), quiet=True)
+    progress = Progress(store.run("r"), quiet=True)
+    progress.begin(plan("a", "b"), [work("a", 90.0), work("b", 10.0)])
     progress.trial_ended(TrialRow(trial_id="b", status=Status.NAN))
     progress._began -= 100  # as if it had taken long
     state = progress.as_dict()
@@ -64,20 +66,22 @@ def test_the_time_left_weighs_trials_by_cost(store):
 
 
 def test_no_time_left_is_told_before_there_is_something_to_tell_it_from(store):
-    progress = Progress(plan("a", "b"), [work("a", 99.0), work("b", 1.0)], store.run("r"), quiet=True)
+    progress = Progress(store.run("r"), quiet=True)
+    progress.begin(plan("a", "b"), [work("a", 99.0), work("b", 1.0)])
     progress.trial_ended(TrialRow(trial_id="b", status=Status.NAN))
     assert progress.as_dict()["seconds_left"] is None
 
 
 @pytest.mark.parametrize(("error", "state"), [(KeyboardInterrupt, "stopped"), (OSError, "failed")])
 def test_an_end_before_the_end_is_told(store, error, state):
-    with pytest.raises(error), Progress(plan("a"), [work("a")], store.run("r"), quiet=True):
+    with pytest.raises(error), Progress(store.run("r"), quiet=True):
         raise error
     assert store.run("r").read_json("progress.json")["state"] == state
 
 
 def test_status_tells_a_silent_driver_from_a_running_one(store, capsys):
-    progress = Progress(plan("a"), [work("a")], store.run("r"), quiet=True)
+    progress = Progress(store.run("r"), quiet=True)
+    progress.begin(plan("a"), [work("a")])
     state = progress.as_dict()
     store.run("now").write_json("progress.json", state)
     store.run("gone").write_json("progress.json", state | {"updated_at": state["updated_at"] - 100})
@@ -91,7 +95,8 @@ def test_a_store_that_refuses_progress_ends_no_run_and_is_said_once(store, capsy
     def refuse(*arguments, **options):
         raise StoreError("store x: is full")
 
-    with Progress(plan("a"), [work("a")], store.run("r")) as progress:
+    with Progress(store.run("r")) as progress:
+        progress.begin(plan("a"), [work("a")])
         monkeypatch.setattr(type(store.files), "write", refuse)
         for _ in range(3):
             progress.tick()

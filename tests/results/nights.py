@@ -38,6 +38,7 @@ class Scored:
     first_id: int = 0
     ids: Sequence[str] | None = None  # in place of e000000, e000001, …
     fingerprint: str = "d0"
+    scored: str = "test"
     status: Status = Status.OK
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -69,7 +70,12 @@ def records_of(right: Any, first_id: int = 0) -> pa.Table:
 def _entry(store: Store, one: Scored) -> Entry:
     model = ModelSpec(reference=f"models/{one.candidate}")
     key = DatasetKey(
-        name=one.dataset, task="text-classification", labels=one.labels, fingerprint=one.fingerprint, max_length=32
+        name=one.dataset,
+        task="text-classification",
+        labels=one.labels,
+        fingerprint=one.fingerprint,
+        max_length=32,
+        scored=one.scored,
     )
     asked = [one.weights, one.dataset, one.hyperparameters, one.seed, list(one.labels)]
     trial = Trial(

@@ -76,6 +76,19 @@ def test_one_trial_that_came_out_otherwise_in_another_store_says_so(tmp_path, ri
     assert change.causes == ["nothing that its rows tell: the same trial came out otherwise"]
 
 
+def test_a_candidate_is_compared_though_another_configuration_of_it_was_chosen(tmp_path, right):
+    old = Scored(candidate="x", right=right, hyperparameters={"lr": 0.1})
+    new = Scored(candidate="x", right=without(right, 30), hyperparameters={"lr": 0.2})
+    tried = Scored(
+        candidate="x", right=right, hyperparameters={"lr": 0.1}, dataset="topics (validation)", scored="validation"
+    )
+    comparison = compared(tmp_path, [old], [new, tried])
+    assert [change.causes for change in comparison.changes] == [["lr 0.1 → 0.2"]]
+    assert (comparison.exit_code, comparison.only_after) == (1, ())
+    failed = Scored(candidate="x", right=right, hyperparameters={"lr": 0.3}, status=Status.NAN)
+    assert len(compared(tmp_path, [old], [failed], urls=("c", "d")).lost) == 1
+
+
 def test_runs_without_a_candidate_in_common_could_not_be_told_apart(tmp_path, right):
     comparison = compared(tmp_path, [Scored(candidate="x", right=right)], [Scored(candidate="y", right=right)])
     assert comparison.exit_code == 2

@@ -45,6 +45,17 @@ def test_a_series_has_a_place_for_every_night(store):
     assert [night.run_id for night in series["x"].nights] == ["nightly-0", "nightly-1", "nightly-2"]
 
 
+def test_a_candidate_of_one_configuration_is_one_series_whatever_was_chosen(tmp_path):
+    url, right = str(tmp_path / "store"), np.arange(100) < 50
+    for night, rate in enumerate((0.1, 0.2)):
+        chosen = Scored(candidate="x", right=right, hyperparameters={"lr": rate})
+        tried = Scored(candidate="x", right=right, dataset="topics (validation)", scored="validation")
+        publish_run(url, f"nightly-{night}", [chosen, tried], f"2026-11-2{night}T03:00:00Z")
+    (series,) = history(Store.open(url), metric=None, last=30, skipped=fail)
+    assert (series.cell.hyperparameters, len(series.points)) == ('{"lr":0.2}', 2)
+    assert None not in series.points
+
+
 def test_only_the_last_nights_are_shown(store):
     (series, _) = history(Store.open(store), metric="macro_f1", last=2, skipped=fail)
     assert (series.metric, len(series.points)) == ("macro_f1", 2)

@@ -57,8 +57,8 @@ class HeadFitter(Fitter):
         assert checkpoint is not None
         if isinstance(get_method(trial.method), FeatureMethod):
             raise IncompatibleError(f"method {trial.method} leaves no network: what it fits are not layers")
-        network = copy.copy(workspace.network(trial, task_of(trial.dataset), own_head=False, for_scoring=False))
-        network._modules = {**network._modules, "head": head_module(checkpoint.arrays).to(workspace.device).eval()}
+        network = copy.deepcopy(workspace.network(trial, task_of(trial.dataset), own_head=False, for_scoring=False))
+        network.head = head_module(checkpoint.arrays).to(workspace.device).eval()
         return network
 
 

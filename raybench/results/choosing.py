@@ -1,0 +1,111 @@
+"""Among a candidate's configurations the one to be scored on the test rows, by how they did on the validation rows.
+
+    chosen, lines = choose(plan, rows, known)       # plan.offered → the trials of the best; lines say what was chosen
+
+Scores of a configuration are averaged over its seeds; equal ones are told apart by the order in which the job names
+them. A configuration of which a trial did not end well is not chosen. While trials are still to end, nothing is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from raybench.core import Status
+from raybench.core.identity import canonical_json
+from raybench.metrics import MetricSet
+from raybench.planning.plan import Plan, PlannedTrial, Problem, validation_name
+from raybench.results.entry import Configuration
+from raybench.results.measure import Measured
+from raybench.store.trials import TrialRow
+
+__all__ = ["choose"]
+
+
+def choose(plan: Plan, rows: Mapping[str, TrialRow], measured: Mapping[str, Measured]) -> tuple[Plan, list[str]]:
+    """The plan with what is to be scored on test rows among its trials, nothing offered, and a line a choice.
+
+    `measured` are the trials among `rows` that ended well. Of a candidate without a choice one trial is left in the
+    plan, with the reason as its problem.
+    """
+    tried = _groups(one for one in plan.trials if one.trial.dataset.scored == "validation")
+    trials, lines = list(plan.trials), []
+    for (candidate, dataset), offered in _groups(plan.offered).items():
+        metric = plan.datasets[dataset].rank_by
+        higher = MetricSet((metric,), plan.datasets[dataset].metric_config).info(metric).higher_is_better is not False
+        attempts = tried[candidate, validation_name(dataset)]
+        scores = {configuration: _mean(group, rows, measured, metric) for configuration, group in attempts.items()}
+        best = _best(scores, higher_is_better=higher) if _all_ended(attempts, rows) else None
+        if best is None:
+            first = next(iter(offered.values()))[0]
+            trials.append(replace(first, problem=_why_none(attempts, rows)))
+            continue
+        trials += offered[best]
+        differing = _differing(best, list(scores))
+        lines.append(
+            f"{candidate} on {dataset}: {differing} is the best of {len(scores)} configurations on the validation rows "
+            f"({metric} {scores[best]:.3f}); it alone was scored on the test rows"
+        )
+    return replace(plan, trials=tuple(trials), offered=()), lines
+
+
+def _groups(trials: Any) -> dict[tuple[str, str], dict[Configuration, list[PlannedTrial]]]:
+    """By candidate and dataset, the seeds of each configuration."""
+    groups: dict[tuple[str, str], dict[Configuration, list[PlannedTrial]]] = defaultdict(lambda: defaultdict(list))
+    for planned in trials:
+        trial = planned.trial
+        groups[trial.candidate, trial.dataset.name][Configuration.of(trial)].append(planned)
+    return groups
+
+
+def _all_ended(attempts: Mapping[Configuration, list[PlannedTrial]], rows: Mapping[str, TrialRow]) -> bool:
+    wanted = [one.trial.trial_id for seeds in attempts.values() for one in seeds if one.problem is None]
+    return all(one in rows and rows[one].status not in (Status.STOPPED, Status.PREEMPTED) for one in wanted)
+
+
+def _mean(
+    seeds: Sequence[PlannedTrial], rows: Mapping[str, TrialRow], measured: Mapping[str, Measured], metric: str
+) -> float | None:
+    """None: a seed has not ended well, or its score is undefined."""
+    values = []
+    for planned in seeds:
+        row, found = rows.get(planned.trial.trial_id), measured.get(planned.trial.trial_id)
+        score = found.scores.get(metric) if found is not None and row is not None and row.status is Status.OK else None
+        if score is None or score.value is None:
+            return None
+        values.append(score.value)
+    return math.fsum(values) / len(values)
+
+
+def _best(scores: Mapping[Configuration, float | None], *, higher_is_better: bool) -> Configuration | None:
+    known = {configuration: score for configuration, score in scores.items() if score is not None}
+    if not known:
+        return None
+    return (max if higher_is_better else min)(known, key=lambda one: known[one])  # the first of equals
+
+
+def _why_none(attempts: Mapping[Configuration, list[PlannedTrial]], rows: Mapping[str, TrialRow]) -> Problem:
+    """What the first trial that did not end well says."""
+    if not _all_ended(attempts, rows):
+        reason = "its configurations are not all tried; run the same command to go on"
+        return Problem(status=Status.STOPPED, reason=reason)
+    for planned in (one for seeds in attempts.values() for one in seeds):
+        if planned.problem is not None:
+            return planned.problem
+        row = rows[planned.trial.trial_id]
+        if row.status is not Status.OK:
+            reason = f"no configuration ended well on the validation rows: {row.reason}"
+            return Problem(status=row.status, reason=reason)
+    return Problem(status=Status.FAILED, reason="its score is undefined on the validation rows")
+
+
+def _differing(configuration: Configuration, among: Sequence[Configuration]) -> str:
+    """`learning_rate=0.1`: what tells it from the others."""
+    settings = [json.loads(one.hyperparameters) for one in among]
+    own = json.loads(configuration.hyperparameters)
+    keys = [key for key in own if len({canonical_json(one.get(key)) for one in settings}) > 1]
+    return ", ".join(f"{key}={own[key]}" for key in keys) or configuration.method

@@ -1,0 +1,104 @@
+"""Which of a candidate's configurations is scored on the test rows."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from raybench.core import DatasetKey, ModelSpec, Score, Status, Trial
+from raybench.planning.plan import Plan, PlannedTrial, Problem
+from raybench.results.choosing import choose
+from raybench.results.measure import Measured
+from raybench.store.trials import TrialRow
+
+
+def planned(rate, seed, scored, problem=None):
+    name = "d" if scored == "test" else "d (validation)"
+    trial = Trial(
+        trial_id=f"{scored}-{rate}-{seed}",
+        candidate="c",
+        model=ModelSpec(reference="m"),
+        dataset=DatasetKey(name=name, task="t", labels=("a", "b"), fingerprint=scored, max_length=8, scored=scored),
+        method="frozen",
+        hyperparameters={"learning_rate": rate, "epochs": 1},
+        seed=seed,
+        weights_fingerprint="w",
+    )
+    return PlannedTrial(trial=trial, data_key="k", bundle="b", needs_fit=True, cost=1.0, problem=problem)
+
+
+def plan(rates, metric="accuracy", seeds=(0, 1), problem=None):
+    dataset = SimpleNamespace(rank_by=metric, metric_config={"labels": ["a", "b"]})
+    tried, offered = (
+        tuple(planned(rate, seed, scored, problem) for rate in rates for seed in seeds)
+        for scored in ("validation", "test")
+    )
+    return Plan(run_id="r", job=None, trials=tried, offered=offered, datasets={"d": dataset})
+
+
+def ends(scores, metric="accuracy"):
+    """Rows and measured scores of {(rate, seed): a score, or how it ended}."""
+    rows, measured = {}, {}
+    for (rate, seed), score in scores.items():
+        trial_id = f"validation-{rate}-{seed}"
+        status = Status.OK if isinstance(score, float) else score
+        rows[trial_id] = TrialRow(trial_id=trial_id, status=status, reason=None if status is Status.OK else "it burned")
+        if status is Status.OK:
+            measured[trial_id] = Measured({metric: Score(value=score, n=9)}, {}, None)
+    return rows, measured
+
+
+def chosen(given, rows, measured):
+    after, lines = choose(given, rows, measured)
+    assert after.offered == ()
+    assert after.trials[: len(given.trials)] == given.trials
+    return after.trials[len(given.trials) :], lines
+
+
+@pytest.mark.parametrize(("metric", "best"), [("accuracy", 0.2), ("log_loss", 0.1)])
+def test_the_best_mean_over_seeds_is_scored_on_test_rows_with_every_seed(metric, best):
+    scores = {(0.1, 0): 0.9, (0.1, 1): 0.1, (0.2, 0): 0.6, (0.2, 1): 0.6}
+    trials, lines = chosen(plan((0.1, 0.2), metric), *ends(scores, metric))
+    assert [one.trial.trial_id for one in trials] == [f"test-{best}-0", f"test-{best}-1"]
+    assert [line.partition(" (")[0] for line in lines] == [
+        f"c on d: learning_rate={best} is the best of 2 configurations on the validation rows"
+    ]
+
+
+def test_of_equal_configurations_the_first_is_chosen():
+    scores = {(rate, seed): 0.5 for rate in (0.3, 0.1, 0.2) for seed in (0, 1)}
+    trials, _ = chosen(plan((0.3, 0.1, 0.2)), *ends(scores))
+    assert trials[0].trial.hyperparameters["learning_rate"] == 0.3
+
+
+def test_a_configuration_of_which_a_seed_failed_is_not_chosen():
+    scores = {(0.1, 0): 0.9, (0.1, 1): Status.NAN, (0.2, 0): 0.2, (0.2, 1): 0.2}
+    trials, _ = chosen(plan((0.1, 0.2)), *ends(scores))
+    assert [one.trial.hyperparameters["learning_rate"] for one in trials] == [0.2, 0.2]
+
+
+@pytest.mark.parametrize("end", [None, Status.STOPPED, Status.PREEMPTED])
+def test_nothing_is_chosen_before_all_have_ended(end):
+    rows, measured = ends({(0.1, 0): 0.9, (0.1, 1): 0.9, (0.2, 0): 0.2} | ({(0.2, 1): end} if end else {}))
+    (left,), lines = chosen(plan((0.1, 0.2)), rows, measured)
+    assert left.problem.status is Status.STOPPED
+    assert "not all tried" in left.problem.reason
+    assert lines == []
+
+
+def test_where_no_configuration_ended_well_the_first_reason_stands_for_the_candidate():
+    (left,), _ = chosen(plan((0.1, 0.2)), *ends({(rate, seed): Status.NAN for rate in (0.1, 0.2) for seed in (0, 1)}))
+    assert left.problem.status is Status.NAN
+    assert "it burned" in left.problem.reason
+
+
+def test_what_cannot_start_says_so_once():
+    problem = Problem(status=Status.INCOMPATIBLE, reason="no")
+    (left,), _ = chosen(plan((0.1, 0.2), problem=problem), {}, {})
+    assert left.problem == problem
+
+
+def test_what_is_not_offered_stays_as_it_is():
+    given = Plan(run_id="r", job=None, trials=(planned(0.1, 0, "test"),), datasets={})
+    assert choose(given, {}, {}) == (given, [])
