@@ -5,6 +5,7 @@ ranking = raybench.run("jobs/quickstart.yaml")
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from raybench.job import Job, load_job, parse_job
 from raybench.planning.first_job import FirstJob
 from raybench.planning.plan import Plan, PlannedTrial, make_plan
 from raybench.planning.resume import look_up
+from raybench.report.notify import ended, notifier, stopped
 from raybench.report.progress import Progress
 from raybench.results.choosing import choose
 from raybench.results.measure import Measured
@@ -39,7 +41,21 @@ def run(
     raise: it has a status and a reason in the ranking. Running again does only what is missing; trials that another
     process is doing on the same store are waited for.
     """
+    began = time.monotonic()
     plan = _plan(job, actors)
+    notify = notifier(plan.job)
+    try:
+        ranking = _carry_out(plan, address, quiet=quiet)
+    except BaseException as error:
+        if notify is not None:
+            notify(stopped(error, plan.run_id, plan.job, time.monotonic() - began))
+        raise
+    if notify is not None:
+        notify(ended(ranking, plan.job, time.monotonic() - began))
+    return ranking
+
+
+def _carry_out(plan: Plan, address: str | None, *, quiet: bool) -> Ranking:
     store = Store.open(plan.job.store)
     store.files.check_writable()
     with (

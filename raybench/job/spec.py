@@ -337,6 +337,12 @@ class Job(_Spec):
         default=(), description="what is ranked: latency_p95_ms <= 20, params_total <= 1e8, recall >= 0.9, …"
     )
     resources: Resources = Field(default=Resources(), description="workers, CPUs, GPUs, time limits")
+    notify: str | None = Field(
+        default=None,
+        min_length=1,
+        description="who is told how a run ended: https://… gets JSON, module:function beside the job is called; "
+        "$NAME is taken from the environment",
+    )
 
     _places: Places = PrivateAttr(default=Places(filename="<job>", lines={}))
     _text: str = PrivateAttr(default="")
