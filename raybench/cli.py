@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raybench.commands import nights, stores, trials
+from raybench.commands import nights, reports, stores, trials
 from raybench.commands.exits import STOPPED, Debug, exit_codes, tell_output_error
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ app = typer.Typer(
     help="Which of these checkpoints should I use? Fine-tune, score and rank candidates × datasets.",
 )
 
-for commands in (nights, stores, trials):
+for commands in (nights, stores, trials, reports):
     commands.add_to(app)
 
 JobFile = Annotated[str, typer.Argument(metavar="JOB", help="the job file, such as jobs/quickstart.yaml")]

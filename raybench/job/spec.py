@@ -262,6 +262,7 @@ class DatasetSpec(_Spec):
     max_length: Count = Field(default=128, description="tokens kept of a row")
     task_config: dict[str, Any] = Field(default_factory=dict, description="options of the task and its metrics")
     slices: Names = Field(default=(), description="columns of the source; every value of each is scored on its own too")
+    private: bool = Field(default=False, description="its rows are shown in no report and by no command")
 
     _path: Path = PrivateAttr(default=())
 

@@ -5,6 +5,7 @@ print_ranking(ranking)
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from typing import Any
 
@@ -47,6 +48,8 @@ def print_ranking(ranking: Ranking, console: Console | None = None, *, tried: bo
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     if ranking.location:
         console.print(f"written to {ranking.location}", markup=False, soft_wrap=True)
+        directory = shlex.quote(ranking.location.removesuffix("/ranking.parquet"))
+        console.print(f"as a page to read: raybench report {directory}", markup=False, soft_wrap=True)
 
 
 def _table(rows: list[dict[str, Any]], console: Console) -> Table:

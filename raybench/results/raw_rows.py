@@ -45,8 +45,10 @@ class RowSource:
     def rows(self, fingerprint: str, split: str = "test") -> pa.Table:
         """The split's rows: `id`, the task's columns (labels by their names), `slice_…`, in the order of a run.
 
-        DataError: the source cannot be read here, has other rows than the run had, or no such split.
+        DataError: the source is private or cannot be read here, has other rows than the run had, or no such split.
         """
+        if self.spec.private:
+            raise DataError(f"dataset {self.spec.name}: is private, as its job says: its rows are shown nowhere")
         if not self.trusted and _is_code(self.spec, self.directory):
             raise DataError(
                 f"dataset {self.spec.name}: its source {self.spec.source!r} is code, which is run only where the job "

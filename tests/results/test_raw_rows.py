@@ -25,6 +25,7 @@ datasets:
     data_files: {train: train.csv, test: test.csv}
     task: text-classification
     limit: {test: 2}
+  - {name: secret, source: csv, data_files: {train: train.csv}, task: text-classification, private: true}
   - {name: code, source: "rows:load", task: text-classification}
 """
 CODE = 'def load(): return [{"text": str(n), "label": "xy"[n % 2]} for n in range(90)]\n'
@@ -91,3 +92,9 @@ def test_what_cannot_be_found_is_one_line(beside: Path, run: RunDirectory) -> No
 def test_a_job_that_cannot_be_read_names_no_datasets(run: RunDirectory, text: str) -> None:
     run.write_text("job.yaml", text)
     assert datasets_of(run) == []
+
+
+def test_private_rows_are_given_to_nobody(beside: Path, run: RunDirectory) -> None:
+    for source in (source_of(run, "secret"), of_job(load_job(beside / "job.yaml"), "secret")):
+        with pytest.raises(DataError, match="secret: is private, as its job says"):
+            source.rows("x")
