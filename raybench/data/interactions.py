@@ -188,7 +188,7 @@ def _examples(
         columns=columns,
         targets={"item": target},
         slices={name: pa.chunked_array([values.take(index)]) for name, values in slices.items()},
-        images=frozenset(),
+        pictures={},
         paths={},
         label_column=None,
         declared=(),
