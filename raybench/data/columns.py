@@ -23,11 +23,12 @@ from raybench.data.fingerprint import RowHashes
 from raybench.data.images import canonical_images, image_paths
 from raybench.data.kinds import LABEL_KINDS, LIST_LABEL_KINDS, as_text, read_cells, refuse_null
 from raybench.data.labels import class_names, label_lists, label_names
+from raybench.data.objects import object_columns, object_names
 from raybench.data.sounds import canonical_sounds
 
 __all__ = ["PICTURE_KINDS", "Rows", "canonical_rows", "map_columns"]
 
-PICTURE_KINDS = {"image": canonical_images, "audio": canonical_sounds}
+PICTURE_KINDS = {"image": canonical_images, "mask": canonical_images, "audio": canonical_sounds}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ class Rows:
     columns: dict[str, pa.ChunkedArray]
     targets: dict[str, pa.ChunkedArray]  # what no model is given; no part of ids
     slices: dict[str, pa.ChunkedArray]  # values by which scores are split, as text; no part of the content
-    pictures: dict[str, str]  # the columns that may be encoded, and their kind: image or audio
+    pictures: dict[str, str]  # the columns that may still be encoded, and their kind: image, mask or audio
     paths: dict[str, pa.ChunkedArray]  # of these, where the source has them: for errors
     label_column: str | None  # the target whose cells are names of labels
     declared: tuple[str, ...]  # the labels that the source says there are
@@ -153,6 +154,10 @@ def canonical_rows(
                 label_column, declared = column.name, class_names(table, source)
                 read = label_lists if column.kind in LIST_LABEL_KINDS else _label_names
                 targets[column.name] = read(cells, declared, source)
+                continue
+            if column.kind == "objects":
+                label_column, declared = "labels", object_names(table, source)
+                targets |= object_columns(cells, declared, source)
                 continue
             into = targets if column.role == "target" else inputs
             if column.kind in PICTURE_KINDS:

@@ -19,6 +19,7 @@ import pyarrow.parquet
 
 from raybench.core.errors import DataError, summary
 from raybench.data.audio_folder import audio_folder
+from raybench.data.coco import coco_rows, is_coco
 from raybench.data.file_kind import HEAD_BYTES, refuse_other_kind
 
 __all__ = [
@@ -158,9 +159,13 @@ def _csv(file: str, wanted: Collection[str]) -> RawSplit:
 
 
 def _json(file: str, wanted: Collection[str]) -> RawSplit:
-    """One object a line, or one list of objects; not pyarrow's reader, which turns text like 2024-01-01 into dates."""
+    """One object a line, one list of objects, or what COCO's annotation files hold; not pyarrow's reader, which turns
+    text like 2024-01-01 into dates.
+    """
     with _open(file) as opened:
         text = opened.read().decode("utf-8-sig")
+    if '"annotations"' in text and '"categories"' in text and is_coco(content := _whole(text)):
+        return rows_split(coco_rows(content, file), wanted)
     if text.lstrip()[:1] == "[":
         return rows_split(json.loads(text), wanted)
     rows = []
@@ -170,6 +175,14 @@ def _json(file: str, wanted: Collection[str]) -> RawSplit:
         except ValueError as error:
             raise DataError(f"line {number} is no JSON object: {error}") from error
     return rows_split(rows, wanted)
+
+
+def _whole(text: str) -> Any:
+    """The one value that a text is, or None."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _imagefolder(folder: str, wanted: Collection[str]) -> RawSplit:

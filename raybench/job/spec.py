@@ -261,10 +261,20 @@ class DatasetSpec(_Spec):
     limit: LimitSpec = Field(default=LimitSpec(), description="{train, test, validation: rows to use at most}")
     max_length: Count = Field(default=128, description="tokens kept of a row")
     task_config: dict[str, Any] = Field(default_factory=dict, description="options of the task and its metrics")
+    skip_broken: str = Field(
+        default="0%",
+        pattern=r"^\d{1,2}(\.\d+)?%$",
+        description="up to so many of a split's pictures or sounds that cannot be decoded are left out, such as 1%",
+    )
     slices: Names = Field(default=(), description="columns of the source; every value of each is scored on its own too")
     private: bool = Field(default=False, description="its rows are shown in no report and by no command")
 
     _path: Path = PrivateAttr(default=())
+
+    @property
+    def broken_share(self) -> float:
+        """`skip_broken` as a share, from 0."""
+        return float(self.skip_broken.removesuffix("%")) / 100
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetSpec:

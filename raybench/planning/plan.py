@@ -10,9 +10,9 @@ fault becomes trials with a problem, the others go on; a dataset at fault is a D
 from __future__ import annotations
 
 import itertools
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.core.code import code_digests
@@ -45,6 +45,8 @@ __all__ = [
     "make_plan",
     "validation_name",
 ]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +245,8 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
     task = _task(job, spec)
     try:
         loaded = load_dataset(spec, task.columns, job.directory)
-        notes = _review(task, spec, loaded)
+        loaded = replace(loaded, labels=_said(spec, lambda: task.label_names(loaded.splits, loaded.labels)))
+        notes = [f"{spec.name}: {note}" for note in _said(spec, lambda: task.review(loaded.splits, loaded.labels))]
     except DataError as error:
         raise job.placed(error, spec) from error
     if (reason := task.check_labels(loaded.labels)) is not None:
@@ -280,10 +283,10 @@ def _on_validation(job: Job, datasets: Mapping[str, PlannedDataset]) -> dict[str
     return found
 
 
-def _review(task: Task, spec: DatasetSpec, loaded: LoadedDataset) -> list[str]:
+def _said(spec: DatasetSpec, ask: Callable[[], T]) -> T:
     """What the task has to say of the rows."""
     try:
-        return [f"{spec.name}: {note}" for note in task.review(loaded.splits, loaded.labels)]
+        return ask()
     except DataError as error:
         raise DataError(f"dataset {spec.name}: {error}", key=error.key) from error
     except Exception as error:  # of a task of the user's own

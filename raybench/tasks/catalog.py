@@ -25,6 +25,8 @@ TASKS = {
     "retrieval": "raybench.tasks.retrieval:Retrieval",
     "recommendation": "raybench.tasks.recommendation:Recommendation",
     "sentence-similarity": "raybench.tasks.sentence_similarity:SentenceSimilarity",
+    "object-detection": "raybench.tasks.object_detection:ObjectDetection",
+    "semantic-segmentation": "raybench.tasks.semantic_segmentation:SemanticSegmentation",
     "image-regression": "raybench.tasks.image_regression:ImageRegression",
     "causal-lm": "raybench.tasks.causal_lm:CausalLM",
     "multiple-choice": "raybench.tasks.multiple_choice:MultipleChoice",

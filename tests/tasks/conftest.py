@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from raybench.core import DatasetKey, ModelSpec
+from raybench.core.pictures import IMAGE
 from raybench.tasks.catalog import get_task
 from tests.tasks.tiny_audio import WAV2VEC2, save_ctc, save_whisper, sounds
 from tests.tasks.tiny_language import save_tiny_causal
@@ -25,6 +26,14 @@ VIT = {
 LLAMA = {
     "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
     "num_key_value_heads": 2, "max_position_embeddings": 32,
+}  # fmt: skip
+SEGFORMER = {
+    "depths": [1, 1, 1, 1], "hidden_sizes": [8, 8, 16, 16], "num_attention_heads": [1, 1, 2, 2],
+    "mlp_ratios": [2, 2, 2, 2], "decoder_hidden_size": 16,
+}  # fmt: skip
+YOLOS = {
+    "image_size": [32, 48], "patch_size": 8, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "intermediate_size": 32, "num_detection_tokens": 5, "initializer_range": 0.3,
 }  # fmt: skip
 
 
@@ -125,6 +134,12 @@ def make_toy(
             rows = _with_targets(_pictures(20))
             model = ModelSpec(reference="arch:vit", config=VIT)
             return Toy(task=name, rows=rows, model=model, labels=_labels(name, labels))
+        if name == "object-detection":
+            rows, model = _scenes(12), ModelSpec(reference="arch:yolos", config=YOLOS)
+            return Toy(task=name, rows=rows, model=model, labels=labels)
+        if name == "semantic-segmentation":
+            rows, model = _masked_pictures(12), ModelSpec(reference="arch:segformer", config=SEGFORMER)
+            return Toy(task=name, rows=rows, model=model, labels=labels)
         if name == "token-classification":
             rows = _tagged(make_texts(30, seed=3))
             tags = ("B-money", "B-sport", "I-sport", "O")
@@ -270,3 +285,33 @@ def _pictures(count: int) -> pa.Table:
     ]
     label = pa.array(np.arange(count) % 3, pa.int32())
     return pa.table({"id": [f"p{place}" for place in range(count)], "image": pictures, "label": label})
+
+
+def _masked_pictures(count: int) -> pa.Table:
+    """Pictures of two sizes with masks of three classes, of which some pixels do not count."""
+    draw = np.random.default_rng(0)
+    pictures, masks = [], []
+    for place in range(count):
+        size = {"height": 32, "width": 32 + 16 * (place % 2)}
+        pixels = draw.integers(0, 256, (32, size["width"], 3), dtype=np.uint8)
+        classes = np.where(pixels[:, :, :1] > 240, 255, pixels[:, :, 1:2] // 86).astype(np.uint8)
+        pictures.append({**size, "channels": 3, "data": pixels.tobytes()})
+        masks.append({**size, "channels": 1, "data": classes.tobytes()})
+    ids = [f"p{place}" for place in range(count)]
+    return pa.table({"id": ids, "image": pa.array(pictures, IMAGE), "mask": pa.array(masks, IMAGE)})
+
+
+def _scenes(count: int) -> pa.Table:
+    """Pictures of two sizes with no to three boxes of areas of every range, one of them a crowd."""
+    rows, draw = _masked_pictures(count), np.random.default_rng(1)
+    objects: dict[str, list[Any]] = {"labels": [], "boxes": [], "areas": [], "crowd": []}
+    for place in range(count):
+        number = place % 4
+        corners = draw.uniform(0, 20, (number, 2))
+        objects["boxes"].append(np.concatenate([corners, draw.uniform(4, 11, (number, 2))], axis=1).tolist())
+        objects["labels"].append([(place + one) % 3 for one in range(number)])
+        objects["areas"].append([[100.0, 2000.0, 20000.0][one] for one in range(number)])
+        objects["crowd"].append([int(place == 3 and one == 0) for one in range(number)])
+    kinds = [pa.list_(kind) for kind in (pa.int32(), pa.list_(pa.float64()), pa.float64(), pa.int8())]
+    columns = {name: pa.array(objects[name], kind) for name, kind in zip(objects, kinds, strict=True)}
+    return pa.table({"id": rows["id"], "image": rows["image"], **columns})

@@ -5,9 +5,11 @@
     brown_tags()                  # the same with tokens and tags
     brown_texts()                 # the same with text
     digits()                      # the same with image and label
+    digit_boxes()                 # the same with image and objects, made from digits
     digit_scenes()                # the same with image, labels and value, made from digits
     debian_dependencies("/path")  # one table with user, item and text
     movielens_100k()              # one table with user, item, rating, timestamp and text
+    land_and_sea()                # the same with image and mask
     flights()                     # the same with numbers and categories, late and air_time
     word_valence()                # the same with text and value
     wordnet_similarity("/path")   # the same with text, text_pair and value
@@ -26,7 +28,8 @@ from raybench.data.packaged.brown import brown_sentences, brown_tags, brown_text
 from raybench.data.packaged.dependencies import debian_dependencies
 from raybench.data.packaged.digits import digits
 from raybench.data.packaged.flights import flights
-from raybench.data.packaged.made import bbc_mixtures, digit_scenes
+from raybench.data.packaged.land import land_and_sea
+from raybench.data.packaged.made import bbc_mixtures, digit_boxes, digit_scenes
 from raybench.data.packaged.movielens import movielens_100k
 from raybench.data.packaged.pronunciations import word_pronunciations
 from raybench.data.packaged.telephone import telephone_languages, telephone_prompts
@@ -41,9 +44,11 @@ __all__ = [
     "brown_tags",
     "brown_texts",
     "debian_dependencies",
+    "digit_boxes",
     "digit_scenes",
     "digits",
     "flights",
+    "land_and_sea",
     "movielens_100k",
     "telephone_languages",
     "telephone_prompts",

@@ -71,6 +71,8 @@ class _Words(_Linear):
 
 
 class _Pixels(_Linear):
+    version = 2
+
     def learn(self, rows: pa.Table) -> tuple[Any, Fitted]:
         features, shape = fit_pixels(rows)
         return features, {"shape": shape}
@@ -123,7 +125,7 @@ class TfidfRidge(_Words, _Number):
 
 
 class PixelsLogistic(_Pixels, _OneLabel):
-    """Pixels in [0, 1], at the training pictures' size."""
+    """Pixels in [0, 1], at the training pictures' size, at most 32 a side."""
 
     name, tasks = "pixels-logistic", ("image-classification",)
 
