@@ -24,10 +24,11 @@ from raybench.data.images import canonical_images, image_paths
 from raybench.data.kinds import LABEL_KINDS, LIST_LABEL_KINDS, as_text, read_cells, refuse_null
 from raybench.data.labels import class_names, label_lists, label_names
 from raybench.data.objects import object_columns, object_names
+from raybench.data.sounds import canonical_sounds
 
 __all__ = ["PICTURE_KINDS", "Rows", "canonical_rows", "map_columns"]
 
-PICTURE_KINDS = frozenset({"image", "mask"})
+PICTURE_KINDS = {"image": canonical_images, "mask": canonical_images, "audio": canonical_sounds}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +38,8 @@ class Rows:
     columns: dict[str, pa.ChunkedArray]
     targets: dict[str, pa.ChunkedArray]  # what no model is given; no part of ids
     slices: dict[str, pa.ChunkedArray]  # values by which scores are split, as text; no part of the content
-    pictures: dict[str, str]  # the columns that may still be encoded, and their kind: image or mask
-    paths: dict[str, pa.ChunkedArray]  # of pictures, where the source has them: for errors
+    pictures: dict[str, str]  # the columns that may still be encoded, and their kind: image, mask or audio
+    paths: dict[str, pa.ChunkedArray]  # of these, where the source has them: for errors
     label_column: str | None  # the target whose cells are names of labels
     declared: tuple[str, ...]  # the labels that the source says there are
     ids: pa.ChunkedArray | None
@@ -70,7 +71,7 @@ class Rows:
         )
 
     def picture_names(self, column: str, rows: np.ndarray) -> list[str]:
-        """Each picture by its path, or by its number in the source."""
+        """Each picture or sound by its path, or by its number in the source."""
         paths = self.paths[column].take(pa.array(rows)).to_pylist() if column in self.paths else [None] * len(rows)
         return [path or f"row {number}" for path, number in zip(paths, self.numbers[rows], strict=True)]
 
@@ -160,7 +161,7 @@ def canonical_rows(
                 continue
             into = targets if column.role == "target" else inputs
             if column.kind in PICTURE_KINDS:
-                into[column.name] = canonical_images(cells, source, directory)
+                into[column.name] = PICTURE_KINDS[column.kind](cells, source, directory)
                 refuse_null(into[column.name], source)
                 if (of_pictures := image_paths(cells)) is not None:
                     paths[column.name] = of_pictures

@@ -23,16 +23,18 @@ from raybench.data.broken import check_rows
 from raybench.data.columns import Rows, canonical_rows, map_columns
 from raybench.data.fingerprint import RowHashes, fingerprint
 from raybench.data.images import check_images, decode_images
+from raybench.data.interactions import by_user
 from raybench.data.kinds import is_list
 from raybench.data.labels import encode, encode_lists, flat_names, label_dictionary, refuse_unseen
 from raybench.data.masks import decode_masks
+from raybench.data.sounds import check_sounds
 from raybench.data.sources import open_source
 from raybench.data.splits import CUT_FRACTION, choose_splits, cut
 from raybench.job.spec import CUT, DatasetSpec
 
 __all__ = ["LoadedDataset", "load_dataset"]
 
-_CHECKS = {"image": check_images, "mask": decode_masks}
+_CHECKS = {"image": check_images, "mask": decode_masks, "audio": check_sounds}
 _THOROUGH = {**_CHECKS, "image": decode_images}  # what skip_broken asks for: none that is torn may be left
 
 
@@ -69,6 +71,11 @@ def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> Lo
         if raw.table.num_rows == 0:
             raise DataError(f"split {name!r} is empty", key=("splits", role))
         rows[role] = canonical_rows(raw.table, mapping, columns, name, directory)
+    if any(column.role == "group" for column in columns):
+        least = spec.task_config.get("min_rating")
+        rows, decided = by_user(rows, min_rating=None if least is None else float(least))
+        notes += [f"{spec.name}: {note}" for note in decided]
+        chosen = {"train": chosen.get("test", ""), **chosen}  # one split gives both
     num_rows = rows["train"].num_rows if "train" in rows else 0
     if "test" not in rows:
         rows["train"], rows["test"] = _cut(rows["train"], chosen["train"], "test")

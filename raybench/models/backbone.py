@@ -11,9 +11,9 @@ from torch import nn
 from raybench.core import ModelSpec
 from raybench.core.errors import IncompatibleError, ModelError, summary
 from raybench.core.identity import seed_from
-from raybench.models.configuration import from_scratch, open_config
+from raybench.models.configuration import from_scratch, open_config, reads_both
 from raybench.models.files import model_directory, require_safe_weights
-from raybench.models.image_tower import ImageTower, reads_both
+from raybench.models.image_tower import ImageTower
 from raybench.models.quiet import quiet
 
 if TYPE_CHECKING:

@@ -20,7 +20,13 @@ from raybench.models.tokenizer import open_tokenizer
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-__all__ = ["from_scratch", "layer_attribute", "open_config", "pixel_channels"]
+__all__ = [
+    "from_scratch",
+    "layer_attribute",
+    "open_config",
+    "pixel_channels",
+    "reads_both",
+]
 
 _SIZES = ("hidden_size", "vocab_size", "num_hidden_layers", "num_attention_heads", "num_channels", "patch_size")
 
@@ -146,3 +152,8 @@ def _cut(reference: str, config: PretrainedConfig, num_layers: int) -> None:
     setattr(config, name, num_layers)
     if getattr(config, "layer_types", None):  # one entry a layer, checked against the number of layers
         config.layer_types = config.layer_types[:num_layers]
+
+
+def reads_both(config: PretrainedConfig) -> bool:
+    """Whether an architecture puts pictures and texts into one space."""
+    return hasattr(config, "vision_config") and hasattr(config, "text_config") and not hasattr(config, "vocab_size")

@@ -8,16 +8,11 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    pass
 
-__all__ = ["ImageTower", "reads_both"]
+__all__ = ["ImageTower"]
 
 _TEXT_SIDE = ("text_model", "text_projection")
-
-
-def reads_both(config: PretrainedConfig) -> bool:
-    """Whether an architecture puts pictures and texts into one space."""
-    return hasattr(config, "vision_config") and hasattr(config, "text_config") and not hasattr(config, "vocab_size")
 
 
 class _Hidden(NamedTuple):

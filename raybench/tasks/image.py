@@ -9,8 +9,7 @@ import pyarrow as pa
 from raybench.core import Column, DatasetKey, ModelSpec
 from raybench.core.errors import IncompatibleError
 from raybench.core.identity import content_hash
-from raybench.models.configuration import pixel_channels
-from raybench.models.image_tower import reads_both
+from raybench.models.configuration import pixel_channels, reads_both
 from raybench.tasks.augmentation import AugmentOptions
 from raybench.tasks.image_inputs import ImageExamples, image_format, model_images, raw_pictures
 from raybench.tasks.pooled import PooledTask

