@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
@@ -10,8 +10,10 @@ from raybench.core import Column, DatasetKey, ModelSpec
 from raybench.core.errors import IncompatibleError
 from raybench.core.identity import content_hash
 from raybench.models.configuration import pixel_channels, reads_both
+from raybench.tasks.augmentation import AugmentOptions
 from raybench.tasks.image_inputs import ImageExamples, image_format, model_images, raw_pictures
 from raybench.tasks.pooled import PooledTask
+from raybench.tasks.task import TaskOptions
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -28,6 +30,7 @@ class ImageTask(PooledTask):
 
     auto_class = "AutoModelForImageClassification"
     head_suffix = "ForImageClassification"
+    options: ClassVar[type[TaskOptions]] = AugmentOptions
 
     def processor_key(self, model: ModelSpec) -> str:
         return image_key(model)
@@ -38,7 +41,7 @@ class ImageTask(PooledTask):
         return model_images(rows, model)
 
     def examples(self, prepared: pa.Table, model: ModelSpec, dataset: DatasetKey) -> Examples:
-        return ImageExamples(prepared, model, self.targets(prepared, dataset))
+        return ImageExamples(prepared, model, self.targets(prepared, dataset), self.settings)
 
     def check(self, model: ModelSpec, config: PretrainedConfig) -> None:
         known = hasattr(config, "num_channels") or reads_both(config)

@@ -11,9 +11,9 @@ from raybench.core import Column, DatasetKey, ModelSpec
 from raybench.core.errors import IncompatibleError
 from raybench.models.configuration import from_scratch, open_config, reads_both
 from raybench.models.tokenizer import open_tokenizer
+from raybench.tasks.augmentation import AugmentOptions
 from raybench.tasks.image import IMAGE_COLUMNS, ImageTask
 from raybench.tasks.single_label import SingleLabel
-from raybench.tasks.task import TaskOptions
 
 if TYPE_CHECKING:
     from raybench.models.network import Network
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ImageClassification", "ImageClassificationOptions"]
 
 
-class ImageClassificationOptions(TaskOptions):
+class ImageClassificationOptions(AugmentOptions):
     """Of models that read texts too: what is asked of each label, in `prompts` with {label}, whose embeddings are
     averaged; `verbaliser` says how a label is called where its name does not.
     """

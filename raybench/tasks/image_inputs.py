@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +16,7 @@ from raybench.core.pictures import picture_arrays
 from raybench.models.configuration import open_config, pixel_channels
 from raybench.models.files import model_directory, read_object
 from raybench.models.image_processor import SETTINGS, ImageProcessor, open_image_processor
+from raybench.tasks.augmentation import AugmentOptions, drawn, views, warped
 from raybench.tasks.rows import input_keys, key_column, single_chunk, target_tensor
 from raybench.tasks.task import Batch
 
@@ -217,7 +219,9 @@ def _scale(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 class ImageExamples:
     """Prepared images; `pixel_values` are float32, channels first, normalised."""
 
-    def __init__(self, prepared: pa.Table, model: ModelSpec, targets: np.ndarray) -> None:
+    def __init__(self, prepared: pa.Table, model: ModelSpec, targets: np.ndarray, options: AugmentOptions) -> None:
+        self._options, self._ids = options, prepared.column("id")
+        self._views: np.ndarray | None = None  # as an epoch of training sees them
         self._processor = open_image_processor(model, image_format(model).channels)
         self.pixels = pixels(prepared)
         self.lengths = single_chunk(prepared, "length").to_numpy()
@@ -230,11 +234,20 @@ class ImageExamples:
     def units(self, indices: np.ndarray) -> int:
         return len(indices)
 
+    def in_epoch(self, seed: int, epoch: int) -> ImageExamples:
+        """The same pictures as this epoch of training sees them."""
+        if not self._options.augments:
+            return self
+        seen = copy.copy(self)
+        seen._views = views(drawn(self._ids.to_pylist(), seed, epoch), self._options)
+        return seen
+
     def batch(self, indices: np.ndarray, padded: int, device: torch.device) -> Batch:
         """pixel_values float32 [B, channels, height, width], targets [B, …]; `padded` has no meaning here."""
         import torch
 
         raw = torch.from_numpy(self.pixels[indices]).to(device, non_blocking=True)
         values = (raw.float() / 255.0 - 0.5) / 0.5 if self._processor is None else self._processor.normalized(raw)
-        inputs = {"pixel_values": values.permute(0, 3, 1, 2).contiguous()}
+        values = values.permute(0, 3, 1, 2).contiguous()
+        inputs = {"pixel_values": values if self._views is None else warped(values, self._views[indices])}
         return Batch(inputs, target_tensor(self.targets[indices], device))

@@ -70,6 +70,8 @@ class Examples(Protocol):
     def units(self, indices: np.ndarray) -> int:
         """How many terms the loss over these examples has (rows for a classifier, tokens for a tagger)."""
 
+    # where training sees other than scoring: in_epoch(seed, epoch) -> Examples
+
 
 class TaskOptions(BaseModel):
     """What a dataset's `task_config` can tell a task; every field has a default. Its other keys are metrics'."""

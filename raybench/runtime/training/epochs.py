@@ -121,6 +121,7 @@ class Epochs:
         self._method.unfreeze(stepper.network, h, epoch)
         num_open = sum(parameter.requires_grad for _, parameter in self._trained)
         flops_per_token = before.flops_per_token if num_open == before.num_open else None
+        stepper.begin(epoch)
         stepper.network.train()
         steps = epoch_steps(
             len(train), h.batch_size, seed=self._trial.seed, data=self._trial.dataset.fingerprint, epoch=epoch

@@ -14,7 +14,7 @@ from raybench.core.identity import seed_from
 from raybench.data.batches import bucket
 from raybench.tasks.task import Examples
 
-__all__ = ["MicroBatch", "epoch_steps", "micro_batches", "model_rows"]
+__all__ = ["MicroBatch", "epoch_steps", "in_epoch", "micro_batches", "model_rows"]
 
 
 class MicroBatch(NamedTuple):
@@ -34,6 +34,12 @@ def model_rows(examples: Examples) -> np.ndarray | None:
     """How many model rows each example makes, int32 [N]; None where it is one each."""
     rows: np.ndarray | None = getattr(examples, "rows", None)
     return rows
+
+
+def in_epoch(examples: Examples, seed: int, epoch: int) -> Examples:
+    """Examples as an epoch of training sees them; most are seen as they are."""
+    seen = getattr(examples, "in_epoch", None)
+    return examples if seen is None else seen(seed, epoch)
 
 
 def micro_batches(

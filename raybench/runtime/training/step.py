@@ -21,7 +21,7 @@ from raybench.recipes.methods.fine_tuning import FineTuning
 from raybench.runtime.training.batch_norm import batch_norms, settle_batch_norms
 from raybench.runtime.training.cost import count_flops
 from raybench.runtime.training.heads import class_weights
-from raybench.runtime.training.order import MicroBatch, micro_batches, model_rows
+from raybench.runtime.training.order import MicroBatch, in_epoch, micro_batches, model_rows
 from raybench.runtime.training.precision import autocast, compute_dtype
 from raybench.tasks.task import Examples, LossOptions, Task
 
@@ -53,6 +53,7 @@ class Stepper:
     ) -> None:
         self._trial, self._task, self._h, self.budget = trial, task, h, budget
         self.network, self.train, self.device = network, train, device
+        self._seen = train
         self.dtype = compute_dtype(h.precision, device)
         self._options = LossOptions(label_smoothing=h.label_smoothing, class_weights=self._class_weights())
         self.scaler = self.fresh_scaler()
@@ -68,6 +69,10 @@ class Stepper:
             raise IncompatibleError(f"class_weights: balanced: {self._task.name} has no classes; leave it out")
         labels = self._task.head_targets(self.train)
         return torch.from_numpy(class_weights(labels, len(self._trial.dataset.labels))).to(self.device)
+
+    def begin(self, epoch: int) -> None:
+        """Rows as this epoch sees them, until the next begins."""
+        self._seen = in_epoch(self.train, self._trial.seed, epoch)
 
     def gradients(self, rows: np.ndarray, number: int, *, counted: bool) -> Gradients:
         """Gradients of the mean loss over `rows`, in micro-batches of up to `budget` padded tokens."""
@@ -86,7 +91,7 @@ class Stepper:
         units = self.train.units(rows)
         total = torch.zeros((), device=self.device)
         for piece in pieces:
-            loss = self._loss(self.train, piece) / units
+            loss = self._loss(self._seen, piece) / units
             self.scaler.scale(loss).backward()
             total += loss.detach()
         return total
