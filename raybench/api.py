@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from raybench.core.errors import RaybenchError
-from raybench.job import Job, load_job
+from raybench.job import Job, load_job, parse_job
+from raybench.planning.first_job import FirstJob
 from raybench.planning.plan import Plan, PlannedTrial, make_plan
 from raybench.planning.resume import look_up
 from raybench.report.notify import ended, notifier, stopped
@@ -27,7 +28,7 @@ from raybench.store.skipped import StoreWarning, warn_skipped
 from raybench.store.trials import TrialRow
 from raybench.store.writer import clean_up
 
-__all__ = ["StoreWarning", "rank", "run", "warn_skipped"]
+__all__ = ["StoreWarning", "rank", "run", "try_models", "warn_skipped"]
 
 
 def run(
@@ -98,6 +99,18 @@ def _do(plan: Plan, store: Store, lease: Lease, progress: Progress, address: str
 
 def _ids(trials: Iterable[PlannedTrial]) -> set[str]:
     return {planned.trial.trial_id for planned in trials if planned.problem is None}
+
+
+def try_models(first: FirstJob, *, address: str | None = None, quiet: bool = False) -> Ranking:
+    """Each model by what costs least; then fine-tuned too, those that may be the best so far."""
+    here = str(Path("try.yaml").absolute())  # where relative paths start
+    ranking = run(parse_job(first.text(), here), address=address, quiet=quiet)
+    pays = first.worth_fine_tuning(ranking.table.to_pylist())
+    if not pays:
+        return ranking
+    if not quiet:
+        print(f"fine-tuning what may be the best: {', '.join(first.names[place] for place in pays)}")
+    return run(parse_job(first.text(fine_tuned=pays), here), address=address, quiet=quiet)
 
 
 def rank(job: str | Path | Job) -> Ranking:

@@ -48,6 +48,57 @@ Only = Annotated[
 All = Annotated[bool, typer.Option("--all", help="also the configurations that were tried on validation rows")]
 Actors = Annotated[int | None, typer.Option(min=1, help="number of workers, instead of the job's")]
 
+Models = Annotated[list[str], typer.Option("--model", help="a hub id, a directory, pkg:…; once for each")]
+Data = Annotated[str, typer.Option(help="a file (csv, parquet, json), a folder of pictures, a hub id")]
+TestData = Annotated[str | None, typer.Option("--test", help="a file to score on, when --data is one to fit on")]
+TaskName = Annotated[str | None, typer.Option("--task", help="instead of what the columns tell")]
+ColumnNames = Annotated[list[str] | None, typer.Option("--column", help="text=review: which column is what")]
+NumRows = Annotated[int, typer.Option("--rows", min=1, help="rows to fit on at most, and to score")]
+StoreUrl = Annotated[str, typer.Option("--store", help="where what is done is kept")]
+
+
+@app.command("try")
+def try_(
+    model: Models,
+    data: Data,
+    test: TestData = None,
+    task: TaskName = None,
+    column: ColumnNames = None,
+    rows: NumRows = 2000,
+    store: StoreUrl = "./raybench-store",
+    debug: Debug = False,
+) -> None:
+    """Rank models on data without a job file: what is asked is found in the data, and said."""
+    with exit_codes(debug):
+        from raybench.api import try_models
+        from raybench.planning.first_job import first_job, given_columns
+
+        first = first_job(model, data, test=test, task=task, columns=given_columns(column), rows=rows, store=store)
+        for line in first.said:
+            print(line)
+        _show(try_models(first), debug)
+
+
+@app.command()
+def new(
+    model: Models,
+    data: Data,
+    test: TestData = None,
+    task: TaskName = None,
+    column: ColumnNames = None,
+    rows: NumRows = 2000,
+    store: StoreUrl = "./raybench-store",
+    output: Annotated[str | None, typer.Option(help="the file to write, which must not be there; else printed")] = None,
+    debug: Debug = False,
+) -> None:
+    """Write what `try` would run as a job file, with comments."""
+    with exit_codes(debug):
+        from raybench.planning.first_job import first_job, given_columns, write_new
+
+        known = given_columns(column)
+        first = first_job(model, data, test=test, task=task, columns=known, rows=rows, store=store, output=output)
+        write_new(first.text(), output)
+
 
 @app.command()
 def run(

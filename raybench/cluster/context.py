@@ -11,14 +11,12 @@ import ray
 from raybench.cluster.agreement import Agreement
 from raybench.planning.plan import DataNeeds, FeatureNeeds, PlannedTrial
 from raybench.results.measure import Measuring
+from raybench.schedule.work import Part
 
-__all__ = ["FeaturePart", "FeatureParts", "RunContext"]
+__all__ = ["Held", "RunContext"]
 
-FeaturePart = tuple[int, int, list[ray.ObjectRef[Any]]]
-"""Batches [start, stop) of a split, and the features of their rows by reference (in a list: not fetched)."""
-
-FeatureParts = Mapping[str, list[FeaturePart]]
-"""The parts of groups."""
+Held = Mapping[str, list[tuple[Part, list[ray.ObjectRef[Any]]]]]
+"""By key of an artefact its parts, each by reference (in a list: not fetched with the call)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +27,6 @@ class RunContext:
     planned: Mapping[str, PlannedTrial]
     data: Mapping[str, DataNeeds]  # by data key
     features: Mapping[str, FeatureNeeds] = field(default_factory=dict)  # by group
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # trial id → the groups that it reads
     rows: Mapping[str, ray.ObjectRef[Any]] = field(default_factory=dict)  # dataset → its splits
     measuring: Mapping[str, Measuring] = field(default_factory=dict)  # by dataset
     threads: int = 1

@@ -9,29 +9,25 @@ from dataclasses import replace
 from raybench.cluster.interrupt import noting_interrupts
 from raybench.cluster.observer import Observer
 from raybench.cluster.pool import Pool
-from raybench.core import Shard, Status
+from raybench.core import Status
 from raybench.core.errors import StoreFullError
 from raybench.results.ledger import Ledger
 from raybench.results.measure import Measured
 from raybench.schedule.queue import Queue
-from raybench.schedule.readers import Readers
 from raybench.schedule.retry import Failure
 from raybench.schedule.work import (
     Action,
     Event,
     Failed,
-    Features,
     Finish,
     Fit,
     Fitted,
     Lost,
-    Prepare,
     Prepared,
+    Release,
     Send,
     StartActor,
     StopActor,
-    TrialWork,
-    Work,
 )
 
 __all__ = ["Driver", "shards_ahead"]
@@ -50,24 +46,9 @@ def shards_ahead(shard_seconds: float) -> int:
 class Driver:
     """Runs a queue to its end over a pool of actors."""
 
-    def __init__(
-        self, *, queue: Queue, pool: Pool, ledger: Ledger, observer: Observer, work: Mapping[str, TrialWork]
-    ) -> None:
+    def __init__(self, *, queue: Queue, pool: Pool, ledger: Ledger, observer: Observer) -> None:
         self._queue, self._pool, self._observer = queue, pool, observer
         self.ledger = ledger
-        self._work = work  # by trial id
-        self._data_key_of_group = {
-            group: one.data_key
-            for one in work.values()
-            for group in (one.train_features, one.test_features)
-            if group is not None
-        }
-        self._readers = Readers(
-            {
-                trial_id: [one.data_key, *filter(None, (one.train_features, one.test_features))]
-                for trial_id, one in work.items()
-            }
-        )
         self._shard_seconds = _AHEAD_SECONDS  # a running mean
         self._last_turn = time.monotonic()
         self.measured: Mapping[str, Measured] = {}
@@ -125,7 +106,7 @@ class Driver:
         self._queue.ahead = shards_ahead(self._shard_seconds)
 
     def _act(self, actions: list[Action]) -> None:
-        sends: dict[tuple[int, str], list[Work]] = {}  # shards of one trial for one actor make one call
+        sends: dict[tuple[int, str], list[Send]] = {}  # shards of one trial for one actor make one call
         for action in actions:
             match action:
                 case StartActor(actor=actor, delay_seconds=delay_seconds):
@@ -134,41 +115,15 @@ class Driver:
                     if not self._queue.done:  # else they measure what has ended, and are ended together
                         self._pool.stop(actor)
                 case Send(actor=actor, work=work):
-                    sends.setdefault((actor, getattr(work, "trial_id", "")), []).append(work)
+                    sends.setdefault((actor, getattr(work, "trial_id", "")), []).append(action)
                 case Finish(trial_id=trial_id, status=status, reason=reason):
-                    self._end(trial_id, status, reason)
+                    self._observer.trial_ended(self.ledger.end(trial_id, status, reason))
+                case Release(keys=keys):
+                    self._pool.release(keys)
         for (actor, _), pieces in sends.items():
             still = self._queue.in_flight(actor)  # an actor lost in the same moment has nothing in flight any more
-            if pieces[-1] in still:
-                self._pool.send(actor, pieces, self._data_key(pieces[0]), self._groups_of(pieces[0]))
-
-    def _data_key(self, work: Work) -> str:
-        match work:
-            case Prepare(data_key=data_key):
-                return data_key
-            case Features(group=group):
-                return self._data_key_of_group[group]
-            case Fit(trial_ids=trial_ids):
-                return self._work[trial_ids[0]].data_key
-            case Shard(trial_id=trial_id):
-                return self._work[trial_id].data_key
-
-    def _groups_of(self, work: Work) -> tuple[str, ...]:
-        """The features that a piece of work reads; all of them are there when it is sent."""
-        match work:
-            case Fit(trial_ids=trial_ids):
-                read = [self._work[trial_id].train_features for trial_id in trial_ids]
-            case Shard(trial_id=trial_id):
-                read = [self._work[trial_id].test_features]
-            case _:
-                read = []
-        return tuple(dict.fromkeys(group for group in read if group is not None))
-
-    def _end(self, trial_id: str, status: Status, reason: str | None) -> None:
-        self._observer.trial_ended(self.ledger.end(trial_id, status, reason))
-        unread = self._readers.end(trial_id)
-        if unread:
-            self._pool.release(unread)
+            if pieces[-1].work in still:
+                self._pool.send(actor, [piece.work for piece in pieces], pieces[0].reads)
 
 
 def _end_run_on(failure: Failure) -> None:

@@ -1,7 +1,7 @@
 """Actors and the calls in flight on them: actions become calls, what returns becomes events.
 
 pool = Pool(start_worker)
-pool.start(0); pool.send(0, [work], data_key); events = pool.wait(timeout=1.0)
+pool.start(0); pool.send(0, [work], ["rows"]); events = pool.wait(timeout=1.0)
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any
 import ray
 from ray import exceptions
 
-from raybench.cluster.context import FeaturePart
 from raybench.cluster.death import blame, death
 from raybench.cluster.internals import draining_nodes, node_of
 from raybench.core import Shard
@@ -34,6 +33,9 @@ from raybench.schedule.work import (
     Fit,
     Fitted,
     Lost,
+    Missed,
+    Missing,
+    Part,
     Prepare,
     Prepared,
     Scored,
@@ -65,7 +67,7 @@ class _Call:
 
 
 class Pool:
-    """The run's actors, the calls in flight on them and the rows they prepared."""
+    """The run's actors, the calls in flight on them, and the rows and features they have made."""
 
     def __init__(
         self,
@@ -91,10 +93,9 @@ class Pool:
         self._calls: dict[ray.ObjectRef[Any], _Call] = {}
         self._beats: dict[ray.ObjectRef[Any], int] = {}
         self._last_beat = time.monotonic()
-        self._prepared: dict[str, ray.ObjectRef[Any]] = {}
         self._leaving: dict[ray.ObjectRef[Any], ray.ObjectRef[Any]] = {}  # call → the rows or features it will leave
-        self._features: dict[str, list[FeaturePart]] = {}  # group → its parts
-        self._told: set[tuple[int, str]] = set()  # actors that know where a group's parts are
+        self._held: dict[str, dict[Part, ray.ObjectRef[Any]]] = {}  # rows and features by key
+        self._told: set[tuple[int, str]] = set()  # actors that know where all parts of a key are
         self._commits: list[ShardCommit] = []
 
     def start(self, actor: int, delay_seconds: float = 0.0) -> None:
@@ -117,29 +118,29 @@ class Pool:
     def release(self, keys: Sequence[str]) -> None:
         """Let go of rows and features that nobody reads any more, here and in every actor."""
         for key in keys:
-            self._prepared.pop(key, None)
-            self._features.pop(key, None)
+            self._held.pop(key, None)
         self._told -= {(actor, key) for actor in self._handles for key in keys}
         for actor in self._nodes:
             self._handles[actor].release.remote(list(keys))
 
-    def send(self, actor: int, work: Sequence[Work], data_key: str, groups: Sequence[str] = ()) -> None:
-        """Call the actor with a piece of work, or with several shards of one trial; it reads these features."""
+    def send(self, actor: int, work: Sequence[Work], reads: Sequence[str]) -> None:
+        """Call the actor with a piece of work, or with several shards of one trial, that reads these artefacts."""
         handle = self._handles[actor]
-        unknown = {group: self._features.get(group, []) for group in groups if (actor, group) not in self._told}
-        self._told |= {(actor, group) for group in unknown}
+        unknown = [key for key in reads if key in self._held and (actor, key) not in self._told]
+        held = {key: [(part, [ref]) for part, ref in self._held[key].items()] for key in unknown}
+        self._told |= {(actor, key) for key in unknown}
         match work[0]:
-            case Prepare():
+            case Prepare(data_key=data_key):
                 rows, ref = handle.prepare.remote(data_key)
                 self._leaving[ref] = rows
-            case Features(group=group, start=start, stop=stop):
-                part, ref = handle.features.remote(group, start, stop, [self._prepared[data_key]])
-                self._leaving[ref] = part
+            case Features() as part:
+                features, ref = handle.features.remote(part, held)
+                self._leaving[ref] = features
             case Fit(trial_ids=trial_ids):
-                ref = handle.fit.remote(trial_ids, [self._prepared[data_key]], unknown)
+                ref = handle.fit.remote(trial_ids, held)
             case Shard(trial_id=trial_id):
                 ranges = [(shard.start, shard.stop) for shard in work if isinstance(shard, Shard)]
-                ref = handle.score.remote(trial_id, ranges, [self._prepared[data_key]], unknown)
+                ref = handle.score.remote(trial_id, ranges, held)
         call = _Call(actor, tuple(work))
         if not any(other.actor == actor for other in self._calls.values()):
             self._turn_to(actor, call)
@@ -235,10 +236,13 @@ class Pool:
     def _event(self, actor: int, work: Work, value: Any, left: ray.ObjectRef[Any] | None) -> Event:
         if isinstance(value, Failure):
             return Failed(actor=actor, work=work, failure=value)
+        if isinstance(value, Missing):
+            for part in value.parts:
+                self._drop(part)
+            return Missed(actor=actor, work=work, parts=value.parts)
         match work:
             case Prepare(data_key=data_key):
-                assert left is not None
-                self._prepared[data_key] = left
+                self._keep(work, left)
                 num_batches, num_train_batches, plan = value
                 return Prepared(
                     actor=actor,
@@ -247,15 +251,25 @@ class Pool:
                     num_train_batches=num_train_batches,
                     plan=plan,
                 )
-            case Features(group=group, start=start, stop=stop):
-                assert left is not None
-                self._features.setdefault(group, []).append((start, stop, [left]))
+            case Features():
+                self._keep(work, left)
                 return Featured(actor=actor, work=work)
             case Fit():
                 return Fitted(actor=actor, work=work, failures=value)
             case Shard():
                 self._commits.append(value)
                 return Scored(actor=actor, shard=work)
+
+    def _keep(self, part: Prepare | Features, left: ray.ObjectRef[Any] | None) -> None:
+        assert left is not None
+        (key,) = part.makes
+        self._held.setdefault(key, {})[part] = left
+
+    def _drop(self, part: Part) -> None:
+        """It is lost; whoever reads its artefact is told anew where it lies."""
+        for key in part.makes:
+            self._held.get(key, {}).pop(part, None)
+            self._told -= {(actor, key) for actor in self._handles}
 
     def _overdue(self) -> list[Event]:
         now = time.monotonic()
@@ -310,7 +324,7 @@ class Pool:
         self._calls = {ref: call for ref, call in self._calls.items() if ref not in calls}
         self._leaving = {ref: left for ref, left in self._leaving.items() if ref not in calls}
         self._beats = {ref: other for ref, other in self._beats.items() if other != actor}
-        self._told = {(other, group) for other, group in self._told if other != actor}
+        self._told = {(other, key) for other, key in self._told if other != actor}
         self._watch.idle(actor)
         self._clock.lost(actor, now)
         self._due.pop(actor, None)

@@ -66,7 +66,6 @@ def run_trials(
             planned=planned,
             data={key: needs for key, needs in plan.data.items() if needs.dataset.name in datasets},
             features=plan.features(wanted),
-            groups={work.trial_id: work.groups for work in todo},
             rows={name: ray.put(dict(plan.datasets[name].loaded.splits)) for name in datasets},
             measuring={name: Measuring.of(plan.datasets[name]) for name in datasets},
             threads=resources.cpus_per_actor,
@@ -91,8 +90,7 @@ def run_trials(
             check=check,
         )
         queue = Queue(todo, num_actors=cluster.num_actors, shard_batches=resources.shard_batches)
-        work = {one.trial_id: one for one in todo}
-        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=observer, work=work)
+        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=observer)
         driver.run()
         return Outcome(ledger.rows, ledger.tracebacks, driver.measured)
 

@@ -16,7 +16,7 @@ import ray
 import torch
 
 from raybench.cluster.agreement import check_agreement
-from raybench.cluster.context import FeaturePart, FeatureParts, RunContext
+from raybench.cluster.context import Held, RunContext
 from raybench.cluster.planned_files import PlannedFiles, not_planned
 from raybench.core import Trial
 from raybench.core.errors import StoreError
@@ -40,6 +40,7 @@ from raybench.runtime.trial import (
 from raybench.runtime.workspace import Workspace, network_key
 from raybench.schedule.classify import classify
 from raybench.schedule.retry import Failure
+from raybench.schedule.work import Features, Fit, Missing, Part, Prepare
 from raybench.store.basis import basis_of
 from raybench.store.checkpoints import is_intact, read_checkpoint, write_checkpoint
 from raybench.store.files import Files
@@ -70,8 +71,8 @@ class Session:
         self._device = device_of(context.gpus_per_actor, cuda_available=torch.cuda.is_available())
         self._workspace = Workspace(self._device)
         self._prepared: dict[str, PreparedData] = {}
-        self._parts: dict[str, list[FeaturePart]] = {}  # group → where its features are
-        self._absorbed: dict[str, set[int]] = {}  # group → the starts of its parts that are in this process
+        self._held: dict[str, list[tuple[Part, list[ray.ObjectRef[Any]]]]] = {}  # key → where rows and features are
+        self._included: dict[str, set[Part]] = {}  # group → its parts that are in this process
         self._networks: dict[str, str] = {}  # group → the key of the network that its features come from
         self._unread: set[str] = set()  # keys of rows and features that no trial reads any more
         self._leaving = Event()
@@ -88,37 +89,35 @@ class Session:
             return None, classify(error)
         return prepared, (prepared.plan.num_batches, prepared.num_train_batches, prepared.digest)
 
-    def features(
-        self, group: str, start: int, stop: int, data: ray.ObjectRef[Any]
-    ) -> tuple[pa.Table | None, Failure | None]:
+    def features(self, part: Features) -> tuple[pa.Table | None, Failure | Missing | None]:
         """Forward batches of a split through a frozen network; the features stay by reference."""
         try:
-            needs = self._context.features[group]
-            prepared = self._data(self._context.planned[needs.trial_id].data_key, data)
+            needs = self._context.features[part.group]
+            planned = self._context.planned[needs.trial_id]
+            prepared = self._data(planned.work.data_key)
             rows = prepared.test if needs.split == "test" else prepared.train
             assert rows is not None
-            trial = self._context.planned[needs.trial_id].trial
-            self._planned.check(trial)
-            batches = prepared.forward_batches(needs.split, start, stop)
-            part = with_room(
-                lambda: features_part(trial, rows, batches, self._workspace, for_scoring=needs.for_scoring),
+            self._planned.check(planned.trial)
+            batches = prepared.forward_batches(needs.split, part.start, part.stop)
+            features = with_room(
+                lambda: features_part(planned.trial, rows, batches, self._workspace, for_scoring=needs.for_scoring),
                 self._let_go,
             )
-            self._absorbed.setdefault(group, set()).add(start)
-            return part, None
+            self._included.setdefault(part.group, set()).add(part)
+            return features, None
         except _ANY as error:
-            return None, classify(error)
+            return None, _answer(error)
 
-    def features_are_at(self, parts: FeatureParts) -> None:
-        """Other actors' features, fetched when they are read."""
-        self._parts |= parts
+    def held_are_at(self, held: Held) -> None:
+        """Rows and features that others have made, fetched when they are read."""
+        self._held |= held
 
     def release(self, keys: list[str]) -> None:
         """Let go of rows and features that no trial reads any more; called beside the work, so only entries go."""
         for key in keys:
             self._prepared.pop(key, None)
-            self._parts.pop(key, None)
-            self._absorbed.pop(key, None)
+            self._held.pop(key, None)
+            self._included.pop(key, None)
         self._unread.update(keys)
         features = self._context.features
         gone = {self._network(key) for key in keys if key in features}
@@ -135,23 +134,24 @@ class Session:
             self._networks[group] = network_key(trial, self._device, own_head=False, for_scoring=needs.for_scoring)
         return self._networks[group]
 
-    def _include(self, trial_id: str, split: str, first: int = 0, last: int | None = None) -> None:
+    def _include(self, trial_id: str, group: str | None, first: int = 0, last: int | None = None) -> None:
         """Take the features of batches [first, last) that a trial reads from whoever computed them."""
-        for group in self._context.groups[trial_id]:
-            needs = self._context.features[group]
-            for start, stop, (ref,) in self._parts.get(group, []):
-                absorbed = self._absorbed.setdefault(group, set())
-                if needs.split != split or start in absorbed:
-                    continue
-                if stop > first and (last is None or start < last):
-                    cache = self._workspace.features(
-                        self._context.planned[trial_id].trial, for_scoring=needs.for_scoring
-                    )
-                    with suppress(ray.exceptions.ObjectLostError):  # its node is gone: computed again here
-                        cache.include(ray.get(ref))
-                    absorbed.add(start)
+        missing: list[Part] = []
+        for part, (ref,) in self._held.get(group, ()) if group is not None else ():
+            assert isinstance(part, Features)
+            included = self._included.setdefault(part.group, set())
+            if part not in included and part.stop > first and (last is None or part.start < last):
+                for_scoring = self._context.features[part.group].for_scoring
+                cache = self._workspace.features(self._context.planned[trial_id].trial, for_scoring=for_scoring)
+                try:
+                    cache.include(ray.get(ref))
+                    included.add(part)
+                except ray.exceptions.ObjectLostError:  # with its node
+                    missing.append(part)
+        if missing:
+            raise _MissingError(*missing)
 
-    def fit(self, trial_ids: tuple[str, ...], data: ray.ObjectRef[Any]) -> dict[str, Failure] | Failure:
+    def fit(self, trial_ids: tuple[str, ...]) -> dict[str, Failure] | Failure | Missing:
         """Fit a bundle; each trial's checkpoint is in the store before its name is returned as fitted."""
         try:
             # an actor that died in the middle of a bundle has left whole checkpoints
@@ -162,10 +162,10 @@ class Session:
             trials = [self._context.planned[trial_id].trial for trial_id in trial_ids]
             for trial in trials:
                 self._planned.check(trial)
-            prepared = self._data(self._context.planned[trial_ids[0]].data_key, data)
+            prepared = self._data(self._context.planned[trial_ids[0]].work.data_key)
             self._predictor = None  # its memory is needed
             for trial_id in trial_ids:
-                self._include(trial_id, "train")
+                self._include(trial_id, self._context.planned[trial_id].work.train_features)
             failures = {}
             unfinished = UnfinishedFits(self._files)
             saving = Saving(
@@ -184,7 +184,7 @@ class Session:
                 unfinished.remove(bundle)
             return failures
         except _ANY as error:
-            return classify(error)
+            return _answer(error)
 
     def leave(self) -> None:
         """This process's node is about to go: a fit under way writes where it is after every epoch."""
@@ -201,17 +201,17 @@ class Session:
         made_on = {"device_name": _device_name(device), "versions": library_versions()}
         write_checkpoint(self._files, trial_id, replace(checkpoint, meta={**checkpoint.meta, **made_on}).to_bytes())
 
-    def score(self, trial_id: str, start: int, stop: int, data: ray.ObjectRef[Any]) -> ShardCommit | Failure:
+    def score(self, trial_id: str, start: int, stop: int) -> ShardCommit | Failure | Missing:
         """Score some batches; their records are in the store before their state is returned."""
         try:
-            return with_room(lambda: self._score(trial_id, start, stop, data), self._let_go)
+            return with_room(lambda: self._score(trial_id, start, stop), self._let_go)
         except _ANY as error:
-            return classify(error)
+            return _answer(error)
 
-    def _score(self, trial_id: str, start: int, stop: int, data: ray.ObjectRef[Any]) -> ShardCommit:
-        trial = self._context.planned[trial_id].trial
-        prepared = self._data(self._context.planned[trial_id].data_key, data)
-        self._include(trial_id, "test", start, stop)
+    def _score(self, trial_id: str, start: int, stop: int) -> ShardCommit:
+        planned = self._context.planned[trial_id]
+        trial, prepared = planned.trial, self._data(planned.work.data_key)
+        self._include(trial_id, planned.work.test_features, start, stop)
         predictor = self._open(trial_id)
         cost = predictor.cost | self._latency(trial_id, predictor, prepared.test) if start == 0 else {}
         began = time.perf_counter()
@@ -258,13 +258,14 @@ class Session:
         """Free what is kept on the device for trials to come."""
         self._predictor = None
         self._workspace.let_go()
+        self._included.clear()  # features may be gone; what is still there is not taken twice
 
     def _open(self, trial_id: str) -> Predictor:
         if self._predictor is None or self._predictor[0] != trial_id:
             self._predictor = None
             trial = self._context.planned[trial_id].trial
             self._planned.check(trial)
-            checkpoint = Checkpoint.from_bytes(read_checkpoint(self._files, trial_id)) if needs_fit(trial) else None
+            checkpoint = self._checkpoint(trial_id) if needs_fit(trial) else None
             digest = checkpoint.digest() if checkpoint is not None else ""
             self._predictor = (trial_id, open_predictor(trial, checkpoint, self._workspace), digest)
         return self._predictor[1]
@@ -273,19 +274,31 @@ class Session:
         """Of single examples, measured once a size of network and data in this process: training changes no shapes."""
         trial = self._context.planned[trial_id].trial
         size = predictor.cost.get("params_total", 0)  # adapters and prompts differ in it
-        key = (trial.weights_fingerprint, trial.method, self._context.planned[trial_id].data_key, size)
+        key = (trial.weights_fingerprint, trial.method, self._context.planned[trial_id].work.data_key, size)
         if key not in self._latencies:
             self._latencies[key] = measure_latency(predictor, rows)
         p50, p95 = self._latencies[key]
         return {"latency_p50_ms": p50, "latency_p95_ms": p95}
 
-    def _data(self, data_key: str, ref: ray.ObjectRef[Any]) -> PreparedData:
+    def _checkpoint(self, trial_id: str) -> Checkpoint:
+        try:
+            return Checkpoint.from_bytes(read_checkpoint(self._files, trial_id))
+        except Exception as error:
+            if is_intact(self._files, trial_id):
+                raise
+            raise _MissingError(Fit(trial_ids=(trial_id,))) from error
+
+    def _data(self, data_key: str) -> PreparedData:
         prepared = self._prepared.get(data_key)
         if prepared is None:
+            held = self._held.get(data_key)
+            if not held:  # they are being made again, or nobody reads them any more
+                raise _MissingError(Prepare(data_key=data_key))
+            ((part, (ref,)),) = held
             try:
                 prepared = ray.get(ref)
-            except ray.exceptions.ObjectLostError:  # its node is gone; the rows make it again, to the bit
-                prepared = self._prepare(data_key)
+            except ray.exceptions.ObjectLostError as error:  # with its node
+                raise _MissingError(part) from error
             self._prepared[data_key] = prepared
         return prepared
 
@@ -301,6 +314,14 @@ class Session:
         if dataset not in self._metric_sets:
             self._metric_sets[dataset] = self._context.measuring[dataset].metric_set()
         return self._metric_sets[dataset]
+
+
+class _MissingError(Exception):
+    """Parts of artefacts that this process needs are nowhere any more; `args` are these."""
+
+
+def _answer(error: BaseException) -> Failure | Missing:
+    return Missing(parts=error.args) if isinstance(error, _MissingError) else classify(error)
 
 
 def _untold(path: str, reason: str) -> None:

@@ -13,10 +13,11 @@ from typing import Any
 
 import ray
 
-from raybench.cluster.context import FeatureParts, RunContext
+from raybench.cluster.context import Held, RunContext
 from raybench.cluster.waiting import waits_for_hub
 from raybench.results.measure import Measured
 from raybench.schedule.retry import Failure
+from raybench.schedule.work import Features, Missing
 from raybench.store.shards import ShardCommit
 from raybench.store.trials import TrialRow
 
@@ -42,23 +43,20 @@ class Worker:
         return self._session.prepare(data_key)
 
     @ray.method(num_returns=2)
-    def features(self, group: str, start: int, stop: int, data: list[ray.ObjectRef[Any]]) -> tuple[Any, Failure | None]:
-        """Features of batches [start, stop), to be kept by reference."""
-        return self._session.features(group, start, stop, data[0])
+    def features(self, part: Features, held: Held) -> tuple[Any, Failure | Missing | None]:
+        """Features of some batches, to be kept by reference."""
+        self._session.held_are_at(held)
+        return self._session.features(part)
 
-    def fit(
-        self, trial_ids: tuple[str, ...], data: list[ray.ObjectRef[Any]], features: FeatureParts
-    ) -> dict[str, Failure] | Failure:
+    def fit(self, trial_ids: tuple[str, ...], held: Held) -> dict[str, Failure] | Failure | Missing:
         """Fit trials and leave their checkpoints in the store; those that failed are returned."""
-        self._session.features_are_at(features)
-        return self._session.fit(trial_ids, data[0])
+        self._session.held_are_at(held)
+        return self._session.fit(trial_ids)
 
-    def score(
-        self, trial_id: str, ranges: list[tuple[int, int]], data: list[ray.ObjectRef[Any]], features: FeatureParts
-    ) -> list[ShardCommit | Failure]:
+    def score(self, trial_id: str, ranges: list[tuple[int, int]], held: Held) -> list[ShardCommit | Failure | Missing]:
         """Score runs of batches [start, stop): records to the store, states and coverage back, or why not."""
-        self._session.features_are_at(features)
-        return [self._session.score(trial_id, start, stop, data[0]) for start, stop in ranges]
+        self._session.held_are_at(held)
+        return [self._session.score(trial_id, start, stop) for start, stop in ranges]
 
     def measure(self, rows: list[TrialRow]) -> list[Measured | None]:
         """What the tables say of trials that have ended; None where that could not be found out."""

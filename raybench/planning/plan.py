@@ -10,12 +10,13 @@ fault becomes trials with a problem, the others go on; a dataset at fault is a D
 from __future__ import annotations
 
 import itertools
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.core.code import code_digests
+from raybench.core.costs import COSTS
 from raybench.core.errors import DataError, IncompatibleError, JobError, ModelError, summary
 from raybench.core.identity import RESULT_VERSION, content_hash
 from raybench.data import LoadedDataset, load_dataset
@@ -29,6 +30,7 @@ from raybench.planning.shared_work import bundle_of, feature_groups
 from raybench.recipes.baselines.catalog import get_baseline
 from raybench.recipes.fingerprint import candidate_fingerprint
 from raybench.recipes.recipe import Recipe, recipe_of
+from raybench.schedule.work import TrialWork
 from raybench.store.basis import measures_of
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Task
@@ -43,6 +45,8 @@ __all__ = [
     "make_plan",
     "validation_name",
 ]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,17 +77,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTrial:
-    """A trial, the key of its prepared rows, the bundle it is fitted in, and the features that it reads."""
+    """A trial, the work that it is, and why it cannot start, if it cannot."""
 
     trial: Trial
-    data_key: str
-    bundle: str
-    needs_fit: bool
-    cost: float
+    work: TrialWork
     stamp: str = ""  # of the files that the weights' fingerprint is of, before they were read
     problem: Problem | None = None
-    train_features: str | None = None
-    test_features: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,9 +149,9 @@ class Plan:
         """What each group of features is made of, by one of the wanted trials that read it."""
         needs = {}
         for planned in self.trials:
-            for group, split in ((planned.train_features, "train"), (planned.test_features, "test")):
+            for group, split in ((planned.work.train_features, "train"), (planned.work.test_features, "test")):
                 if group is not None and planned.trial.trial_id in wanted:
-                    for_scoring = planned.test_features is not None
+                    for_scoring = planned.work.test_features is not None
                     needs[group] = FeatureNeeds(trial_id=planned.trial.trial_id, split=split, for_scoring=for_scoring)
         return needs
 
@@ -195,8 +194,8 @@ def make_plan(job: Job) -> Plan:
                 for seed, (on, kept) in itertools.product(seeds if adaptation.recipe.uses_seed else seeds[:1], places):
                     planned = _plan_trial(candidate.name, adaptation, on, task, seed, code)
                     kept[f"{candidate.name} {planned.trial.trial_id}"] = planned
-                    if planned.problem is None and planned.data_key not in data:
-                        data[planned.data_key] = DataNeeds(
+                    if planned.problem is None and planned.work.data_key not in data:
+                        data[planned.work.data_key] = DataNeeds(
                             dataset=planned.trial.dataset,
                             model=adaptation.model,
                             processor=task.processor_key(adaptation.model),
@@ -211,7 +210,7 @@ def make_plan(job: Job) -> Plan:
         *filter(None, [{name: dict(dataset.metric_code) for name, dataset in datasets.items() if dataset.metric_code}]),
     ]
     names = sorted({one.trial.candidate for one in planned_trials})
-    run_id = f"{_slug(job.name)}-{content_hash([identity, names, job.rank_by])[:12]}"
+    run_id = f"{_slug(job.name)}-{content_hash([identity, names, job.rank_by, *map(list, job.limits)])[:12]}"
     return Plan(
         run_id=run_id,
         job=job,
@@ -246,7 +245,8 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
     task = _task(job, spec)
     try:
         loaded = load_dataset(spec, task.columns, job.directory)
-        notes = _review(task, spec, loaded)
+        loaded = replace(loaded, labels=_said(spec, lambda: task.label_names(loaded.splits, loaded.labels)))
+        notes = [f"{spec.name}: {note}" for note in _said(spec, lambda: task.review(loaded.splits, loaded.labels))]
     except DataError as error:
         raise job.placed(error, spec) from error
     if (reason := task.check_labels(loaded.labels)) is not None:
@@ -258,7 +258,8 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
         if (reason := unfit(name, task, loaded.labels, spec.task_config)) is not None:
             raise JobError(f"{job.where(None, path)}: dataset {spec.name}: {reason}")
     rank_by = job.rank_by or (task.primary if task.primary in names else names[0])
-    names = names if rank_by in names else (*names, rank_by)
+    limited = [limit.name for limit in job.limits if limit.name not in COSTS]
+    names = tuple(dict.fromkeys((*names, rank_by, *limited)))
     return PlannedDataset(
         spec=spec,
         loaded=replace(loaded, notes=(*loaded.notes, *notes)),
@@ -282,10 +283,10 @@ def _on_validation(job: Job, datasets: Mapping[str, PlannedDataset]) -> dict[str
     return found
 
 
-def _review(task: Task, spec: DatasetSpec, loaded: LoadedDataset) -> list[str]:
+def _said(spec: DatasetSpec, ask: Callable[[], T]) -> T:
     """What the task has to say of the rows."""
     try:
-        return [f"{spec.name}: {note}" for note in task.review(loaded.splits, loaded.labels)]
+        return ask()
     except DataError as error:
         raise DataError(f"dataset {spec.name}: {error}", key=error.key) from error
     except Exception as error:  # of a task of the user's own
@@ -355,17 +356,16 @@ def _plan_trial(
     groups = feature_groups(trial, data_key) if problem is None else {}
     num_rows = {name: table.num_rows for name, table in loaded.splits.items()}
     fit_passes = num_rows.get("train", 0) * recipe.passes(hyperparameters) if recipe.needs_fit else 0.0
-    return PlannedTrial(
-        trial=trial,
+    work = TrialWork(
+        trial_id=trial.trial_id,
         data_key=data_key,
-        bundle=bundle_of(trial, data_key, num_rows.get("train", 0)),
         needs_fit=recipe.needs_fit,
+        bundle=bundle_of(trial, data_key, num_rows.get("train", 0)),
         cost=cost * (fit_passes + num_rows["test"]) if problem is None else 0.0,
-        stamp=stamp,
-        problem=problem,
         train_features=groups.get("train"),
         test_features=groups.get("test"),
     )
+    return PlannedTrial(trial=trial, work=work, stamp=stamp, problem=problem)
 
 
 def _task(job: Job, spec: DatasetSpec) -> Task:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raybench.core import Status
 from raybench.planning.plan import Plan, PlannedTrial
@@ -42,27 +42,20 @@ class Found:
     def usable(self, planned: PlannedTrial, plan: str, measures: str) -> list[ShardCommit]:
         """What need not be scored again: shards of this batch plan, of the checkpoint that is there, so measured."""
         trial_id = planned.trial.trial_id
-        if planned.needs_fit and trial_id not in self.fitted:
+        if planned.work.needs_fit and trial_id not in self.fitted:
             return []  # of a checkpoint that is gone
         basis = basis_of(plan=plan, checkpoint=self.fitted.get(trial_id, ""), measures=measures)
         return usable(self.commits.get(trial_id, []), basis)
 
     def todo(self, plan: Plan) -> list[TrialWork]:
         """The work that is left, each trial once however many candidates' names it has."""
-        work = {}
-        for planned in plan.trials:
-            trial_id = planned.trial.trial_id
-            if planned.problem is None and trial_id not in self.rows:
-                work[trial_id] = TrialWork(
-                    trial_id=trial_id,
-                    data_key=planned.data_key,
-                    needs_fit=planned.needs_fit and trial_id not in self.fitted,
-                    bundle=planned.bundle,
-                    cost=planned.cost,
-                    train_features=planned.train_features,
-                    test_features=planned.test_features,
-                )
-        return list(work.values())
+        left = {
+            planned.trial.trial_id: planned.work
+            for planned in plan.trials
+            if planned.problem is None and planned.trial.trial_id not in self.rows
+        }
+        fitted = {trial_id: replace(left[trial_id], needs_fit=False) for trial_id in left.keys() & self.fitted}
+        return list((left | fitted).values())
 
 
 def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
@@ -88,10 +81,10 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
         read = pool.map(lambda one: _with_records(store, one, records.get(one, []), skipped), begun)
         commits = dict(zip(begun, read, strict=True))
         stored = sorted(kept - rows.keys())
-        whole = pool.map(lambda trial_id: is_intact(store.files, trial_id), stored)
-        good = [trial_id for trial_id, is_good in zip(stored, whole, strict=True) if is_good]
+        whole = dict(zip(stored, pool.map(lambda trial_id: is_intact(store.files, trial_id), stored), strict=True))
+        good = [trial_id for trial_id, is_good in whole.items() if is_good]
         fitted = dict(zip(good, pool.map(lambda one: read_digest(store.files, one), good), strict=True))
-        for trial_id in set(stored) - fitted.keys():
+        for trial_id in (one for one, is_good in whole.items() if is_good is False):  # None: it has gone meanwhile
             skipped(f"checkpoints: {trial_id}", "torn; fitted again")
     leftovers = (scored | kept) & rows.keys()
     return Found(rows=rows, commits=commits, fitted=fitted, failures=failures, leftovers=leftovers)

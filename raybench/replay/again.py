@@ -51,7 +51,7 @@ def run_again(planned: PlannedTrial, plan: Plan, *, threads: int, on_gpu: bool) 
     """Raises RaybenchError for what a user can mend, and what the fit itself raises."""
     if on_gpu and not torch.cuda.is_available():
         raise RaybenchError("it was made on a GPU, and here is none: its last bits would be others")
-    trial, dataset, needs = planned.trial, plan.datasets[planned.trial.dataset.name], plan.data[planned.data_key]
+    trial, dataset, needs = planned.trial, plan.datasets[planned.trial.dataset.name], plan.data[planned.work.data_key]
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -41,7 +41,7 @@ def print_plan(job: Job, console: Console | None = None) -> None:
     table = Table(title=f"run {plan.run_id}", title_justify="left", box=None, pad_edge=False)
     for name in ("trial", "candidate", "dataset", "seed", "bundle", "batches", "shards left", "state"):
         table.add_column(name, justify="right" if name in ("seed", "batches", "shards left") else "left")
-    sizes = Counter(planned.bundle for planned in plan.trials if planned.problem is None)
+    sizes = Counter(planned.work.bundle for planned in plan.trials if planned.problem is None)
     shards_left = 0
     states: Counter[str] = Counter()
     problems = []
@@ -51,13 +51,13 @@ def print_plan(job: Job, console: Console | None = None) -> None:
         if planned.problem is not None:
             state = str(planned.problem.status)
             problems.append(f"{trial.candidate} on {trial.dataset.name}: {planned.problem.reason}")
-        elif planned.data_key in unreadable:
+        elif planned.work.data_key in unreadable:
             state = str(Status.FAILED)
-            problems.append(f"{trial.candidate} on {trial.dataset.name}: {unreadable[planned.data_key]}")
+            problems.append(f"{trial.candidate} on {trial.dataset.name}: {unreadable[planned.work.data_key]}")
         elif trial.trial_id in found.rows:
             state = f"done ({found.rows[trial.trial_id].status})"
         else:
-            state, left = _left(plan, found, planned, *batches[planned.data_key])
+            state, left = _left(plan, found, planned, *batches[planned.work.data_key])
         states[state] += 1
         shards_left += left
         cells = [
@@ -65,8 +65,8 @@ def print_plan(job: Job, console: Console | None = None) -> None:
             trial.candidate,
             trial.dataset.name,
             str(trial.seed),
-            planned.bundle[:8] if sizes[planned.bundle] > 1 else "",
-            str(batches[planned.data_key][0]) if planned.data_key in batches else "",
+            planned.work.bundle[:8] if sizes[planned.work.bundle] > 1 else "",
+            str(batches[planned.work.data_key][0]) if planned.work.data_key in batches else "",
             str(left or ""),
             state,
         ]
@@ -78,8 +78,8 @@ def print_plan(job: Job, console: Console | None = None) -> None:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
     shared = sum(1 for size in sizes.values() if size > 1)
-    missing = [planned for planned in plan.trials if planned.trial.trial_id not in found.rows]
-    reads = Counter(group for planned in missing for group in (planned.train_features, planned.test_features) if group)
+    missing = [planned.work for planned in plan.trials if planned.trial.trial_id not in found.rows]
+    reads = Counter(group for work in missing for group in (work.train_features, work.test_features) if group)
     features = f"; frozen features: {len(reads)} computed for {reads.total()} reads" if reads else ""
     total = f"{len(plan.trials)} trials ({counts}); {shards_left} shards to score; {shared} bundles of several fits"
     console.print(total + features, soft_wrap=True)

@@ -20,6 +20,7 @@ from raybench.results.tables import OVERALL
 
 __all__ = ["print_ranking"]
 
+_LEAST_DRAWN = 3  # datasets, before an interval over others like them is worth a column
 _NARROW = 100  # columns of a terminal below which P(best) and cost are left to the file
 
 
@@ -37,12 +38,12 @@ def print_ranking(ranking: Ranking, console: Console | None = None, *, tried: bo
         if dataset != OVERALL:
             console.print(_table(of_dataset, console))
         elif any(row["rank"] for row in of_dataset):  # some candidate was scored on every dataset
-            console.print(_overall(of_dataset))
+            console.print(_overall(of_dataset, len({row["dataset"] for row in rows if row["split"] == "test"}) - 1))
     causes = Counter(
-        (row["status"], row["reason"]) for row in rows if row["dataset"] != OVERALL and row["status"] != "ok"
+        (row["status"], row["reason"]) for row in rows if row["dataset"] != OVERALL and row["rank"] is None
     )
     for (status, reason), times in causes.most_common():
-        console.print(f"{times} × {status}: {reason}", markup=False, soft_wrap=True)
+        console.print(f"{times} × {'not ranked' if status == 'ok' else status}: {reason}", markup=False, soft_wrap=True)
     for note in ranking.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     if ranking.location:
@@ -82,7 +83,7 @@ def _table(rows: list[dict[str, Any]], console: Console) -> Table:
     return table
 
 
-def _overall(rows: list[dict[str, Any]]) -> Table:
+def _overall(rows: list[dict[str, Any]], num_datasets: int) -> Table:
     metric = rows[0]["rank_by"]  # None: the datasets have metrics of their own, and no mean
     table = Table(title="over all datasets, by mean rank", title_justify="left", box=None, pad_edge=False)
     table.add_column("rank", justify="right")
@@ -91,10 +92,17 @@ def _overall(rows: list[dict[str, Any]]) -> Table:
     table.add_column("mean rank", justify="right")
     if metric is not None:
         table.add_column(f"mean {metric}", justify="right")
+        if num_datasets >= _LEAST_DRAWN:
+            table.add_column("(datasets as drawn)")
     for row, name in zip(rows, names(rows), strict=True):
         mean_rank = f"{row['mean_rank']:.2f}" if row["mean_rank"] is not None else "–"
         place = str(row["rank"] or "–")
         mean = [] if metric is None else [number(row[metric])]
+        mean += (
+            [interval(row[f"{metric}_low"], row[f"{metric}_high"])]
+            if metric is not None and num_datasets >= _LEAST_DRAWN
+            else []
+        )
         cells = [place, span(row["rank_low"], row["rank_high"]), name, mean_rank, *mean]
         table.add_row(*(Text(cell) for cell in cells))
     return table

@@ -64,13 +64,13 @@ class Ledger:
         self._writer.__exit__(kind, error, traceback)
 
     def earlier(self, data_key: str, plan: str) -> dict[str, tuple[tuple[int, int], ...]]:
-        """By trial of this data key that has not ended, the batches of this batch plan that need no more scoring."""
+        """By trial of this data key, the batches of this batch plan that need no more scoring; of each told once."""
         found = {
             trial_id: self._usable(one, plan)
             for trial_id, one in self._planned.items()
-            if one.data_key == data_key and trial_id not in self.rows
+            if one.work.data_key == data_key and trial_id not in self.rows and trial_id not in self._commits
         }
-        self._commits |= {trial_id: commits for trial_id, commits in found.items() if commits}
+        self._commits |= found
         return {trial_id: tuple((one.start, one.stop) for one in commits) for trial_id, commits in found.items()}
 
     def commit(self, commit: ShardCommit) -> bool:

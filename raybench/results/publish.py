@@ -15,8 +15,10 @@ from importlib.metadata import version
 from types import MappingProxyType
 
 from raybench.core import Status
+from raybench.job.limits import Limit
 from raybench.metrics import MetricSet
 from raybench.planning.plan import Plan, PlannedTrial
+from raybench.results.across import across_notes
 from raybench.results.entry import Entry
 from raybench.results.fit_notes import fit_notes
 from raybench.results.made_on import distinct, made_on, mixed_notes
@@ -69,6 +71,7 @@ def publish(
         plan.rank_by,
         traits,
         notes=(*plan.notes, *notes, *fit_notes(fits)),
+        limits=plan.job.limits,
         tracebacks=tracebacks,
         job_directory=str(plan.job.directory),
         write=write,
@@ -97,15 +100,17 @@ def write_tables(
     traits: Mapping[str, MetricTrait],
     *,
     notes: tuple[str, ...] = (),
+    limits: Sequence[Limit] = (),
     tracebacks: dict[str, str] | None = None,
     job_directory: str | None = None,
     write: bool = True,
 ) -> Ranking:
     """Make a run's tables of its trials' entries and write them; a mix of devices or versions is one of the notes."""
     scores = scores_table(run.run_id, entries, traits)
-    table = ranking_table(entries, metrics, rank_by, traits)
+    table = ranking_table(entries, metrics, rank_by, traits, limits)
     higher = {name: trait.higher_is_better is not False for name, trait in traits.items()}
-    notes = (*notes, *mixed_notes(entries), *optimism_notes(entries, rank_by, higher))
+    across = across_notes(table.to_pylist(), higher)
+    notes = (*notes, *mixed_notes(entries), *optimism_notes(entries, rank_by, higher), *across)
     if write:
         run.write_table("scores", scores)
         run.write_table("ranking", table)

@@ -2,7 +2,7 @@
 
     row = reduce_trial(blank, commits, expected, fit_meta)       # commits of one basis
 
-Raises CoverageError unless every example of the split was merged exactly once.
+Raises CoverageError unless every example of the split was merged exactly once, and all by one checkpoint.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from raybench.core import Status
+from raybench.core.errors import CoverageError
 from raybench.metrics import StateSet
 from raybench.metrics.coverage import Coverage
 from raybench.store.shards import ShardCommit, disjoint
@@ -29,6 +30,8 @@ def reduce_trial(
     blank: TrialRow, commits: Sequence[ShardCommit], expected: Coverage, fit_meta: Mapping[str, Any]
 ) -> TrialRow:
     """The row of a trial all of whose batches are scored; `fit_meta` is what its checkpoint says of its fit."""
+    if len({commit.basis for commit in commits}) > 1:
+        raise CoverageError("its checkpoint was lost and the fit that replaced it gave other bits; run it again")
     commits = disjoint(list(commits))
     states = StateSet().merge(*(StateSet.from_bytes(commit.states) for commit in commits))
     states.coverage.check(expected)

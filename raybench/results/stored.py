@@ -133,11 +133,11 @@ def read_whole_records(store: Store, row: TrialRow, skipped: Skipped) -> pa.Tabl
     """The records of a trial by id, all that its row counts; StoreError where some are missing."""
     torn: dict[str, str] = {}
     records = read_records(store.files, row.trial_id, row.basis, torn.__setitem__)
-    for path, reason in torn.items():
-        skipped(path, reason)
     if records is None or records.num_rows != row.num_examples:
         why = "".join(f" ({path}: {reason})" for path, reason in list(torn.items())[-1:])
         raise StoreError(f"store {store.files.url}: trial {row.trial_id} has no whole records{why}; run its job again")
+    for path, reason in torn.items():
+        skipped(path, reason)
     return records
 
 

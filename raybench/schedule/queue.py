@@ -5,11 +5,11 @@
     while not queue.done:
         actions = queue.step(event)
 
-An idle actor takes, in this order: rows to prepare, features that several trials read, shards of the trial it
-holds, the costliest fit, shards of the trial that has most left. When no more fits are left than there are actors they
-go before shards: a fit cannot be divided, so the last one must not begin last. Some shards more of the same trial are
-sent ahead while one is being scored (`ahead`: one, or as many as are done in a moment), so that an actor never waits
-for the driver; a fit is never queued behind anything.
+Of what can begin (`Backlog`) an idle actor takes, in this order: rows and features that others read, shards of the
+trial it holds, the costliest fit, shards of the trial that has most left. When no more fits are left than there are
+actors they go before shards: a fit cannot be divided, so the last one must not begin last. Some shards more of the same
+trial are sent ahead while one is being scored (`ahead`: one, or as many as are done in a moment), so that an actor
+never waits for the driver; a fit is never queued behind anything.
 
 Actors that die before they are ready are started again, later each time; only when none is ready and several in a row
 have died does the run end. An actor on a node that is about to go gets nothing new.
@@ -20,11 +20,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from raybench.core import Shard, Status
-from raybench.schedule.feature_groups import FeatureGroups
+from raybench.schedule.backlog import Backlog
 from raybench.schedule.retry import NOT_CHARGED, Failure, FailureKind, decide
-from raybench.schedule.shards import remaining_shards
 from raybench.schedule.work import (
     Action,
     ActorReady,
@@ -37,8 +37,11 @@ from raybench.schedule.work import (
     Fit,
     Fitted,
     Lost,
+    Missed,
+    Part,
     Prepare,
     Prepared,
+    Release,
     Scored,
     Send,
     StartActor,
@@ -51,6 +54,7 @@ __all__ = ["Queue", "start_delay"]
 
 _MAX_FAILED_STARTS = 5  # actors in a row that die before they are ready, and no other is: no actor can be had
 _LONGEST_DELAY_SECONDS = 60.0
+_NO_CHECKPOINT = Failure(kind=FailureKind.TRANSIENT, message="its checkpoint is gone from the store")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,30 +65,12 @@ class _Actor:
     trial_id: str | None = None  # whose model it holds
 
 
-@dataclass(slots=True, kw_only=True)
-class _Trial:
-    work: TrialWork
-    fitted: bool
-    scored: tuple[tuple[int, int], ...] = ()  # batch ranges that an earlier run has scored
-    pending: deque[Shard] = field(default_factory=deque)
-    num_unscored: int = 0  # shards pending or in flight
-
-
 class Queue:
-    """State machine over trials, shards and actors; deterministic, no clock, no I/O."""
+    """State machine over a backlog and actors; deterministic, no clock, no I/O."""
 
     def __init__(self, trials: Iterable[TrialWork], *, num_actors: int, shard_batches: int) -> None:
-        self._shard_batches = shard_batches
+        self._backlog = Backlog(trials, num_actors=num_actors, shard_batches=shard_batches)
         self._num_actors = num_actors
-        self._trials = {
-            work.trial_id: _Trial(work=work, fitted=not work.needs_fit) for work in trials
-        }  # those not ended yet
-        self._to_prepare = deque(dict.fromkeys(trial.work.data_key for trial in self._trials.values()))
-        self._num_batches: dict[str, int] = {}
-        self._features = FeatureGroups(num_actors)
-        self._waiting: list[tuple[str, ...]] = []  # bundles, or a fitted trial, whose features are not all there
-        self._to_fit: list[Fit] = []
-        self._scoring: dict[str, _Trial] = {}  # those with pending shards
         self._actors: dict[int, _Actor] = {}
         self._next_actor = 0
         self._failed_starts = 0
@@ -96,7 +82,7 @@ class Queue:
     @property
     def done(self) -> bool:
         """Whether every trial has ended."""
-        return not self._trials
+        return not self._backlog.trials
 
     def in_flight(self, actor: int) -> tuple[Work, ...]:
         """What an actor has been given and not returned, in the order it does them."""
@@ -116,31 +102,32 @@ class Queue:
                 self._actors[actor].ready = True
                 self._failed_starts = 0
             case Prepared(actor=actor, data_key=data_key):
-                self._take(actor, Prepare(data_key=data_key))
-                self._on_prepared(event, actions)
+                self._on_made(actor, Prepare(data_key=data_key), actions)
+                self._end_well(self._backlog.planned(event), actions)
             case Featured(actor=actor, work=work):
-                self._take(actor, work)
-                self._on_features(work, actions)
+                self._on_made(actor, work, actions)
             case Fitted(actor=actor, work=work, failures=failures):
                 self._take(actor, work)
-                for trial_id in work.trial_ids:
+                for trial_id in self._backlog.trials_of(work):
                     if trial_id in failures:
                         self._on_failure(Fit(trial_ids=(trial_id,)), actor, failures[trial_id], actions)
-                    elif trial_id in self._trials:
+                    else:
                         self._actors[actor].trial_id = trial_id
-                        self._trials[trial_id].fitted = True
-                        self._want_test_features(self._trials[trial_id])
-                        self._waiting.append((trial_id,))
-                self._release(actions)
+                        self._end_well(self._backlog.fitted(trial_id), actions)
             case Scored(actor=actor, shard=shard):
                 self._take(actor, shard)
-                self._on_scored(shard, actions)
+                self._end_well(self._backlog.scored(shard), actions)
             case Failed(actor=actor, work=work, failure=failure):
                 self._take(actor, work)
                 self._on_failure(work, actor, failure, actions)
                 if failure.poisons_actor:
                     actions.append(StopActor(actor=actor))
                     self._replace(actor, actions)
+            case Missed(actor=actor, work=work, parts=parts):
+                self._take(actor, work)
+                for part in parts:
+                    self._on_missed(part, actor, actions)
+                self._backlog.put_back(work, together=True)
             case Draining(actor=actor):
                 self._actors[actor].draining = True
             case Lost(actor=actor, failure=failure):
@@ -153,7 +140,7 @@ class Queue:
     def give_up(self, reason: str) -> list[Action]:
         """No actor can be had: every trial that is left ends, and may be tried by the next run."""
         actions: list[Action] = []
-        for trial_id in list(self._trials):
+        for trial_id in list(self._backlog.trials):
             status = Status.PREEMPTED if trial_id in self._preempted else Status.FAILED
             self._finish(trial_id, status, reason, actions)
         self._stop_when_done(actions)
@@ -169,63 +156,17 @@ class Queue:
     def _take(self, actor: int, work: Work) -> None:
         self._actors[actor].in_flight.remove(work)
 
-    def _on_prepared(self, event: Prepared, actions: list[Action]) -> None:
-        self._num_batches[event.data_key] = event.num_batches
-        together: dict[str, list[str]] = {}
-        for trial_id, trial in self._trials.items():
-            if trial.work.data_key == event.data_key:
-                trial.scored = event.scored.get(trial_id, ())
-                together.setdefault(trial_id if trial.fitted else trial.work.bundle, []).append(trial_id)
-                if not trial.fitted and trial.work.train_features:
-                    self._features.add(trial.work.train_features, event.num_train_batches)
-                if trial.fitted:
-                    self._want_test_features(trial)
-        self._waiting += [tuple(trial_ids) for trial_ids in together.values()]
-        self._release(actions)
+    def _on_made(self, actor: int, part: Prepare | Features, actions: list[Action]) -> None:
+        self._take(actor, part)
+        if not self._backlog.made(part):  # whoever would have read it has ended meanwhile
+            actions.append(Release(keys=part.makes))
 
-    def _want_test_features(self, trial: _Trial) -> None:
-        """Only when something can be scored: until then they would keep the costliest fit waiting."""
-        if trial.work.test_features:
-            self._features.add(trial.work.test_features, self._num_batches[trial.work.data_key])
-
-    def _on_features(self, part: Features, actions: list[Action]) -> None:
-        self._features.take(part)
-        if self._features.complete([part.group]):
-            self._release(actions)
-
-    def _release(self, actions: list[Action]) -> None:
-        """Fit or score those whose features are all there."""
-        waiting, self._waiting = self._waiting, []
-        for trial_ids in waiting:
-            alive = [self._trials[trial_id] for trial_id in trial_ids if trial_id in self._trials]
-            if not all(self._features.complete(_awaited(trial)) for trial in alive):
-                self._waiting.append(trial_ids)
-            elif alive and alive[0].fitted:
-                self._open_scoring(alive[0], actions)
-            elif alive:
-                self._to_fit.append(Fit(trial_ids=tuple(trial.work.trial_id for trial in alive)))
-        self._to_fit.sort(key=self._fit_cost, reverse=True)
-
-    def _fit_cost(self, fit: Fit) -> float:
-        return sum(self._trials[trial_id].work.cost for trial_id in fit.trial_ids if trial_id in self._trials)
-
-    def _open_scoring(self, trial: _Trial, actions: list[Action]) -> None:
-        work = trial.work
-        num_batches = self._num_batches[work.data_key]
-        trial.pending.extend(remaining_shards(work.trial_id, num_batches, trial.scored, self._shard_batches))
-        trial.num_unscored = len(trial.pending)
-        if trial.pending:
-            self._scoring[work.trial_id] = trial
-        else:
-            self._finish(work.trial_id, Status.OK, None, actions)
-
-    def _on_scored(self, shard: Shard, actions: list[Action]) -> None:
-        trial = self._trials.get(shard.trial_id)
-        if trial is None:
-            return
-        trial.num_unscored -= 1
-        if trial.num_unscored == 0:
-            self._finish(shard.trial_id, Status.OK, None, actions)
+    def _on_missed(self, part: Part, actor: int, actions: list[Action]) -> None:
+        if self._backlog.lost(part):
+            if isinstance(part, Fit):  # a store that loses them again and again is not tried for ever
+                self._on_failure(part, actor, _NO_CHECKPOINT, actions)
+            else:
+                self._backlog.put_back(part)
 
     def _on_lost(self, actor: int, failure: Failure, actions: list[Action]) -> None:
         lost = self._actors[actor]
@@ -236,7 +177,7 @@ class Queue:
         elif failure.kind is not FailureKind.PREEMPTED:
             self._failed_starts += 1
         for work in reversed(waiting):  # it had not begun: not its fault
-            self._requeue(work)
+            self._backlog.put_back(work)
         if executing is not None:
             self._on_failure(executing, actor, failure, actions)
         none_ready = not any(other.ready for number, other in self._actors.items() if number != actor)
@@ -250,60 +191,33 @@ class Queue:
 
     def _on_failure(self, work: Work, actor: int, failure: Failure, actions: list[Action]) -> None:
         if failure.kind is FailureKind.PREEMPTED:
-            self._preempted.update(self._trials_of(work))
+            self._preempted.update(self._backlog.trials_of(work))
         if failure.kind not in NOT_CHARGED:
             self._attempts[work] = self._attempts.get(work, 0) + 1
         attempts = self._attempts.get(work, 0)
         status = decide(failure, attempts)
         if status is None:
             self._avoid[work] = actor
-            self._requeue(work, together=failure.kind in NOT_CHARGED)
+            self._backlog.put_back(work, together=failure.kind in NOT_CHARGED)
             return
         if isinstance(work, Features):  # those who read it compute it themselves, and say what is wrong
-            self._on_features(work, actions)
+            self._backlog.made(work)
             return
         if isinstance(work, Fit) and len(work.trial_ids) > 1:  # find out which of the bundle it was
-            for trial_id in reversed(work.trial_ids):
-                self._requeue(Fit(trial_ids=(trial_id,)))
+            self._backlog.put_back(work)
             return
         tries = f" ({attempts} attempts)" if attempts > 1 else ""
-        for trial_id in self._trials_of(work):
+        for trial_id in self._backlog.trials_of(work):
             self._finish(trial_id, status, f"{failure.message}{tries}", actions)
 
-    def _trials_of(self, work: Work) -> list[str]:
-        match work:
-            case Fit(trial_ids=trial_ids):
-                return [trial_id for trial_id in trial_ids if trial_id in self._trials]
-            case Shard(trial_id=trial_id):
-                return [trial_id] if trial_id in self._trials else []
-            case Prepare(data_key=data_key):
-                return [trial_id for trial_id, trial in self._trials.items() if trial.work.data_key == data_key]
-            case Features():
-                return []
-
-    def _requeue(self, work: Work, *, together: bool = False) -> None:
-        match work:
-            case Prepare(data_key=data_key):
-                self._to_prepare.appendleft(data_key)
-            case Features():
-                self._features.put_back(work)
-            case Fit(trial_ids=trial_ids):
-                alive = tuple(trial_id for trial_id in trial_ids if trial_id in self._trials)
-                if together and alive:
-                    self._to_fit.insert(0, Fit(trial_ids=alive))
-                else:  # one of them may have ended the actor: each on its own from now on
-                    self._to_fit[:0] = [Fit(trial_ids=(trial_id,)) for trial_id in alive]
-            case Shard(trial_id=trial_id):
-                if trial_id in self._trials:
-                    self._trials[trial_id].pending.appendleft(work)
-                    self._scoring[trial_id] = self._trials[trial_id]
+    def _end_well(self, trial_ids: Iterable[str], actions: list[Action]) -> None:
+        for trial_id in trial_ids:
+            self._finish(trial_id, Status.OK, None, actions)
 
     def _finish(self, trial_id: str, status: Status, reason: str | None, actions: list[Action]) -> None:
-        del self._trials[trial_id]
-        self._scoring.pop(trial_id, None)
-        fits = [tuple(name for name in fit.trial_ids if name in self._trials) for fit in self._to_fit]
-        self._to_fit = [Fit(trial_ids=trial_ids) for trial_ids in fits if trial_ids]
         actions.append(Finish(trial_id=trial_id, status=status, reason=reason))
+        if unread := self._backlog.end(trial_id):
+            actions.append(Release(keys=unread))
 
     # What to do
 
@@ -316,7 +230,7 @@ class Queue:
     def _replace(self, actor: int, actions: list[Action]) -> None:
         gone = self._actors.pop(actor, None)
         for work in reversed(gone.in_flight if gone is not None else ()):
-            self._requeue(work)
+            self._backlog.put_back(work)
         if not self.done:
             actions.append(self._start_actor())
 
@@ -334,53 +248,35 @@ class Queue:
                 actor.in_flight.append(work)
                 if isinstance(work, Shard):
                     actor.trial_id = work.trial_id
-                actions.append(Send(actor=number, work=work))
+                actions.append(Send(actor=number, work=work, reads=self._backlog.reads(work)))
 
     def _next_work(self, number: int, actor: _Actor) -> Work | None:
-        if not actor.in_flight:
-            if self._to_prepare:
-                return Prepare(data_key=self._to_prepare.popleft())
-            if self._features:
-                return self._features.pop()
-            held = self._scoring.get(actor.trial_id) if actor.trial_id is not None else None
-            fit = next((fit for fit in self._to_fit if self._may_run(fit, number)), None)
-            if fit is not None and (held is None or len(self._to_fit) <= len(self._actors)):
-                self._to_fit.remove(fit)
-                return fit
-            if held is not None:
-                return self._pop_shard(held, number)
-            most = max(self._scoring.values(), key=lambda trial: len(trial.pending), default=None)
-            return self._pop_shard(most, number) if most is not None else None
-        last = actor.in_flight[-1]
-        if len(actor.in_flight) <= self.ahead and isinstance(last, Shard):
-            held = self._scoring.get(last.trial_id)
-            # near the end the rest is left to those who have less to do
-            if held is not None and len(held.pending) >= len(self._actors) * len(actor.in_flight):
-                return self._pop_shard(held, number)
-        return None
+        if actor.in_flight:
+            return self._next_ahead(number, actor.in_flight)
+        backlog, may_run = self._backlog, partial(self._may_run, number)
+        if (part := backlog.pop_part()) is not None:
+            return part
+        held = actor.trial_id if backlog.num_pending(actor.trial_id) else None
+        fits_first = held is None or backlog.num_fits <= len(self._actors)
+        if fits_first and (fit := backlog.pop_fit(may_run)) is not None:
+            return fit
+        trial_id = held or backlog.longest()
+        return None if trial_id is None else backlog.pop_shard(trial_id, may_run)
 
-    def _may_run(self, work: Work, actor: int) -> bool:
+    def _next_ahead(self, number: int, in_flight: deque[Work]) -> Shard | None:
+        """Another shard of the trial that it scores; near the end the rest is left to those who have less to do."""
+        last = in_flight[-1]
+        if not isinstance(last, Shard) or len(in_flight) > self.ahead:
+            return None
+        many = self._backlog.num_pending(last.trial_id) >= len(self._actors) * len(in_flight)
+        return self._backlog.pop_shard(last.trial_id, partial(self._may_run, number)) if many else None
+
+    def _may_run(self, actor: int, work: Work) -> bool:
         """Not where it failed last, if there is another actor: one that is up, for the rest may never come."""
         others = (other for number, other in self._actors.items() if number != actor)
         return self._avoid.get(work) != actor or not any(other.ready and not other.draining for other in others)
-
-    def _pop_shard(self, trial: _Trial, actor: int) -> Shard | None:
-        shard = trial.pending.popleft()
-        if not self._may_run(shard, actor) and trial.pending:
-            other = trial.pending.popleft()
-            trial.pending.appendleft(shard)
-            shard = other
-        if not trial.pending:
-            del self._scoring[trial.work.trial_id]
-        return shard
 
 
 def start_delay(failed_starts: int) -> float:
     """Seconds to wait before the next start: none after a good one, then 1, 2, 4, … up to a minute."""
     return min(2.0 ** (failed_starts - 1), _LONGEST_DELAY_SECONDS) if failed_starts else 0.0
-
-
-def _awaited(trial: _Trial) -> tuple[str, ...]:
-    """The features that must be there before its fit, or before its scoring where it is fitted."""
-    group = trial.work.test_features if trial.fitted else trial.work.train_features
-    return (group,) if group else ()

@@ -1,12 +1,16 @@
-"""Cutting what remains of a batch plan into shards: whole batches, the same whatever the number of actors."""
+"""Cutting batch plans: what remains to score into shards, the same for any number of actors; features into parts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from raybench.core import Shard
+from raybench.schedule.work import Features
 
-__all__ = ["remaining_shards"]
+__all__ = ["feature_parts", "remaining_shards"]
+
+_PARTS_AN_ACTOR = 4  # so that the last part is short beside the whole
+_MAX_BATCHES = 64  # a part that is lost with its actor is not much
 
 
 def remaining_shards(
@@ -27,3 +31,10 @@ def remaining_shards(
             position = end
         position = max(position, stop)
     return tuple(shards)
+
+
+def feature_parts(group: str, num_batches: int, num_actors: int) -> tuple[Features, ...]:
+    """Parts of a group of features that cover [0, num_batches), for any actor to compute."""
+    size = max(1, min(_MAX_BATCHES, -(-num_batches // (_PARTS_AN_ACTOR * num_actors))))
+    starts = range(0, num_batches, size)
+    return tuple(Features(group=group, start=at, stop=min(at + size, num_batches)) for at in starts)

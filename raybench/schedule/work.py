@@ -20,8 +20,12 @@ __all__ = [
     "Fit",
     "Fitted",
     "Lost",
+    "Missed",
+    "Missing",
+    "Part",
     "Prepare",
     "Prepared",
+    "Release",
     "Scored",
     "Send",
     "StartActor",
@@ -37,6 +41,11 @@ class Prepare:
 
     data_key: str
 
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """The keys of the artefacts that it makes, or makes a part of."""
+        return (self.data_key,)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
@@ -49,15 +58,26 @@ class Features:
     start: int
     stop: int
 
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """See `Prepare.makes`."""
+        return (self.group,)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """Fit trials that share their work, on one actor."""
+    """Fit trials that share their work, on one actor; the key of a checkpoint is its trial's id."""
 
     trial_ids: tuple[str, ...]
 
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """See `Prepare.makes`."""
+        return self.trial_ids
+
 
 Work = Prepare | Features | Fit | Shard  # a Shard is the work of scoring it
+Part = Prepare | Features | Fit  # of an artefact: the work that makes it, for a checkpoint the fit of its trial alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +93,14 @@ class TrialWork:
     test_features: str | None = None  # and scoring it
 
     @property
-    def groups(self) -> tuple[str, ...]:
-        """The features that it will read."""
-        return tuple(group for group in (self.train_features if self.needs_fit else None, self.test_features) if group)
+    def fit_reads(self) -> tuple[str, ...]:
+        """The keys of what must be there for its fit: rows, and features of its training rows."""
+        return (self.data_key, *filter(None, [self.train_features]))
+
+    @property
+    def score_reads(self) -> tuple[str, ...]:
+        """The keys of what must be there to score it: rows, its checkpoint, and features of its test rows."""
+        return (self.data_key, self.trial_id, *filter(None, [self.test_features]))
 
 
 # Events
@@ -135,6 +160,22 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """What a call answers that could not read what it needs: it was held on a node that is gone, or removed."""
+
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """A piece of work could not be done for want of these parts."""
+
+    actor: int
+    work: Work
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
     """An actor is gone with all that was in flight on it."""
 
@@ -149,7 +190,7 @@ class Draining:
     actor: int
 
 
-Event = ActorReady | Draining | Prepared | Featured | Fitted | Scored | Failed | Lost
+Event = ActorReady | Draining | Prepared | Featured | Fitted | Scored | Failed | Missed | Lost
 
 
 # Actions
@@ -172,10 +213,11 @@ class StopActor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """Give an actor a piece of work."""
+    """Give an actor a piece of work; `reads` are the keys of the artefacts it needs, all of which are there."""
 
     actor: int
     work: Work
+    reads: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,4 +229,11 @@ class Finish:
     reason: str | None = None
 
 
-Action = StartActor | StopActor | Send | Finish
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Let go of rows and features that nobody reads any more; a checkpoint goes once its trial's row is written."""
+
+    keys: tuple[str, ...]
+
+
+Action = StartActor | StopActor | Send | Finish | Release

@@ -19,9 +19,11 @@ import ray
 from raybench.cluster.driver import Driver
 from raybench.cluster.observer import Observer
 from raybench.cluster.pool import Pool
-from raybench.core import Status
+from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.metrics import MetricSet
 from raybench.metrics.coverage import Coverage
+from raybench.planning.plan import PlannedTrial
+from raybench.results.ledger import Ledger
 from raybench.schedule.queue import Queue
 from raybench.schedule.work import TrialWork
 from raybench.store import Store
@@ -53,7 +55,7 @@ class IdleWorker:
     def prepare(self, data_key: str) -> tuple[None, tuple[int, int, str]]:
         return None, (int(data_key), 0, "plan")
 
-    def score(self, trial_id: str, ranges: list[tuple[int, int]], data: object, features: object) -> list[ShardCommit]:
+    def score(self, trial_id: str, ranges: list[tuple[int, int]], held: object) -> list[ShardCommit]:
         return [self._score(trial_id, start, stop) for start, stop in ranges]
 
     def _score(self, trial_id: str, start: int, stop: int) -> ShardCommit:
@@ -67,7 +69,10 @@ class IdleWorker:
 
     @ray.method(concurrency_group="control")
     def beat(self) -> tuple[float, int, bool]:
-        return time.process_time(), 0
+        return time.process_time(), 0, False
+
+    def measure(self, rows: list[TrialRow]) -> list[None]:
+        return [None for _ in rows]
 
 
 def main() -> None:
@@ -77,26 +82,28 @@ def main() -> None:
         store = Store.open(folder)
         expected = Coverage.of([name for shard in range(num_shards) for name in ids(shard)])
         work = TrialWork(trial_id="t", data_key=str(num_shards), needs_fit=False, bundle="t")
-        pool = Pool(lambda actor: IdleWorker.options(num_cpus=1, enable_task_events=False).remote(), hang_seconds=600)
-        driver = Driver(
-            queue=Queue([work], num_actors=2, shard_batches=1),
-            pool=pool,
+        key = DatasetKey(name="words", task="text-classification", labels=(), fingerprint="", max_length=1)
+        trial = Trial(
+            trial_id="t", candidate="t", model=ModelSpec(reference="m"), dataset=key, method="none",
+            hyperparameters={}, seed=0, weights_fingerprint="",
+        )  # fmt: skip
+        planned = PlannedTrial(trial=trial, work=work)
+        ledger = Ledger(
+            {"t": planned},
+            expected={"words": expected},
+            usable=lambda planned, plan: [],
             store=store,
-            blank_rows={"t": TrialRow(trial_id="t", status=Status.STOPPED)},
-            expected={"t": expected},
-            data_keys={"t": str(num_shards)},
-            train_features={},
-            test_features={},
-            usable=lambda trial_id, plan: [],
-            observer=Observer(),
             skipped=print,
             check=lambda: None,
         )
-        driver._writer.ended = lambda row: None  # keep the shards, to time their resume
+        ledger._writer.ended = lambda row: None  # keep the shards, to time their resume
+        pool = Pool(lambda avoided: IdleWorker.options(num_cpus=1, enable_task_events=False).remote(), hang_seconds=600)
+        queue = Queue([work], num_actors=2, shard_batches=1)
+        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer())
         began_cpu, began = time.process_time(), time.perf_counter()
         driver.run()
         seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu
-        assert driver.rows["t"].status is Status.OK, driver.rows["t"]
+        assert ledger.rows["t"].status is Status.OK, ledger.rows["t"]
         began = time.perf_counter()
         num_resumed = len(Store.open(folder).shards.read("t", print))
         resume = time.perf_counter() - began

@@ -43,7 +43,7 @@ class FakePool:
         self.alive.add(actor)
         self.calls.append((actor, ()))
 
-    def send(self, actor, work, data_key, groups):
+    def send(self, actor, work, reads):
         assert actor in self.alive, "work sent to a dead actor"
         self.calls.append((actor, tuple(work)))
 
@@ -99,7 +99,7 @@ def driver(store, pool, num_expected=NUM_SHARDS, found=lambda planned, plan: [])
         trial_id="t", candidate="t", model=ModelSpec(reference="m"), dataset=key, method="none", hyperparameters={},
         seed=0, weights_fingerprint="",
     )  # fmt: skip
-    planned = PlannedTrial(trial=trial, data_key="d", bundle="t", needs_fit=False, cost=0.0)
+    planned = PlannedTrial(trial=trial, work=work)
     ledger = Ledger(
         {"t": planned},
         expected={"words": Coverage.of([f"{number}" for number in range(num_expected)])},
@@ -109,7 +109,7 @@ def driver(store, pool, num_expected=NUM_SHARDS, found=lambda planned, plan: [])
         check=lambda: None,
     )
     queue = Queue([work], num_actors=1, shard_batches=1)
-    return Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer(), work={"t": work})
+    return Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer())
 
 
 def test_an_actor_that_dies_as_its_shard_comes_in_is_sent_nothing_more(tmp_path):

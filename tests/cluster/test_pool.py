@@ -12,7 +12,18 @@ from raybench.cluster import pool as pool_module
 from raybench.cluster.pool import Pool
 from raybench.core import Shard
 from raybench.schedule.retry import FailureKind
-from raybench.schedule.work import ActorReady, Draining, Features, Fit, Lost, Prepare, Prepared, Scored
+from raybench.schedule.work import (
+    ActorReady,
+    Draining,
+    Features,
+    Fit,
+    Lost,
+    Missed,
+    Missing,
+    Prepare,
+    Prepared,
+    Scored,
+)
 
 ROWS = "rows"
 UNAVAILABLE = exceptions.ActorUnavailableError("connection reset", b"0" * 16)
@@ -22,11 +33,12 @@ class Handle:
     """An actor whose calls are noted; `prepare` and `features` leave two values."""
 
     def __init__(self, ray):
-        self.ray, self.called = ray, []
+        self.ray, self.called, self.given = ray, [], []
 
     def __getattr__(self, name):
         def remote(*given):
             self.called.append(name)
+            self.given.append(given)
             refs = [next(self.ray.numbers) for _ in range(2 if name in ("prepare", "features") else 1)]
             self.ray.calls[name, self] = refs[-1]
             return refs if len(refs) > 1 else refs[0]
@@ -95,13 +107,13 @@ def beat(pool, ray, **held):
 
 def held(pool):
     """All that the pool keeps by actor, call or key."""
-    names = ("_handles", "_calls", "_beats", "_nodes", "_due", "_memory", "_drained", "_prepared", "_leaving",
-             "_features", "_told", "_commits")  # fmt: skip
+    names = ("_handles", "_calls", "_beats", "_nodes", "_due", "_memory", "_drained", "_held", "_leaving",
+             "_told", "_commits")  # fmt: skip
     return {name: getattr(pool, name) for name in names if getattr(pool, name)}
 
 
 def prepared(pool, ray, handle, actor):
-    pool.send(actor, [Prepare(data_key=ROWS)], ROWS)
+    pool.send(actor, [Prepare(data_key=ROWS)], [])
     ray.answer(handle, "prepare", (2, 0, "plan"))
     (event,) = pool.wait(0)
     assert isinstance(event, Prepared)
@@ -111,7 +123,7 @@ def test_an_actor_that_is_out_of_reach_is_killed_and_what_it_says_later_is_not_h
     handle = start(pool, ray, 0)
     prepared(pool, ray, handle, 0)
     shard = Shard(trial_id="t", start=0, stop=1)
-    pool.send(0, [shard], ROWS)
+    pool.send(0, [shard], [ROWS])
     ray.answer(handle, "score", UNAVAILABLE)
     (lost,) = pool.wait(0)
     assert isinstance(lost, Lost)
@@ -126,11 +138,11 @@ def test_an_actor_that_is_out_of_reach_is_killed_and_what_it_says_later_is_not_h
 def test_what_an_actor_would_have_left_is_forgotten_with_it(work, pool, ray):
     handle = start(pool, ray, 0)
     prepared(pool, ray, handle, 0)
-    pool.send(0, [work], ROWS)
+    pool.send(0, [work], [ROWS])
     ray.answer(handle, "prepare" if isinstance(work, Prepare) else "features", exceptions.ActorDiedError())
     (lost,) = pool.wait(0)
     assert isinstance(lost, Lost)
-    assert held(pool).keys() == {"_prepared"}
+    assert held(pool).keys() == {"_held"}
     pool.release([ROWS])
     assert held(pool) == {}
 
@@ -138,18 +150,34 @@ def test_what_an_actor_would_have_left_is_forgotten_with_it(work, pool, ray):
 def test_nothing_is_held_when_the_last_reader_has_ended_and_the_actors_are_stopped(pool, ray):
     handles = [start(pool, ray, actor) for actor in (0, 1)]
     prepared(pool, ray, handles[0], 0)
-    pool.send(1, [Features(group="g", start=0, stop=1)], ROWS)
+    pool.send(1, [Features(group="g", start=0, stop=1)], [ROWS])
     ray.answer(handles[1], "features", None)
     pool.wait(0)
-    pool.send(0, [Fit(trial_ids=("t",))], ROWS, ["g"])
+    pool.send(0, [Fit(trial_ids=("t",))], [ROWS, "g"])
     ray.answer(handles[0], "fit", {})
     pool.wait(0)
-    assert {"_prepared", "_features", "_told"} <= held(pool).keys()
+    assert {"_held", "_told"} <= held(pool).keys()
     pool.release([ROWS, "g"])
     assert held(pool).keys() == {"_handles", "_nodes"}
     assert all("release" in handle.called for handle in handles)
     pool.stop_all()
     assert held(pool) == {}
+
+
+def test_rows_that_are_lost_are_dropped_and_everybody_is_told_where_the_new_ones_lie(pool, ray):
+    handles = [start(pool, ray, actor) for actor in (0, 1)]
+    prepared(pool, ray, handles[0], 0)
+    fits = [Fit(trial_ids=(f"t{actor}",)) for actor in (0, 1)]
+    for actor, handle in enumerate(handles):
+        pool.send(actor, [fits[actor]], [ROWS])
+        ray.answer(handle, "fit", Missing(parts=(Prepare(data_key=ROWS),)) if actor == 1 else {})
+    assert pool.wait(0)[1:] == [Missed(actor=1, work=fits[1], parts=(Prepare(data_key=ROWS),))]
+    assert not held(pool).get("_told")
+    prepared(pool, ray, handles[1], 1)
+    ((_, new),) = pool._held[ROWS].items()
+    for actor, handle in enumerate(handles):
+        pool.send(actor, [fits[actor]], [ROWS])
+        assert handle.given[-1] == (fits[actor].trial_ids, {ROWS: [(Prepare(data_key=ROWS), [new])]})
 
 
 def test_actors_of_a_draining_node_are_told_once_that_they_leave(pool, ray):
@@ -166,7 +194,7 @@ def test_whoever_dies_on_a_node_that_was_about_to_go_was_preempted(pool, ray):
     prepared(pool, ray, handle, 0)
     ray.going.add("b")
     beat(pool, ray)
-    pool.send(0, [Fit(trial_ids=("t",))], ROWS)
+    pool.send(0, [Fit(trial_ids=("t",))], [ROWS])
     ray.answer(handle, "fit", exceptions.ActorDiedError())
     (lost,) = [event for event in pool.wait(0) if isinstance(event, Lost)]
     assert lost.failure.kind is FailureKind.PREEMPTED
@@ -178,7 +206,7 @@ def test_the_memory_monitor_is_believed_only_of_the_actor_that_grew_most(grew, k
     elsewhere = start(pool, ray, 2, "another node")
     for actor in (0, 1, 2):
         prepared(pool, ray, (victim, other, elsewhere)[actor], actor)
-        pool.send(actor, [Fit(trial_ids=(f"t{actor}",))], ROWS)
+        pool.send(actor, [Fit(trial_ids=(f"t{actor}",))], [ROWS])
     beat(pool, ray, victim=(victim, 1000), other=(other, 1000), elsewhere=(elsewhere, 1000))
     beat(pool, ray, victim=(victim, 1000 + grew), other=(other, 1500), elsewhere=(elsewhere, 9000))
     ray.answer(victim, "fit", exceptions.OutOfMemoryError("killed: RAY_memory_usage_threshold"))
@@ -190,7 +218,7 @@ def test_shards_sent_together_come_back_together(pool, ray):
     handle = start(pool, ray, 0)
     prepared(pool, ray, handle, 0)
     shards = [Shard(trial_id="t", start=at, stop=at + 1) for at in range(2)]
-    pool.send(0, shards, ROWS)
+    pool.send(0, shards, [ROWS])
     ray.answer(handle, "score", ["one", "two"])
     assert pool.wait(0) == [Scored(actor=0, shard=shard) for shard in shards]
     assert pool.take_commits() == ["one", "two"]

@@ -24,6 +24,7 @@ from raybench.runtime.training import epochs as epochs_module
 from raybench.runtime.training import features
 from raybench.runtime.trial import Latency, Predictor, fit_trial, open_predictor
 from raybench.schedule.retry import Failure, FailureKind
+from raybench.schedule.work import Features, Fit, Missing, Prepare, TrialWork
 from raybench.store.checkpoints import list_checkpoints, read_metadata
 from raybench.store.files import Files
 from raybench.store.provenance import library_versions, processor_name
@@ -31,9 +32,12 @@ from raybench.store.shards import ShardCommit
 from raybench.tasks.catalog import get_task
 
 
-def planned(trials: dict[str, Trial]) -> dict[str, PlannedTrial]:
+def planned(trials: dict[str, Trial], train_features: str | None = None) -> dict[str, PlannedTrial]:
     return {
-        name: PlannedTrial(trial=trial, data_key="rows", bundle=name, needs_fit=True, cost=0.0)
+        name: PlannedTrial(
+            trial=trial,
+            work=TrialWork(trial_id=name, data_key="rows", needs_fit=True, bundle=name, train_features=train_features),
+        )
         for name, trial in trials.items()
     }
 
@@ -52,10 +56,7 @@ def session(tmp_path: Path, tiny_bert: Path) -> Session:
         )
         for decay in (1, 2)
     }  # fmt: skip
-    context = RunContext(
-        store_url=str(tmp_path), planned=planned(trials), data={},
-        groups=dict.fromkeys(trials, ()),
-    )  # fmt: skip
+    context = RunContext(store_url=str(tmp_path), planned=planned(trials), data={})
     session = Session(context)
     session._prepared["rows"] = prepare_data(task, {"train": rows, "test": rows}, model, key)
     return session
@@ -64,7 +65,7 @@ def session(tmp_path: Path, tiny_bert: Path) -> Session:
 def test_what_a_dead_actor_fitted_is_not_fitted_again(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert session.fit(("t1",), None) == {}
+    assert session.fit(("t1",)) == {}
     fitted: list[str] = []
     fit_in_turn = session_module.fit_in_turn
 
@@ -73,7 +74,7 @@ def test_what_a_dead_actor_fitted_is_not_fitted_again(
         return fit_in_turn(trials, *rest, **options)
 
     monkeypatch.setattr(session_module, "fit_in_turn", watched)
-    assert session.fit(("t1", "t2"), None) == {}
+    assert session.fit(("t1", "t2")) == {}
     assert fitted == ["t2"]
     assert list_checkpoints(Files(str(tmp_path))) == {"t1", "t2"}
 
@@ -82,16 +83,17 @@ def test_features_of_another_actor_are_not_computed_again(session: Session, monk
     context = replace(
         session._context,
         features={"net:train": FeatureNeeds(trial_id="t1", split="train", for_scoring=True)},
-        groups={"t1": ("net:train",), "t2": ("net:train",)},
+        planned=planned({name: one.trial for name, one in session._context.planned.items()}, "net:train"),
     )
     one, other = Session(context), Session(context)
     one._prepared = other._prepared = session._prepared
-    part, failure = one.features("net:train", 0, 1, None)
+    part = Features(group="net:train", start=0, stop=1)
+    computed, failure = one.features(part)
     assert failure is None
     monkeypatch.setattr(session_module.ray, "get", lambda ref: ref)
     monkeypatch.setattr(features, "_forward", lambda *_: pytest.fail("forwarded again"))
-    other.features_are_at({"net:train": [(0, 1, [part])]})
-    assert other.fit(("t1", "t2"), None) == {}
+    other.held_are_at({"net:train": [(part, [computed])]})
+    assert other.fit(("t1", "t2")) == {}
 
 
 def test_before_scoring_is_out_of_memory_everything_else_is_let_go(
@@ -106,7 +108,7 @@ def test_before_scoring_is_out_of_memory_everything_else_is_let_go(
         anew=False,
     )
     session._context = replace(session._context, measuring={"words": how})
-    assert session.fit(("t1",), None) == {}
+    assert session.fit(("t1",)) == {}
     other = replace(session._context.planned["t2"].trial, weights_fingerprint="other")
     session._workspace.network(other, get_task("text-classification"), own_head=False)
     plain, tried = session_module.score_shard, []
@@ -118,14 +120,14 @@ def test_before_scoring_is_out_of_memory_everything_else_is_let_go(
         return plain(*given)
 
     monkeypatch.setattr(session_module, "score_shard", full)
-    assert isinstance(session.score("t1", 0, 1, None), ShardCommit)
+    assert isinstance(session.score("t1", 0, 1), ShardCommit)
     assert tried == [2, 1]
 
     def never(*given: object) -> object:
         raise torch.OutOfMemoryError("it is too large")
 
     monkeypatch.setattr(session_module, "score_shard", never)
-    failure = session.score("t1", 0, 1, None)
+    failure = session.score("t1", 0, 1)
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.OOM
 
@@ -183,19 +185,19 @@ def test_a_fit_goes_on_in_another_process_and_leaves_nothing_but_its_checkpoint(
     monkeypatch.setattr(epochs_module.Epochs, "epoch", epoch)
     session.leave()  # its node is about to go: it writes after every epoch
     with pytest.raises(Killed):
-        session.fit(("t1",), None)
+        session.fit(("t1",))
     assert len(list((tmp_path / "unfinished").iterdir())) == 1
     run.clear()
     other = Session(session._context)
     other._prepared = session._prepared
-    assert other.fit(("t1",), None) == {}
+    assert other.fit(("t1",)) == {}
     assert run == [2]
     assert list((tmp_path / "unfinished").iterdir()) == []
     assert list_checkpoints(Files(str(tmp_path))) == {"t1"}
 
 
 def test_a_fit_says_what_it_was_made_on(session: Session) -> None:
-    session.fit(("t1",), None)
+    session.fit(("t1",))
     meta = json.loads(read_metadata(session._files, "t1")["raybench"])
     assert meta["versions"] == library_versions()
     assert (meta["device"], meta["device_name"], meta["dtype"]) == ("cpu", processor_name(), "float32")
@@ -211,12 +213,12 @@ def test_nothing_is_held_of_rows_and_features_that_nobody_reads(session: Session
     dataset = replace(session._context.planned["t2"].trial.dataset, labels=("x", "z"))
     other = replace(session._context.planned["t2"].trial, dataset=dataset)
     session._context = replace(
-        session._context, features=needs, planned=session._context.planned | planned({"t2": other}),
-        groups={name: (f"{name}:train", f"{name}:test") for name in ("t1", "t2")},
-    )  # fmt: skip
+        session._context, features=needs, planned=session._context.planned | planned({"t2": other})
+    )
     for group in needs:
-        session.features(group, 0, 1, None)
-        session.features_are_at({group: [(0, 1, [None])]})
+        part = Features(group=group, start=0, stop=1)
+        session.features(part)
+        session.held_are_at({group: [(part, [None])]})
     assert len(session._workspace.caches) == 2
     session.release(["t1:train"])
     assert len(session._workspace.caches) == 2, "its test rows' features are of the same network"
@@ -225,5 +227,40 @@ def test_nothing_is_held_of_rows_and_features_that_nobody_reads(session: Session
     session.release(["t2:train", "t2:test", "rows"])
     assert len(session._workspace.caches) == 0
     assert not session._prepared
-    assert not session._parts
-    assert not session._absorbed
+    assert not session._held
+    assert not session._included
+
+
+def test_what_is_nowhere_any_more_is_told_and_not_made_by_whoever_misses_it(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(ref: object) -> object:
+        raise session_module.ray.exceptions.ObjectLostError("ref", None, "")
+
+    monkeypatch.setattr(session_module.ray, "get", lost)
+    measuring = Measuring(
+        metrics=("accuracy",), metric_config={"labels": ["x", "y"]}, rank_by="accuracy", slices=(), measures="accuracy",
+        anew=False,
+    )  # fmt: skip
+    context = replace(
+        session._context,
+        features={"net:train": FeatureNeeds(trial_id="t1", split="train", for_scoring=True)},
+        planned=planned({name: one.trial for name, one in session._context.planned.items()}, "net:train"),
+        measuring={"words": measuring},
+    )
+    parts = [Features(group="net:train", start=start, stop=start + 1) for start in (0, 1)]
+    rows = Prepare(data_key="rows")
+    held = {"net:train": [(part, [None]) for part in parts], "rows": [(rows, [None])]}
+    actor = Session(context)
+    actor.held_are_at(held)
+    assert actor.fit(("t1",)) == Missing(parts=(rows,))
+    assert actor.features(parts[0]) == (None, Missing(parts=(rows,)))
+    actor._prepared = session._prepared
+    assert actor.fit(("t1",)) == Missing(parts=tuple(parts))
+    assert session.fit(("t1",)) == {}
+    (tmp_path / "checkpoints" / "trial=t1.safetensors").write_bytes(b"torn")
+    for _ in range(2):
+        assert actor.score("t1", 0, 1) == Missing(parts=(Fit(trial_ids=("t1",)),))
+        (tmp_path / "checkpoints" / "trial=t1.safetensors").unlink(missing_ok=True)
+    assert session.fit(("t1",)) == {}
+    assert isinstance(actor.score("t1", 0, 1), ShardCommit)

@@ -39,7 +39,7 @@ def bundles(tmp_path: Path, tiny_bert: Path) -> Callable[..., list[int]]:
         text = JOB.format(model=tiny_bert, method=method, grid=grid, more=more.format(model=tiny_bert))
         made = make_plan(parse_job(text, str(tmp_path / "job.yaml")))
         assert not [trial.problem for trial in made.trials if trial.problem]
-        names = [trial.bundle for trial in made.trials]
+        names = [planned.work.bundle for planned in made.trials]
         return sorted(names.count(name) for name in set(names))
 
     return plan

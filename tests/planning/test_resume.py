@@ -23,7 +23,7 @@ def commit(start, basis):
 
 
 def planned(needs_fit):
-    return SimpleNamespace(trial=SimpleNamespace(trial_id="t"), needs_fit=needs_fit)
+    return SimpleNamespace(trial=SimpleNamespace(trial_id="t"), work=SimpleNamespace(needs_fit=needs_fit))
 
 
 def found(commits, fitted):

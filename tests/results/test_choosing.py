@@ -10,6 +10,7 @@ from raybench.core import DatasetKey, ModelSpec, Score, Status, Trial
 from raybench.planning.plan import Plan, PlannedTrial, Problem
 from raybench.results.choosing import choose
 from raybench.results.measure import Measured
+from raybench.schedule.work import TrialWork
 from raybench.store.trials import TrialRow
 
 
@@ -25,7 +26,8 @@ def planned(rate, seed, scored, problem=None):
         seed=seed,
         weights_fingerprint="w",
     )
-    return PlannedTrial(trial=trial, data_key="k", bundle="b", needs_fit=True, cost=1.0, problem=problem)
+    work = TrialWork(trial_id=trial.trial_id, data_key="k", needs_fit=True, bundle="b", cost=1.0)
+    return PlannedTrial(trial=trial, work=work, problem=problem)
 
 
 def plan(rates, metric="accuracy", seeds=(0, 1), problem=None):

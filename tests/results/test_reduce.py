@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -68,6 +69,11 @@ def test_a_shard_twice_counts_once():
 def test_the_same_examples_under_other_batches_are_refused():
     with pytest.raises((CoverageError, MergeError)):
         reduce([commit(0, 3), commit(3, 6, ids=IDS[:3])])
+
+
+def test_shards_of_two_checkpoints_are_refused():
+    with pytest.raises(CoverageError, match="its checkpoint was lost"):
+        reduce([commit(0, 3), replace(commit(3, 6), basis="another")])
 
 
 def test_other_examples_are_refused():

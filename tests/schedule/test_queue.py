@@ -89,6 +89,10 @@ class FakeCluster:
         self.work[actor].pop(0)
         if failure is not None:
             return Failed(actor=actor, work=work, failure=failure)
+        return self.answer(actor, work)
+
+    def answer(self, actor, work):
+        """What comes of a piece of work that ends well."""
         match work:
             case Prepare(data_key=data_key):
                 return Prepared(

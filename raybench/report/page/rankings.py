@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raybench.core.costs import COSTS
 from raybench.report.page.model import Ranked, Ranking, Value
 from raybench.report.page.secrets import without_secrets
 from raybench.results.names import names
-from raybench.results.tables import COST_COLUMNS
 
 __all__ = ["ranking_of"]
 
@@ -39,5 +39,5 @@ def _ranked(row: Mapping[str, Any], name: str, metrics: Sequence[str]) -> Ranked
             )
             for metric in metrics
         },
-        costs={cost: row.get(cost) for cost in COST_COLUMNS},
+        costs={cost: row.get(cost) for cost in COSTS},
     )

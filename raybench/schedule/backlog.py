@@ -1,0 +1,230 @@
+"""What is left to do of a run's trials, and what of it can begin: work that reads nothing that is missing.
+
+    backlog = Backlog(trials, num_actors=2, shard_batches=4)
+    backlog.pop_part()                          # rows to prepare, features to compute
+    backlog.planned(event); backlog.pop_fit(may_run); backlog.fitted("trial-a")
+    backlog.pop_shard("trial-a", may_run); backlog.scored(shard)
+    backlog.missed(part)                        # made again; what reads it waits
+    backlog.end("trial-a")                      # the keys of rows and features that nobody reads any more
+
+Who does it, and how often it is tried, is the queue's.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from raybench.core import Shard
+from raybench.schedule.artefacts import Artefact, Artefacts
+from raybench.schedule.shards import feature_parts, remaining_shards
+from raybench.schedule.work import Features, Fit, Part, Prepare, Prepared, TrialWork, Work
+
+__all__ = ["Backlog"]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Trial:
+    work: TrialWork
+    scored: tuple[tuple[int, int], ...] = ()  # batch ranges that an earlier run has scored
+    pending: deque[Shard] = field(default_factory=deque)
+    num_unscored: int = 0  # shards pending or in flight
+
+
+class Backlog:
+    """The trials that have not ended, the artefacts that they read, and the work in the order in which it is taken."""
+
+    def __init__(self, trials: Iterable[TrialWork], *, num_actors: int, shard_batches: int) -> None:
+        self._num_actors, self._shard_batches = num_actors, shard_batches
+        self.trials = {work.trial_id: _Trial(work=work) for work in trials}
+        works = [trial.work for trial in self.trials.values()]
+        self._artefacts = Artefacts({work.trial_id: (*work.fit_reads, *work.score_reads) for work in works})
+        self._num_batches: dict[str, tuple[int, int]] = {}  # data key → batches of its test and of its training rows
+        self._parts: deque[Part] = deque()  # of rows and features
+        self._fits: list[Fit] = []  # the costliest first
+        self._scoring: dict[str, _Trial] = {}  # those with pending shards
+        self._waiting: dict[Fit | str, None] = {}  # fits, and trials to be scored, that read what is not there
+        for work in works:
+            if work.data_key not in self._artefacts:
+                self._want(Artefact(key=work.data_key, parts=(Prepare(data_key=work.data_key),)))
+            fit = (Fit(trial_ids=(work.trial_id,)),) if work.needs_fit else ()
+            self._artefacts.want(Artefact(key=work.trial_id, parts=fit, needs=work.fit_reads))
+
+    @property
+    def num_fits(self) -> int:
+        """How many could begin."""
+        return len(self._fits)
+
+    def trials_of(self, work: Work) -> list[str]:
+        """The trials that have not ended and would end with this work, if it cannot be done."""
+        match work:
+            case Fit(trial_ids=trial_ids):
+                return [trial_id for trial_id in trial_ids if trial_id in self.trials]
+            case Shard(trial_id=trial_id):
+                return [trial_id] if trial_id in self.trials else []
+            case Prepare(data_key=data_key):
+                return [trial_id for trial_id, trial in self.trials.items() if trial.work.data_key == data_key]
+            case Features():
+                return []
+
+    def reads(self, work: Work) -> tuple[str, ...]:
+        """The keys of what a piece of work needs."""
+        return self.trials[work.trial_id].work.score_reads if isinstance(work, Shard) else self._artefacts.needs(work)
+
+    # What happened: each returns trials of which nothing is left
+
+    def planned(self, event: Prepared) -> list[str]:
+        """The batches of some rows are known, and with them what trials do with these rows."""
+        if event.data_key in self._num_batches:
+            return []  # they were lost and made again
+        self._num_batches[event.data_key] = (event.num_batches, event.num_train_batches)
+        bundles: dict[str, list[str]] = {}
+        over = []
+        for trial_id in self.trials_of(Prepare(data_key=event.data_key)):
+            trial = self.trials[trial_id]
+            trial.scored = event.scored.get(trial_id, ())
+            if trial.work.needs_fit:
+                bundles.setdefault(trial.work.bundle, []).append(trial_id)
+                self._want_features(trial.work.train_features, event.num_train_batches, event.data_key)
+            else:
+                over += self.fitted(trial_id)
+        for trial_ids in bundles.values():
+            self._offer(Fit(trial_ids=tuple(trial_ids)))
+        return over
+
+    def made(self, part: Prepare | Features) -> bool:
+        """A part is there, or whoever reads it will do without; whether anybody will read it."""
+        self._artefacts.made(part)
+        if self._artefacts.there(part.makes):
+            waiting, self._waiting = self._waiting, {}
+            self._offer(*waiting)
+        return part.makes[0] in self._artefacts
+
+    def fitted(self, trial_id: str) -> list[str]:
+        """A trial's checkpoint is there. Features of test rows are wanted only now, or they would keep fits waiting."""
+        trial = self.trials[trial_id]
+        work, (num_batches, _) = trial.work, self._num_batches[trial.work.data_key]
+        self._artefacts.made(Fit(trial_ids=(trial_id,)))
+        if trial.num_unscored == 0:  # else its checkpoint was lost and made again
+            trial.pending.extend(remaining_shards(trial_id, num_batches, trial.scored, self._shard_batches))
+            trial.num_unscored = len(trial.pending)
+        if trial.num_unscored == 0:
+            return [trial_id]
+        self._want_features(work.test_features, num_batches, work.data_key)
+        self._offer(trial_id)
+        return []
+
+    def scored(self, shard: Shard) -> list[str]:
+        """A shard is in."""
+        trial = self.trials.get(shard.trial_id)
+        if trial is None:
+            return []
+        trial.num_unscored -= 1
+        return [shard.trial_id] if trial.num_unscored == 0 else []
+
+    def lost(self, part: Part) -> bool:
+        """A part is not there any more: whether it is to be made again. What reads it waits from now on."""
+        if not self._artefacts.lost(part):
+            return False
+        if isinstance(part, Fit):
+            work = self.trials[part.trial_ids[0]].work
+            self._want_features(work.train_features, self._num_batches[work.data_key][1], work.data_key)
+        self._offer_anew()
+        return True
+
+    def put_back(self, work: Work, *, together: bool = False) -> None:
+        """Work is to be done again; a bundle trial by trial, unless `together`."""
+        match work:
+            case Prepare() | Features():
+                self._parts.appendleft(work)
+            case Fit(trial_ids=trial_ids):
+                self._offer(*([work] if together else [Fit(trial_ids=(trial_id,)) for trial_id in trial_ids]))
+            case Shard(trial_id=trial_id):
+                if trial_id in self.trials:
+                    self.trials[trial_id].pending.appendleft(work)
+                    self._offer(trial_id)
+
+    def end(self, trial_id: str) -> tuple[str, ...]:
+        """A trial has ended: the keys of rows and features that nobody reads any more."""
+        del self.trials[trial_id]
+        self._scoring.pop(trial_id, None)
+        unread = tuple(key for key in self._artefacts.end(trial_id) if key != trial_id)
+        if unread:  # rows that could not be made again end all who read them
+            self._fits = [fit for fit in self._fits if self.trials_of(fit)]
+        return unread
+
+    # What can begin
+    def pop_part(self) -> Part | None:
+        """Rows or features to make; never of what nobody reads any more."""
+        for part in self._parts:
+            if part.makes[0] in self._artefacts and self._artefacts.there(self._artefacts.needs(part)):
+                self._parts.remove(part)
+                return part
+        return None
+
+    def pop_fit(self, may_run: Callable[[Work], bool]) -> Fit | None:
+        """The costliest of those that may run."""
+        fit = next(filter(may_run, self._fits), None)
+        if fit is not None:
+            self._fits.remove(fit)
+        return fit
+
+    def num_pending(self, trial_id: str | None) -> int:
+        """How many shards of a trial can begin."""
+        return len(self._scoring[trial_id].pending) if trial_id in self._scoring else 0
+
+    def longest(self) -> str | None:
+        """The trial that has most shards to begin."""
+        trial = max(self._scoring.values(), key=lambda trial: len(trial.pending), default=None)
+        return None if trial is None else trial.work.trial_id
+
+    def pop_shard(self, trial_id: str, may_run: Callable[[Work], bool]) -> Shard:
+        """The next shard of a trial that has some, or the one after it where that had better run elsewhere."""
+        pending = self._scoring[trial_id].pending
+        shard = pending.popleft()
+        if pending and not may_run(shard):
+            pending.appendleft(shard)
+            shard = pending[1]
+            del pending[1]
+        if not pending:
+            del self._scoring[trial_id]
+        return shard
+
+    def _want(self, artefact: Artefact) -> None:
+        self._artefacts.want(artefact)
+        self._parts.extend(artefact.parts)
+
+    def _want_features(self, group: str | None, num_batches: int, data_key: str) -> None:
+        if group is not None and group not in self._artefacts:
+            parts = feature_parts(group, num_batches, self._num_actors)
+            self._want(Artefact(key=group, parts=parts, needs=(data_key,)))
+
+    def _offer(self, *works: Fit | str) -> None:
+        """A fit, or a trial to score, can begin if all that it reads is there; what has ended is forgotten."""
+        for work in works:
+            if isinstance(work, Fit):
+                self._offer_fit(Fit(trial_ids=tuple(self.trials_of(work))))
+            elif work in self.trials and self.trials[work].pending:
+                trial = self.trials[work]
+                if self._artefacts.there(trial.work.score_reads):
+                    self._scoring[work] = trial
+                else:
+                    self._waiting[work] = None
+
+    def _offer_fit(self, fit: Fit) -> None:
+        if not fit.trial_ids:
+            return
+        if self._artefacts.there(self._artefacts.needs(fit)):
+            insort(self._fits, fit, key=lambda one: -self._cost(one))
+        else:
+            self._waiting[fit] = None
+
+    def _offer_anew(self) -> None:
+        fits, self._fits = self._fits, []
+        scoring, self._scoring = self._scoring, {}
+        self._offer(*fits, *scoring)
+
+    def _cost(self, fit: Fit) -> float:
+        return sum(self.trials[trial_id].work.cost for trial_id in self.trials_of(fit))
