@@ -5,7 +5,7 @@ number(0.9234), span(2, 4), seconds(19.53), rate(20052.0), count(22_700_000)    
 
 from __future__ import annotations
 
-__all__ = ["count", "interval", "number", "rate", "seconds", "share", "span"]
+__all__ = ["brief", "count", "interval", "number", "rate", "seconds", "share", "span"]
 
 
 def number(value: float | None) -> str:
@@ -28,6 +28,11 @@ def share(value: float | None) -> str:
 
 def seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
+
+
+def brief(value: float | None) -> str:
+    """Seconds or milliseconds of any size, to three digits."""
+    return "" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def rate(value: float | None) -> str:

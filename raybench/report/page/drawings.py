@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from raybench.report.numbers import number
 from raybench.report.page.model import Line, Ranked, Ranking
-from raybench.report.page.theme import MARKERS, Theme, legible, new_figure
+from raybench.report.page.theme import MARKERS, Theme, lay_out, legible, new_figure
 from raybench.results.curves import Curve, Reliability
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ FEWEST_IN_BIN = 10  # examples of a point of a reliability curve: of fewer, accu
 _WIDTH = 3.8  # inches
 _CALIBRATED = 3  # lines of a reliability curve, whose bins scatter
 _NAMED = 8  # points of a scatter that are named
+_TICKS = 8  # places of an axis that are all named
+_FEW_POWERS = 100.0  # of an axis from one end to the other: with 1, 2 and 5 times each power named
 _BANDS = 3  # lines that have intervals; of more they would cover each other
 _REACH = 3.0  # how far below the best a picture reaches, in distances of the better half
 _LETTER, _LINE, _BESIDE = 4.0, 9.0, 6.0  # points: a letter's width, a line's height, how far a name is from its point
@@ -103,7 +105,7 @@ def draw_costs(ranking: Ranking, theme: Theme) -> Figure:
             axes.plot([x], [at], marker, color=color, markerfacecolor=face, markersize=6, clip_on=False)
         _leave_room(axes)
         axes.set_ylim(start, stop)
-    figure.draw_without_rendering()
+    lay_out(figure)  # names are put beside points whose places are known
     for axes, (_, cost) in panels:
         _name_points(axes, [(one, x) for one, x in _costing(ranking, cost) if start <= one.value <= stop], theme)
     return figure
@@ -154,7 +156,8 @@ def draw_lines(line: Line, theme: Theme) -> Figure:
             axes.fill_between(x, low, high, color=theme.series[place], alpha=0.15, linewidth=0)
     if line.places[0] > 0 and line.places[-1] / line.places[0] >= 10:
         axes.set_xscale("log")
-    axes.set_xticks(line.places, [f"{x:g}" for x in line.places])
+    if len(line.places) <= _TICKS:
+        axes.set_xticks(line.places, [f"{x:g}" for x in line.places])
     axes.minorticks_off()
     axes.set_xlabel(line.axis)
     axes.set_ylabel(line.metric)
@@ -227,9 +230,13 @@ def _is_baseline(row: Ranked) -> bool:
 
 
 def _leave_room(axes: Axes) -> None:
-    """For names, on the right."""
+    """For names, on the right; with more ticks where powers of ten are few."""
+    from matplotlib.ticker import LogLocator
+
     left, right = axes.get_xlim()
     axes.set_xlim(left, right * (right / left) ** 0.3)
+    if right / left < _FEW_POWERS:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
 
 
 def _name_points(axes: Axes, points: Sequence[tuple[_Point, float]], theme: Theme) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from raybench.report.numbers import count, interval, number, rate, seconds, share, span
+from raybench.report.numbers import brief, count, interval, number, rate, share, span
 from raybench.report.page.model import DatasetPart, Report
 from raybench.report.page.pictures import Picture, pictures_of
 from raybench.report.page.theme import PAGE, legible_text, style, svg_of
@@ -39,7 +39,7 @@ def html_of(report: Report) -> str:
         finalize=_plain,
     )
     environment.filters |= {
-        "number": number, "interval": lambda value: interval(value.low, value.high), "seconds": seconds, "rate": rate,
+        "number": number, "interval": lambda value: interval(value.low, value.high), "rate": rate, "brief": brief,
         "count": count, "share": share, "signed": lambda value: f"{value:+.3f}", "p": _p_value,
     }  # fmt: skip
     environment.globals |= {

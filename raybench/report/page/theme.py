@@ -23,7 +23,7 @@ from xml.etree import ElementTree
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["PAGE", "PRINT", "Theme", "file_of", "legible", "legible_text", "new_figure", "style", "svg_of"]
+__all__ = ["PAGE", "PRINT", "Theme", "file_of", "lay_out", "legible", "legible_text", "new_figure", "style", "svg_of"]
 
 SERIES = 8
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -110,6 +110,14 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def lay_out(figure: Figure) -> None:
+    """Fit the axes in, once: writing a figure would do it anew each time."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+
+
 def legible(name: str) -> str:
     """A name as it stands in a picture: cut where it is wide, without what XML cannot hold."""
     plain = re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", "\ufffd", name)
@@ -123,6 +131,7 @@ def legible(name: str) -> str:
 
 def file_of(figure: Figure, form: str, theme: Theme) -> bytes:
     """The picture as "svg" or "png" on its paper."""
+    lay_out(figure)
     out = io.BytesIO()
     figure.savefig(out, format=form, dpi=200, facecolor=theme.paper, metadata={"Date": None} if form == "svg" else None)
     return out.getvalue()
@@ -130,6 +139,7 @@ def file_of(figure: Figure, form: str, theme: Theme) -> bytes:
 
 def svg_of(figure: Figure, *, key: str, title: str, description: str) -> str:
     """The picture as an element for a page; `key` is unique on it."""
+    lay_out(figure)
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     ElementTree.register_namespace("", _SVG)
