@@ -88,7 +88,7 @@ def test_a_killed_actor_changes_no_bit_and_leaves_nothing_held(make_job, run, mo
     held, stop_all = [], Pool.stop_all
 
     def counted(pool):
-        kept = [len(getattr(pool, name)) for name in ("_prepared", "_features", "_leaving", "_told")]
+        kept = [len(getattr(pool, name)) for name in ("_held", "_leaving", "_told")]
         held.append([*kept, sum(bool(call.work) for call in pool._calls.values())])  # one may still be starting
         stop_all(pool)
 
