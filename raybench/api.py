@@ -5,15 +5,18 @@ ranking = raybench.run("jobs/quickstart.yaml")
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from raybench.core.errors import RaybenchError
-from raybench.job import Job, load_job
+from raybench.job import Job, load_job, parse_job
+from raybench.planning.first_job import FirstJob
 from raybench.planning.plan import Plan, PlannedTrial, make_plan
 from raybench.planning.resume import look_up
+from raybench.report.notify import ended, notifier, stopped
 from raybench.report.progress import Progress
 from raybench.results.choosing import choose
 from raybench.results.measure import Measured
@@ -25,7 +28,7 @@ from raybench.store.skipped import StoreWarning, warn_skipped
 from raybench.store.trials import TrialRow
 from raybench.store.writer import clean_up
 
-__all__ = ["StoreWarning", "rank", "run", "warn_skipped"]
+__all__ = ["StoreWarning", "rank", "run", "try_models", "warn_skipped"]
 
 
 def run(
@@ -38,7 +41,21 @@ def run(
     raise: it has a status and a reason in the ranking. Running again does only what is missing; trials that another
     process is doing on the same store are waited for.
     """
+    began = time.monotonic()
     plan = _plan(job, actors)
+    notify = notifier(plan.job)
+    try:
+        ranking = _carry_out(plan, address, quiet=quiet)
+    except BaseException as error:
+        if notify is not None:
+            notify(stopped(error, plan.run_id, plan.job, time.monotonic() - began))
+        raise
+    if notify is not None:
+        notify(ended(ranking, plan.job, time.monotonic() - began))
+    return ranking
+
+
+def _carry_out(plan: Plan, address: str | None, *, quiet: bool) -> Ranking:
     store = Store.open(plan.job.store)
     store.files.check_writable()
     with (
@@ -82,6 +99,18 @@ def _do(plan: Plan, store: Store, lease: Lease, progress: Progress, address: str
 
 def _ids(trials: Iterable[PlannedTrial]) -> set[str]:
     return {planned.trial.trial_id for planned in trials if planned.problem is None}
+
+
+def try_models(first: FirstJob, *, address: str | None = None, quiet: bool = False) -> Ranking:
+    """Each model by what costs least; then fine-tuned too, those that may be the best so far."""
+    here = str(Path("try.yaml").absolute())  # where relative paths start
+    ranking = run(parse_job(first.text(), here), address=address, quiet=quiet)
+    pays = first.worth_fine_tuning(ranking.table.to_pylist())
+    if not pays:
+        return ranking
+    if not quiet:
+        print(f"fine-tuning what may be the best: {', '.join(first.names[place] for place in pays)}")
+    return run(parse_job(first.text(fine_tuned=pays), here), address=address, quiet=quiet)
 
 
 def rank(job: str | Path | Job) -> Ranking:

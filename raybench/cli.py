@@ -10,19 +10,19 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raybench.commands import nights, reports, stores, trials
+from raybench.commands.exits import STOPPED, Debug, exit_codes, tell_output_error
+
 if TYPE_CHECKING:
+    from raybench.job import Job
     from raybench.results.ranking import Ranking
 
 __all__ = ["main"]
-
-_STOPPED = "stopped; what is done is in the store: the same command goes on from there"
 
 app = typer.Typer(
     add_completion=False,
@@ -32,41 +32,114 @@ app = typer.Typer(
     help="Which of these checkpoints should I use? Fine-tune, score and rank candidates × datasets.",
 )
 
+for commands in (nights, stores, trials, reports):
+    commands.add_to(app)
+
 JobFile = Annotated[str, typer.Argument(metavar="JOB", help="the job file, such as jobs/quickstart.yaml")]
-Debug = Annotated[bool, typer.Option("--debug", help="show tracebacks")]
 Address = Annotated[
     str | None, typer.Option(help="an existing Ray cluster's address (default: this machine, or the cluster inside)")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value in place of the file's, such as seeds=[0,1]; repeatable")
+]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", help="a candidate or dataset, by name or pattern; repeatable")
 ]
 All = Annotated[bool, typer.Option("--all", help="also the configurations that were tried on validation rows")]
 Actors = Annotated[int | None, typer.Option(min=1, help="number of workers, instead of the job's")]
 
+Models = Annotated[list[str], typer.Option("--model", help="a hub id, a directory, pkg:…; once for each")]
+Data = Annotated[str, typer.Option(help="a file (csv, parquet, json), a folder of pictures, a hub id")]
+TestData = Annotated[str | None, typer.Option("--test", help="a file to score on, when --data is one to fit on")]
+TaskName = Annotated[str | None, typer.Option("--task", help="instead of what the columns tell")]
+ColumnNames = Annotated[list[str] | None, typer.Option("--column", help="text=review: which column is what")]
+NumRows = Annotated[int, typer.Option("--rows", min=1, help="rows to fit on at most, and to score")]
+StoreUrl = Annotated[str, typer.Option("--store", help="where what is done is kept")]
+
+
+@app.command("try")
+def try_(
+    model: Models,
+    data: Data,
+    test: TestData = None,
+    task: TaskName = None,
+    column: ColumnNames = None,
+    rows: NumRows = 2000,
+    store: StoreUrl = "./raybench-store",
+    debug: Debug = False,
+) -> None:
+    """Rank models on data without a job file: what is asked is found in the data, and said."""
+    with exit_codes(debug):
+        from raybench.api import try_models
+        from raybench.planning.first_job import first_job, given_columns
+
+        first = first_job(model, data, test=test, task=task, columns=given_columns(column), rows=rows, store=store)
+        for line in first.said:
+            print(line)
+        _show(try_models(first), debug)
+
 
 @app.command()
-def run(job: JobFile, address: Address = None, actors: Actors = None, tried: All = False, debug: Debug = False) -> None:
+def new(
+    model: Models,
+    data: Data,
+    test: TestData = None,
+    task: TaskName = None,
+    column: ColumnNames = None,
+    rows: NumRows = 2000,
+    store: StoreUrl = "./raybench-store",
+    output: Annotated[str | None, typer.Option(help="the file to write, which must not be there; else printed")] = None,
+    debug: Debug = False,
+) -> None:
+    """Write what `try` would run as a job file, with comments."""
+    with exit_codes(debug):
+        from raybench.planning.first_job import first_job, given_columns, write_new
+
+        known = given_columns(column)
+        first = first_job(model, data, test=test, task=task, columns=known, rows=rows, store=store, output=output)
+        write_new(first.text(), output)
+
+
+@app.command()
+def run(
+    job: JobFile,
+    address: Address = None,
+    actors: Actors = None,
+    settings: Settings = None,
+    only: Only = None,
+    tried: All = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, as plan does")] = False,
+    debug: Debug = False,
+) -> None:
     """Fit, score and rank what is missing; the same command again goes on where it stopped."""
-    with _exit_codes(debug):
-        from raybench.api import run as run_job
+    with exit_codes(debug):
+        chosen = _job(job, settings, only)
+        if dry_run:
+            from raybench.report.plan_table import print_plan
 
-        ranking = run_job(job, address=address, actors=actors)
-        _show(ranking, debug, tried)
+            print_plan(chosen)
+        else:
+            from raybench.api import run as run_job
+
+            _show(run_job(chosen, address=address, actors=actors), debug, tried)
 
 
 @app.command()
-def rank(job: JobFile, tried: All = False, debug: Debug = False) -> None:
+def rank(job: JobFile, settings: Settings = None, only: Only = None, tried: All = False, debug: Debug = False) -> None:
     """Rank what the store holds of a job; starts nothing."""
-    with _exit_codes(debug):
+    with exit_codes(debug):
         from raybench.api import rank as rank_job
 
-        _show(rank_job(job), debug, tried)
+        _show(rank_job(_job(job, settings, only)), debug, tried)
 
 
 @app.command()
-def plan(job: JobFile, debug: Debug = False) -> None:
+def plan(job: JobFile, settings: Settings = None, only: Only = None, debug: Debug = False) -> None:
     """Print trials, shards and bundles and what is already done; starts nothing."""
-    with _exit_codes(debug):
+    with exit_codes(debug):
         from raybench.report.plan_table import print_plan
 
-        print_plan(job)
+        print_plan(_job(job, settings, only))
 
 
 @app.command()
@@ -76,7 +149,7 @@ def check(
     debug: Debug = False,
 ) -> None:
     """Check a job file and the names in it; opens no data and no model."""
-    with _exit_codes(debug):
+    with exit_codes(debug):
         import json
 
         from raybench.core.errors import JobError
@@ -107,7 +180,7 @@ def rescore(
     debug: Debug = False,
 ) -> None:
     """Compute other metrics and slices from stored records, without model or GPU, as a run of its own."""
-    with _exit_codes(debug):
+    with exit_codes(debug):
         from raybench.results.rescore import rescore as rescore_store
         from raybench.store.skipped import warn_skipped
 
@@ -122,7 +195,7 @@ def status(
     debug: Debug = False,
 ) -> None:
     """How far each run in a store has got."""
-    with _exit_codes(debug):
+    with exit_codes(debug):
         from raybench.report.status_table import print_status
 
         print_status(store)
@@ -136,7 +209,7 @@ def submit(
     debug: Debug = False,
 ) -> None:
     """Run a job on a Ray cluster through its job API; the same job on the same day is one submission."""
-    with _exit_codes(debug):
+    with exit_codes(debug):
         from raybench.cluster.submit import submit as submit_job
 
         raise typer.Exit(submit_job(job, address, follow=follow))
@@ -152,7 +225,7 @@ def clean(
     debug: Debug = False,
 ) -> None:
     """Say what nobody needs any more in a store, and remove it with --yes; leaves alone what runs are doing."""
-    with _exit_codes(debug):
+    with exit_codes(debug):
         from raybench.report.clean_table import clean as clean_store
         from raybench.store.skipped import warn_skipped
 
@@ -172,7 +245,7 @@ def main() -> None:
         app()
     except OSError as error:  # of the help's text
         try:
-            _tell_output_error(error)
+            tell_output_error(error)
         except typer.Exit as ended:
             sys.exit(ended.exit_code)
         raise
@@ -180,8 +253,14 @@ def main() -> None:
 
 def _leave(number: int, frame: FrameType | None) -> None:
     """Before a command has begun there is nothing to clean, and no place where an exception would be caught."""
-    print(_STOPPED, file=sys.stderr, flush=True)
+    print(STOPPED, file=sys.stderr, flush=True)
     os._exit(130)
+
+
+def _job(path: str, settings: list[str] | None, names: list[str] | None) -> Job:
+    from raybench.job import load_job, only
+
+    return only(load_job(path, settings or ()), names or ())
 
 
 def _show(ranking: Ranking, debug: bool, tried: bool = False) -> None:
@@ -193,50 +272,3 @@ def _show(ranking: Ranking, debug: bool, tried: bool = False) -> None:
             print(f"\ntrial {trial_id}:\n{traceback}", file=sys.stderr)
     if not ranking.complete:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _exit_codes(debug: bool) -> Iterator[None]:
-    from raybench.core.errors import RaybenchError
-
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.default_int_handler)
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-    except RaybenchError as error:
-        if debug:
-            raise
-        _fail(2, str(error))
-    except KeyboardInterrupt:
-        exec("")  # CPython ends by SIGINT once one has passed through an exec'd text; the next such text forgets it
-        _fail(130, _STOPPED)
-    except SystemExit as ended:
-        if ended.code != signal.SIGTERM:
-            raise
-        _fail(130, _STOPPED)  # while Ray starts, its own handler of SIGTERM exits so
-    except typer.Exit:
-        raise
-    except Exception as error:
-        _tell_output_error(error)
-        if debug:
-            raise
-        _fail(3, f"unexpected {type(error).__name__}: {error}; --debug shows where")
-
-
-def _tell_output_error(error: Exception) -> None:
-    """Leave with a line where standard output is what failed; silently where its reader has gone, as `head` does."""
-    from raybench.report.output import output_error
-
-    found = output_error(error)
-    if isinstance(found, BrokenPipeError):
-        raise typer.Exit(141)
-    if found is not None:
-        _fail(2, f"standard output cannot be written: {found.strerror}; what was computed is in the store")
-
-
-def _fail(code: int, message: str) -> None:
-    print(message, file=sys.stderr)
-    raise typer.Exit(code)

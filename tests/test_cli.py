@@ -97,6 +97,17 @@ def test_plan_starts_nothing_and_writes_nothing(job):
     assert not (folder / "store").exists()
 
 
+def test_a_dry_run_is_the_plan_of_what_is_asked(job):
+    folder = job(candidates="  - baseline: tfidf-logistic")
+    asked = ("--only", "majority", "--set", "datasets.rows.limit.test=5", "--set", "store=./elsewhere")
+    result = raybench("run", "job.yaml", "--dry-run", *asked, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert "1 trials (1 new); 1 shards to score" in result.stdout
+    assert "tfidf" not in result.stdout
+    assert not (folder / "store").exists()
+    assert not (folder / "elsewhere").exists()
+
+
 def test_status_of_no_store_is_one_line(tmp_path):
     result = raybench("status", "nowhere", cwd=tmp_path)
     assert result.returncode == 2

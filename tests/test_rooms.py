@@ -26,10 +26,12 @@ ROOMS = {
     "schedule": "core store",
     "planning": "core job data metrics models tasks recipes schedule store",
     "results": "core data job metrics tasks planning store",
+    "replay": "core data job metrics models tasks runtime planning store results",
     "cluster": "core data job metrics models tasks recipes runtime planning schedule store results",
-    "report": "core job data metrics tasks runtime planning schedule store results cluster",
+    "report": "core job data metrics models tasks runtime planning schedule store results replay cluster",
+    "commands": "core replay results store report",
     "api": "core job planning store results cluster report",
-    "cli": "core api job data metrics planning store results cluster report",
+    "cli": "core api commands job data metrics planning store results cluster report",
 }
 LIGHT = ("job", "planning", "schedule", "store", "results")  # an import of theirs at the top of a module is no torch
 

@@ -71,9 +71,11 @@ class Column:
     """A column that a task reads, under its canonical name.
 
     kind: what its cells are, see `raybench.data.kinds`: text, texts, label, labels, value, …; "image" (struct of
-    height, width, channels and data: uint8 pixels, row by row, channels last) or "slice" (string: splits scores, no
-    model sees it). Cells of labels become int32 indices into the dataset's labels.
-    role: "input" is what a model is given, and the content that ids come from; "target" is what it is compared with.
+    height, width, channels and data: uint8 pixels, row by row, channels last), "mask" (the same with one channel, of
+    numbers of classes), "objects" (columns of `raybench.data.objects` in its place), "audio" (bytes of a sound file) or
+    "slice" (string: splits scores, no model sees it). Cells of labels become int32 indices into the dataset's labels.
+    role: "input" is what a model is given, and the content that ids come from; "target" is what it is compared with;
+    "group": rows are of one example where this is equal (`raybench.data.interactions`).
     """
 
     name: str

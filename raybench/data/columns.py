@@ -23,8 +23,12 @@ from raybench.data.fingerprint import RowHashes
 from raybench.data.images import canonical_images, image_paths
 from raybench.data.kinds import LABEL_KINDS, LIST_LABEL_KINDS, as_text, read_cells, refuse_null
 from raybench.data.labels import class_names, label_lists, label_names
+from raybench.data.objects import object_columns, object_names
+from raybench.data.sounds import canonical_sounds
 
-__all__ = ["Rows", "canonical_rows", "map_columns"]
+__all__ = ["PICTURE_KINDS", "Rows", "canonical_rows", "map_columns"]
+
+PICTURE_KINDS = {"image": canonical_images, "mask": canonical_images, "audio": canonical_sounds}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +38,8 @@ class Rows:
     columns: dict[str, pa.ChunkedArray]
     targets: dict[str, pa.ChunkedArray]  # what no model is given; no part of ids
     slices: dict[str, pa.ChunkedArray]  # values by which scores are split, as text; no part of the content
-    images: frozenset[str]  # the columns that may still be encoded pictures
-    paths: dict[str, pa.ChunkedArray]  # of pictures, where the source has them: for errors
+    pictures: dict[str, str]  # the columns that may still be encoded, and their kind: image, mask or audio
+    paths: dict[str, pa.ChunkedArray]  # of these, where the source has them: for errors
     label_column: str | None  # the target whose cells are names of labels
     declared: tuple[str, ...]  # the labels that the source says there are
     ids: pa.ChunkedArray | None
@@ -57,7 +61,7 @@ class Rows:
             columns={name: column.take(index) for name, column in self.columns.items()},
             targets={name: column.take(index) for name, column in self.targets.items()},
             slices={name: column.take(index) for name, column in self.slices.items()},
-            images=self.images,
+            pictures=self.pictures,
             paths={name: column.take(index) for name, column in self.paths.items()},
             label_column=self.label_column,
             declared=self.declared,
@@ -67,7 +71,7 @@ class Rows:
         )
 
     def picture_names(self, column: str, rows: np.ndarray) -> list[str]:
-        """Each picture by its path, or by its number in the source."""
+        """Each picture or sound by its path, or by its number in the source."""
         paths = self.paths[column].take(pa.array(rows)).to_pylist() if column in self.paths else [None] * len(rows)
         return [path or f"row {number}" for path, number in zip(paths, self.numbers[rows], strict=True)]
 
@@ -151,9 +155,13 @@ def canonical_rows(
                 read = label_lists if column.kind in LIST_LABEL_KINDS else _label_names
                 targets[column.name] = read(cells, declared, source)
                 continue
+            if column.kind == "objects":
+                label_column, declared = "labels", object_names(table, source)
+                targets |= object_columns(cells, declared, source)
+                continue
             into = targets if column.role == "target" else inputs
-            if column.kind == "image":
-                into[column.name] = canonical_images(cells, source, directory)
+            if column.kind in PICTURE_KINDS:
+                into[column.name] = PICTURE_KINDS[column.kind](cells, source, directory)
                 refuse_null(into[column.name], source)
                 if (of_pictures := image_paths(cells)) is not None:
                     paths[column.name] = of_pictures
@@ -168,7 +176,7 @@ def canonical_rows(
         columns=inputs,
         targets=targets,
         slices=slices,
-        images=frozenset(column.name for column in columns if column.kind == "image"),
+        pictures={column.name: column.kind for column in columns if column.kind in PICTURE_KINDS},
         paths=paths,
         label_column=label_column,
         declared=declared,

@@ -91,6 +91,9 @@ def fingerprint(
         add("\n".join([name, str(table.num_rows), *inputs]))
         add("\n".join(table["id"].to_pylist()))
         digest.update(hashes.digests.tobytes())
+        for column in (table[name] for name in inputs if pa.types.is_dictionary(table[name].type)):
+            held = [chunk.dictionary for chunk in column.chunks[:1]]  # what rows have in common, such as a catalogue
+            digest.update(RowHashes.of([pa.chunked_array(held, column.type.value_type)]).digests.tobytes())
         for column in (table[target] for target in targets):
             if pa.types.is_int32(column.type):
                 digest.update(column.to_numpy().astype("<i4").tobytes())

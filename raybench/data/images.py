@@ -1,12 +1,14 @@
-"""Pictures in the forms that sources have them, as one: a struct of height, width, channels and uint8 pixels.
+"""Pictures in the forms that sources have them in, as two: pixels, or the bytes of a file with its path.
 
-Encoded pictures are hashed as their bytes and decoded after the limit is applied, so 100 of a million pictures
-cost 100 decodings. Decodes with Pillow, into 1 channel for grey and 3 for all else.
+    column = canonical_images(cells, "image", directory)     # pixels (IMAGE), or binary
+    column = check_images(column, names)                     # pixels, or files (ENCODED)
+
+Encoded pictures travel as they are: they are hashed and checked as bytes, and decoded by whoever reads pixels
+(`core/pictures.py`), a batch at a time.
 """
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raybench.core.errors import DataError, summary
+from raybench.core.errors import DataError
+from raybench.core.pictures import ENCODED, IMAGE, check_picture, decode_picture
 
-__all__ = ["IMAGE", "canonical_images", "decode_images", "image_array", "image_paths"]
+__all__ = ["canonical_images", "check_images", "decode_images", "image_array", "image_paths"]
 
-IMAGE = pa.struct([("height", pa.int32()), ("width", pa.int32()), ("channels", pa.int32()), ("data", pa.binary())])
-_DEEP = {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}  # Pillow's modes; it would cut them off at 255
 _CHANNELS = pa.array([1, 3, 4], pa.int32())  # grey, colour, colour with an alpha that no model reads
 
 
@@ -65,12 +66,26 @@ def image_paths(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     return None
 
 
-def decode_images(column: pa.ChunkedArray, names: list[str]) -> pa.ChunkedArray:
-    """Encoded pictures as pixels; pixels as they are. `names` say which is which in errors."""
+def check_images(column: pa.ChunkedArray, names: list[str]) -> pa.ChunkedArray:
+    """Files as ENCODED, told by `names`; pixels as they are. A file is opened, and decoded only if it looks torn.
+
+    Raises:
+        DataError: what is no picture, is torn, or has more than 8 bits a channel.
+    """
     if pa.types.is_struct(column.type):
         return column
-    decoded = [_decode(data, name) for data, name in zip(column.to_pylist(), names, strict=True)]
-    return pa.chunked_array([pa.array(decoded, IMAGE)])
+    for data, name in zip(column.to_pylist(), names, strict=True):
+        check_picture(data, name)
+    parts = [pa.array(names, pa.string()), column.combine_chunks().cast(pa.binary())]
+    return pa.chunked_array([pa.StructArray.from_arrays(parts, fields=list(ENCODED))])
+
+
+def decode_images(column: pa.ChunkedArray, names: list[str]) -> pa.ChunkedArray:
+    """As `check_images`, but every file is decoded once; its pixels are not kept."""
+    if not pa.types.is_struct(column.type):
+        for data, name in zip(column.to_pylist(), names, strict=True):
+            decode_picture(data, name)
+    return check_images(column, names)
 
 
 def _read(path: str | None, directory: Path) -> bytes | None:
@@ -95,30 +110,6 @@ def _checked(column: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
             "want as many as their product, and 1, 3 or 4 channels"
         )
     return column
-
-
-def _decode(data: bytes, name: str) -> dict[str, Any]:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            if picture.mode in _DEEP:
-                raise DataError(f"{name}: more than 8 bits a channel ({picture.mode}); save it with 8")
-            grey = picture.mode in ("1", "L")
-            pixels = np.asarray(picture.convert("L" if grey else "RGB"))
-    except DataError:
-        raise
-    except UnidentifiedImageError:
-        what = "it is empty" if not data else f"it begins with {data[:12]!r}"
-        raise DataError(f"{name}: not a picture that can be decoded: {what}") from None
-    except Exception as error:  # a torn file can make a decoder raise anything
-        raise DataError(f"{name}: not a picture that can be decoded: {summary(error)}") from None
-    return {
-        "height": pixels.shape[0],
-        "width": pixels.shape[1],
-        "channels": 1 if grey else 3,
-        "data": pixels.tobytes(),
-    }
 
 
 def _from_lists(column: pa.ChunkedArray, source: str) -> pa.ChunkedArray:

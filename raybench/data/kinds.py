@@ -10,6 +10,8 @@
 | value | float64, finite |
 | values | list of float64, finite; one number alone is a list of one |
 | index | int32, from 0; A, B, C … are 0, 1, 2 … |
+| name | string: text that is not empty, or a whole number's digits |
+| time | float64 to sort by: numbers as they are, dates and times as seconds since 1970 |
 | record | struct of float64 (numbers, true and false) and strings (all else); empty cells stay null |
 | answers | struct of texts: list of strings, starts: list of int32 (characters, −1: not said), as SQuAD's |
 | label, tags, labels | names: a string, a list of strings (`data/labels.py`); indices come later, over all splits |
@@ -203,6 +205,27 @@ def _index(cells: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
     return cells.cast(pa.int32())
 
 
+def _name(cells: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
+    if not (is_text(cells.type) or pa.types.is_integer(cells.type)):
+        raise DataError(f"column {source!r} holds {cells.type}; want names or whole numbers")
+    names = as_text(cells, f"column {source!r}")
+    if pc.any(empty := pc.equal(names, "")).as_py():
+        raise DataError(f"column {source!r} is empty in row {pc.index(empty, True).as_py()}")
+    return names
+
+
+def _time(cells: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
+    if is_text(cells.type) and len(cells) and not _is_number(cells[0].as_py()):
+        try:
+            cells = pc.utf8_trim_whitespace(cells).cast(pa.timestamp("us"))
+        except pa.ArrowInvalid as error:
+            raise DataError(f"column {source!r} holds neither numbers nor times: {summary(error)}") from error
+    if pa.types.is_temporal(cells.type):
+        microseconds = cells.cast(pa.timestamp("us", getattr(cells.type, "tz", None)), safe=False).cast(pa.int64())
+        return pc.divide(microseconds.cast(pa.float64()), 1e6)
+    return _value(cells, source)
+
+
 def _letters(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """A, B, C … (ARC's and CommonsenseQA's keys) as 0, 1, 2 …; cells that are no single capitals as they are."""
     if not pc.all(pc.match_substring_regex(cells, r"^[A-Z]$")).as_py():
@@ -240,6 +263,8 @@ _READERS: Mapping[str, Callable[[pa.ChunkedArray, str], pa.ChunkedArray]] = {
     "value": _value,
     "values": _values,
     "index": _index,
+    "name": _name,
+    "time": _time,
     "record": _record,
     "answers": _answers,
 }

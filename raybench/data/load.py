@@ -19,16 +19,23 @@ import pyarrow as pa
 
 from raybench.core import Column, slice_column
 from raybench.core.errors import DataError, summary
+from raybench.data.broken import check_rows
 from raybench.data.columns import Rows, canonical_rows, map_columns
 from raybench.data.fingerprint import RowHashes, fingerprint
-from raybench.data.images import decode_images
+from raybench.data.images import check_images, decode_images
+from raybench.data.interactions import by_user
 from raybench.data.kinds import is_list
 from raybench.data.labels import encode, encode_lists, flat_names, label_dictionary, refuse_unseen
+from raybench.data.masks import decode_masks
+from raybench.data.sounds import check_sounds
 from raybench.data.sources import open_source
 from raybench.data.splits import CUT_FRACTION, choose_splits, cut
 from raybench.job.spec import CUT, DatasetSpec
 
 __all__ = ["LoadedDataset", "load_dataset"]
+
+_CHECKS = {"image": check_images, "mask": decode_masks, "audio": check_sounds}
+_THOROUGH = {**_CHECKS, "image": decode_images}  # what skip_broken asks for: none that is torn may be left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +71,11 @@ def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> Lo
         if raw.table.num_rows == 0:
             raise DataError(f"split {name!r} is empty", key=("splits", role))
         rows[role] = canonical_rows(raw.table, mapping, columns, name, directory)
+    if any(column.role == "group" for column in columns):
+        least = spec.task_config.get("min_rating")
+        rows, decided = by_user(rows, min_rating=None if least is None else float(least))
+        notes += [f"{spec.name}: {note}" for note in decided]
+        chosen = {"train": chosen.get("test", ""), **chosen}  # one split gives both
     num_rows = rows["train"].num_rows if "train" in rows else 0
     if "test" not in rows:
         rows["train"], rows["test"] = _cut(rows["train"], chosen["train"], "test")
@@ -90,7 +102,9 @@ def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> Lo
         )
     splits: dict[str, tuple[pa.Table, RowHashes]] = {}
     for role, split in rows.items():
-        splits[role] = _ordered(split, labels, getattr(spec.limit, role))
+        table, hashes, note = _ordered(split, labels, getattr(spec.limit, role), spec.broken_share)
+        splits[role] = table, hashes
+        notes += [f"{spec.name}: {role}: {note}"] if note else []
     if "train" in splits and (shared := _shared(splits["train"][1], splits["test"][1])):
         notes.append(f"{spec.name}: {shared} of {splits['test'][0].num_rows} test rows have the content of a train row")
     return LoadedDataset(
@@ -115,23 +129,33 @@ def _cut(train: Rows, name: str, role: str) -> tuple[Rows, Rows]:
     return train.take(np.flatnonzero(~is_cut)), train.take(np.flatnonzero(is_cut))
 
 
-def _ordered(split: Rows, labels: tuple[str, ...], limit: int | None) -> tuple[pa.Table, RowHashes]:
-    """The first `limit` rows in canonical order as a table of ids and columns."""
+def _ordered(
+    split: Rows, labels: tuple[str, ...], limit: int | None, broken_share: float
+) -> tuple[pa.Table, RowHashes, str]:
+    """The first `limit` rows in canonical order as a table of ids and columns, and what was left out of them."""
     targets = {name: _indices(column, labels) for name, column in split.targets.items() if name == split.label_column}
     targets |= {name: column for name, column in split.targets.items() if name not in targets}
     one = targets.get(split.label_column or "") if _one_label(split) else None
     target = _ties(split) if one is None else one.to_numpy()
     given = np.array(split.ids.to_pylist()) if split.ids is not None else np.zeros(split.num_rows, np.int8)
     kept = split.hashes.sort(target, given)[:limit]
-    hashes = split.hashes.take(kept)
-    ids = given[kept].tolist() if split.ids is not None else _numbered(hashes.ids())
+    ids = given[kept].tolist() if split.ids is not None else _numbered(split.hashes.take(kept).ids())
     columns: dict[str, pa.Array | pa.ChunkedArray] = {"id": pa.array(ids, pa.string())}
     columns |= {name: column.take(pa.array(kept)) for name, column in split.slices.items()}
-    for name, column in split.columns.items():
-        taken = column.take(pa.array(kept))
-        columns[name] = decode_images(taken, split.picture_names(name, kept)) if name in split.images else taken
-    columns |= {name: column.take(pa.array(kept)) for name, column in targets.items()}
-    return pa.table(columns), hashes
+    columns |= {name: column.take(pa.array(kept)) for name, column in (split.columns | targets).items()}
+    checks = _THOROUGH if broken_share else _CHECKS
+    encoded = {name: checks[kind] for name, kind in split.pictures.items() if name in columns}
+    names = {name: split.picture_names(name, kept) for name in encoded}
+    found, whole, first = check_rows(columns, encoded, names, broken_share)
+    note = (
+        ""
+        if whole.all()
+        else (
+            f"{(~whole).sum()} of {len(whole)} rows cannot be decoded and are left out for all candidates; first "
+            f"{first}"
+        )
+    )
+    return pa.table(found), split.hashes.take(kept[whole]), note
 
 
 def _one_label(split: Rows) -> bool:

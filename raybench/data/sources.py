@@ -39,8 +39,6 @@ def open_source(spec: DatasetSpec, directory: Path) -> dict[str, SplitReader]:
     """The source's splits by its own names; DataError for a source that cannot be opened."""
     if spec.source in FORMATS:
         return _files(spec.source, spec.data_files or {})
-    if spec.source == "audiofolder":
-        raise DataError("audiofolder is not read yet; use module:function for sounds", key=("source",))
     local = Path(spec.source)
     if local.is_file() and (format := format_of(spec.source)):
         return _files(format, {"train": (spec.source,)})
@@ -55,7 +53,7 @@ def open_source(spec: DatasetSpec, directory: Path) -> dict[str, SplitReader]:
 
 def _files(format: str, data_files: Mapping[str, tuple[str, ...]]) -> dict[str, SplitReader]:
     found = {split: find_files(patterns) for split, patterns in data_files.items()}
-    if format == "imagefolder" and list(found) == ["train"] and len(found["train"]) == 1:
+    if format in ("imagefolder", "audiofolder") and list(found) == ["train"] and len(found["train"]) == 1:
         inside = subfolders(found["train"][0])
         found = {split: [folder] for split, folder in inside.items()} or found
     return {split: functools.partial(read_files, format, files) for split, files in found.items()}

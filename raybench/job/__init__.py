@@ -6,6 +6,7 @@ for candidate in job.candidates:
 """
 
 from raybench.job.load import job_schema, load_job, parse_job
+from raybench.job.overrides import only
 from raybench.job.spec import CandidateSpec, Configuration, DatasetSpec, Job, MethodSpec, Resources
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "Resources",
     "job_schema",
     "load_job",
+    "only",
     "parse_job",
 ]

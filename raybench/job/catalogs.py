@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from raybench.core.costs import COSTS
 from raybench.core.errors import RaybenchError, summary
 from raybench.core.suggestion import did_you_mean
 from raybench.job.source_map import Path
@@ -31,11 +32,12 @@ def check_names(job: Job) -> list[Problem]:
     problems: list[Problem] = []
     measured = measured_paths(job)
     for name, path in measured.items():
-        problems += _asked(path, find, name)
+        problems += _asked(path, find, name) if path[0] != "limits" else ()
     for dataset in job.datasets:
         problems += _asked((*dataset._path, "task"), get_task, dataset.task)
         problems += _unknown_options(dataset)
         problems += _options(dataset)
+    problems += _unknown_limits(job)
     if not problems:
         problems += _misfits(job, measured)
     told_of = set()
@@ -44,6 +46,19 @@ def check_names(job: Job) -> list[Problem]:
             problems += _methods(candidate)
         told_of.add(candidate._path)
     return problems
+
+
+def _unknown_limits(job: Job) -> Iterator[Problem]:
+    """Limits on what is neither a cost nor a metric."""
+    from raybench.metrics.catalog import METRICS, find
+
+    for place, limit in enumerate(job.limits):
+        try:
+            if limit.name not in COSTS:
+                find(limit.name)
+        except RaybenchError:
+            known = did_you_mean(limit.name, [*COSTS, *METRICS])
+            yield ("limits", place), f"{limit.name} is neither a cost ({', '.join(COSTS)}) nor a metric{known}"
 
 
 def _unknown_options(dataset: DatasetSpec) -> Iterator[Problem]:
@@ -74,7 +89,9 @@ def _options(dataset: DatasetSpec) -> Iterator[Problem]:
 def measured_paths(job: Job) -> dict[str, Path]:
     """Where each metric that the job names stands in the file."""
     named: dict[str, Path] = {} if job.rank_by is None else {job.rank_by: ("rank_by",)}
-    return named | {name: ("metrics", index) for index, name in enumerate(job.metrics) if name != job.rank_by}
+    named |= {name: ("metrics", index) for index, name in enumerate(job.metrics) if name != job.rank_by}
+    limited = {limit.name: ("limits", place) for place, limit in enumerate(job.limits) if limit.name not in COSTS}
+    return limited | named
 
 
 def remarks(job: Job) -> Iterator[str]:

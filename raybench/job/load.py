@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from raybench.core.errors import JobError
 from raybench.job.catalogs import check_names
 from raybench.job.completion import complete_candidates, complete_dataset
 from raybench.job.explain import explain
+from raybench.job.overrides import with_settings
 from raybench.job.paths import expand_variables
 from raybench.job.source_map import Path, SourceMap, read_yaml
 from raybench.job.spec import CandidateSpec, DatasetSpec, Job, first_repeated
@@ -29,8 +31,11 @@ Problem = tuple[Path, str]
 _MAX_TRIALS = 100_000  # a plan holds each of them, with its hashes and its rows in the tables
 
 
-def load_job(path: str | FilePath) -> Job:
-    """The job of a file; JobError for a file that cannot be read or does not say what it must."""
+def load_job(path: str | FilePath, settings: Sequence[str] = ()) -> Job:
+    """The job of a file; JobError for a file that cannot be read or does not say what it must.
+
+    `settings` are values in place of the file's, such as "seeds=[0, 1]"; see `overrides.with_settings`.
+    """
     try:
         text = FilePath(path).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -42,12 +47,15 @@ def load_job(path: str | FilePath) -> Job:
     directory = str(FilePath(path).absolute().parent)
     if directory not in sys.path:  # `module:attribute` may name a module beside the job file
         sys.path.append(directory)
-    return parse_job(text, str(path))
+    return parse_job(text, str(path), settings)
 
 
-def parse_job(text: str, filename: str = "job.yaml") -> Job:
+def parse_job(text: str, filename: str = "job.yaml", settings: Sequence[str] = ()) -> Job:
     """The job of a text; `filename` is named in errors and its directory is where relative paths start."""
     data, source_map = read_yaml(text, filename)
+    if settings:  # what a run keeps of its job is what it did
+        data = with_settings(data, settings)
+        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     if not isinstance(data, dict):
         given = "an empty file" if data is None else "a list" if isinstance(data, list) else "a single value"
         raise JobError(f"{filename}:1: want a mapping with name, candidates and datasets, got {given}")

@@ -19,6 +19,7 @@ from raybench.core import ModelSpec
 from raybench.core.errors import RaybenchError
 from raybench.core.identity import canonical_json
 from raybench.core.suggestion import did_you_mean
+from raybench.job.limits import Limit
 from raybench.job.source_map import Path, SourceMap
 
 __all__ = [
@@ -40,7 +41,7 @@ __all__ = [
 BASELINE_METHOD = "baseline"
 ALL_BASELINES = "all"
 CUT = "cut"  # in the place of a split's name: a part of train
-FILE_FORMATS = ("parquet", "csv", "json", "imagefolder")  # sources that want data_files
+FILE_FORMATS = ("parquet", "csv", "json", "imagefolder", "audiofolder")  # sources that want data_files
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f*]+$")]
 Count = Annotated[int, Field(ge=1)]
@@ -97,6 +98,13 @@ def _files(value: Any) -> Any:
     return {split: (files,) if isinstance(files, str) else files for split, files in value.items()}
 
 
+def _limits(value: Any) -> Any:
+    given = [value] if isinstance(value, str) else value
+    if not isinstance(given, (list, tuple)):
+        raise ValueError("want a list of limits such as 'latency_p95_ms <= 20'")
+    return tuple(Limit.read(one) if isinstance(one, str) else one for one in given)
+
+
 def _auto_or(kind: type, minimum: float, wanted: str) -> BeforeValidator:
     def check(value: Any) -> Any:
         number = isinstance(value, (int, kind)) and not isinstance(value, bool)
@@ -115,6 +123,7 @@ _AnyOfNameAndMapping = WithJsonSchema(
         ]
     }
 )
+_TextList = {"type": "array", "items": {"type": "string"}}
 _FileList = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 _Files = WithJsonSchema({"anyOf": [*_FileList["anyOf"], {"type": "object", "additionalProperties": _FileList}]})
 
@@ -235,8 +244,8 @@ class DatasetSpec(_Spec):
 
     name: Name = Field(default="", description="shown in every table; the last part of the source when not given")
     source: str = Field(
-        description="a hub id; parquet, csv, json, imagefolder with data_files; a file; a saved dataset's directory; "
-        "module:function or file.py:function",
+        description="a hub id; parquet, csv, json, imagefolder, audiofolder with data_files; a file; a saved dataset's "
+        "directory; module:function or file.py:function",
         min_length=1,
     )
     config: str | None = Field(default=None, description="the hub set's configuration, such as sst2")
@@ -252,9 +261,20 @@ class DatasetSpec(_Spec):
     limit: LimitSpec = Field(default=LimitSpec(), description="{train, test, validation: rows to use at most}")
     max_length: Count = Field(default=128, description="tokens kept of a row")
     task_config: dict[str, Any] = Field(default_factory=dict, description="options of the task and its metrics")
+    skip_broken: str = Field(
+        default="0%",
+        pattern=r"^\d{1,2}(\.\d+)?%$",
+        description="up to so many of a split's pictures or sounds that cannot be decoded are left out, such as 1%",
+    )
     slices: Names = Field(default=(), description="columns of the source; every value of each is scored on its own too")
+    private: bool = Field(default=False, description="its rows are shown in no report and by no command")
 
     _path: Path = PrivateAttr(default=())
+
+    @property
+    def broken_share(self) -> float:
+        """`skip_broken` as a share, from 0."""
+        return float(self.skip_broken.removesuffix("%")) / 100
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetSpec:
@@ -324,7 +344,16 @@ class Job(_Spec):
         default=None,
         description="the metric that ranks all datasets; when not given, each is ranked by its task's primary",
     )
+    limits: Annotated[tuple[Limit, ...], BeforeValidator(_limits), WithJsonSchema(_TextList)] = Field(
+        default=(), description="what is ranked: latency_p95_ms <= 20, params_total <= 1e8, recall >= 0.9, …"
+    )
     resources: Resources = Field(default=Resources(), description="workers, CPUs, GPUs, time limits")
+    notify: str | None = Field(
+        default=None,
+        min_length=1,
+        description="who is told how a run ended: https://… gets JSON, module:function beside the job is called; "
+        "$NAME is taken from the environment",
+    )
 
     _source_map: SourceMap = PrivateAttr(default=SourceMap(filename="<job>", lines={}))
     _text: str = PrivateAttr(default="")

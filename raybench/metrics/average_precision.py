@@ -13,11 +13,25 @@ import numpy as np
 from raybench.metrics.confusion import IGNORE_INDEX
 from raybench.metrics.influence import edge_variance
 from raybench.metrics.metric import REQUIRED, TableMetric
-from raybench.metrics.roc import check_positive, columns_of, count_of, label_splits, scores_problem, splits_of
+from raybench.metrics.roc import (
+    check_positive,
+    columns_of,
+    count_of,
+    label_splits,
+    ranks_of,
+    scores_problem,
+    splits_of,
+)
 from raybench.metrics.weighted_ranks import Split, weighing
 from raybench.metrics.weighted_ranks import average_precision as weighted_precision
 
-__all__ = ["AVERAGE_PRECISION", "MULTILABEL_AVERAGE_PRECISION", "WEIGHTED_AVERAGE_PRECISION", "average_precision"]
+__all__ = [
+    "AVERAGE_PRECISION",
+    "MULTILABEL_AVERAGE_PRECISION",
+    "WEIGHTED_AVERAGE_PRECISION",
+    "average_precision",
+    "exchanged_average_precision",
+]
 
 _SOURCE = "https://scikit-learn.org/stable/modules/model_evaluation.html#precision-recall-f-measure-metrics"
 
@@ -63,6 +77,46 @@ def _influence(splits: Iterator[Split], num_rows: int) -> np.ndarray:
     return influence_N / weights
 
 
+def exchanged_average_precision(ours: Iterator[Split], theirs: Iterator[Split], num_rows: int) -> np.ndarray:
+    """Each row's share in the difference of two mean average precisions, to first order in what the models exchange.
+
+    The precision at a positive is held against the others' scores as either model has them, half of each: so much is
+    left of it on average over the others' exchanges. A positive's own share is the difference of its two precisions;
+    a row's is what it adds to those of the positives that it is above by one model and not by the other. Scores are
+    compared across models by their ranks.
+    """
+    shares_N, weights = np.zeros(num_rows), 0.0
+    for split, other in zip(ours, theirs, strict=True):
+        positive = split.positive
+        if not positive.any():
+            continue
+        models = ranks_of(split.scores), ranks_of(other.scores)
+        shares = np.zeros(positive.size)
+        for ranks, sign in zip(models, (1.0, -1.0), strict=True):
+            at = ranks[positive]
+            own = sum((by_model[positive] >= at).astype(np.float64) for by_model in models) / 2
+            hits, rows = (
+                1 - own + sum(_at_or_above(at, by_model[side]) for by_model in models) / 2
+                for side in (positive, slice(None))
+            )
+            precision = hits / rows
+            shares[positive] += sign * precision
+            order = np.argsort(at, kind="stable")
+            hit, row = (np.r_[0.0, np.cumsum(part[order])] for part in (1 / rows, precision / rows))
+            for by_model, moved in zip(models, (0.5, -0.5), strict=True):
+                below = np.searchsorted(at[order], by_model, "right")
+                shares += moved * (np.where(positive, hit[below], 0.0) - row[below])
+                shares[positive] -= moved * (by_model[positive] >= at) * (1 - precision) / rows  # not of itself
+        shares_N[split.rows] += split.weight * shares / positive.sum()
+        weights += split.weight
+    return shares_N / weights
+
+
+def _at_or_above(ranks: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """How many others are at each rank or above it."""
+    return np.asarray(others.size - np.searchsorted(np.sort(others), ranks, "left"))
+
+
 def _moderated(splits: Iterator[Split], seen: float) -> float:
     """The variance seen of a mean average precision, and what splits without a mistake leave open."""
     found = [split for split in splits if split.positive.any()]
@@ -102,6 +156,9 @@ def _by_class(average: str) -> TableMetric:
         columns=columns_of,
         measure=lambda records, options: _mean(splits_of(records, options, average)),
         influence=lambda records, options: _influence(splits_of(records, options, average), records.num_rows),
+        exchanged=lambda a, b, options: exchanged_average_precision(
+            splits_of(a, options, average), splits_of(b, options, average), a.num_rows
+        ),
         count=count_of,
         moderated=lambda records, options, value, seen: _moderated(splits_of(records, options, average), seen),
         bias=lambda records, options: _bias(splits_of(records, options, average)),
@@ -126,6 +183,9 @@ MULTILABEL_AVERAGE_PRECISION = TableMetric(
     columns=("targets", "scores"),
     measure=lambda records, options: _mean(label_splits(records, options)),
     influence=lambda records, options: _influence(label_splits(records, options), records.num_rows),
+    exchanged=lambda a, b, options: exchanged_average_precision(
+        label_splits(a, options), label_splits(b, options), a.num_rows
+    ),
     moderated=lambda records, options, value, seen: _moderated(label_splits(records, options), seen),
     bias=lambda records, options: _bias(label_splits(records, options)),
     trials=lambda records, options: _positives(label_splits(records, options)),

@@ -3,9 +3,9 @@
     compare(["accuracy", "macro_f1"], records_a, records_b, {"labels": labels})["accuracy"].p_value
 
 Rows are joined by id; only examples of both count, and how many were left out is said. Proportions of examples get
-McNemar's test (mid-p), other sums a sign-flip permutation (permutation.py), metrics of whole tables the same of their
-influences. The interval is the same test inverted, so it never says otherwise than the p-value. With a `group` column
-whole clusters are flipped.
+McNemar's test (mid-p), other sums a sign-flip permutation (permutation.py), AUC and average precision one of the rows'
+shares (roc.py), other metrics of whole tables one of their influences. The interval is the same test inverted, so it
+never says otherwise than the p-value. With a `group` column whole clusters are flipped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from raybench.metrics.evidence import Evidence
 from raybench.metrics.influence import unit_sums
 from raybench.metrics.metric import Metric, Options, TableMetric
 from raybench.metrics.metric_set import MetricSet
-from raybench.metrics.permutation import flipped_sum, mid_p_mcnemar, sign_flip, studentised
+from raybench.metrics.permutation import Verdict, flipped_sum, mid_p_mcnemar, studentised
 from raybench.metrics.row_sums import successes
 from raybench.metrics.scoring import Scorer
 
@@ -166,6 +166,11 @@ def _test(
                 return _Test(p_value=verdict.p_value, name="McNemar, mid-p")
             scale = difference / (only_a - only_b) if only_a != only_b else 1 / num_rows
             return _Test(*_cut(metric, ends[0] * scale, ends[1] * scale), verdict.p_value, "McNemar, mid-p")
+    if isinstance(metric, TableMetric) and metric.exchanged is not None:
+        flipped, name = a.evidence.units(), "permutation of records"
+        changes_U = unit_sums(metric.exchanged(a.table, b.table, options), flipped.unit_N)
+        found = flipped_sum(changes_U, flipped) if changes_U.size > 1 else None
+        return _Test() if found is None else _told(metric, difference, changes_U, found, name)
     influences = [side.evidence.influence(metric, options, value) for side, value in zip((a, b), values, strict=True)]
     unit_N = influences[0][1]
     flipped = a.evidence.flipped(unit_N)
@@ -174,13 +179,17 @@ def _test(
         return _Test()
     found, name = None, "sign-flip permutation"
     if isinstance(metric, Metric) and metric.influence is None:
-        ours, theirs = (side.evidence.contributions(metric, options) for side in (a, b))
         formula = metric.value
-        found = sign_flip(ours, theirs, flipped, lambda sums: formula(sums, options))
+        found = a.evidence.swapped(b.evidence, metric, options).test(lambda sums: formula(sums, options))
     elif np.isfinite(changes_U).all():
         found, name = flipped_sum(changes_U, flipped), "sign-flip permutation of influences"
     if found is None:
         return _Test(name=name)
+    return _told(metric, difference, changes_U, found, name)
+
+
+def _told(metric: Metric | TableMetric, difference: float, changes_U: np.ndarray, found: Verdict, name: str) -> _Test:
+    """A test with the interval of a difference in which the units have these shares."""
     ends = studentised(difference, found, float((changes_U * changes_U).sum()), changes_U.size)
     if ends is None or not all(map(isfinite, changes_U)):
         return _Test(p_value=found.p_value, name=name)

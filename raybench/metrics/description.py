@@ -29,7 +29,8 @@ __all__ = ["describe", "info_of"]
 _INTERVALS = {
     "wilson": "Wilson's score interval of a proportion (1927)",
     "cells": "draws of the confusion counts' probabilities, with a prior that keeps a perfect cell from width 0",
-    "mean": "Student's t from exact second moments, on a scale where the range has no ends",
+    "mean": "Student's t of the mean from exact moments, on Wilson's scale in a range with two ends, else with its "
+    "skewness taken out (Hall 1992)",
     "influence": "the influence of each record on the value (infinitesimal jackknife), on a scale where the range has "
     "no ends, Student's t of as many degrees of freedom as the records show",
 }

@@ -14,8 +14,9 @@ from raybench.core.identity import content_hash
 from raybench.metrics.bootstrap import Units
 from raybench.metrics.columns import keys_of
 from raybench.metrics.coverage import Coverage, id_hashes
-from raybench.metrics.influence import jackknife_groups, jackknife_influence, sums_influence
+from raybench.metrics.influence import MovedSums, jackknife_groups, jackknife_influence, unit_sums
 from raybench.metrics.metric import Contribution, Metric, Options, TableMetric
+from raybench.metrics.permutation import SwappedSums
 from raybench.metrics.state import Sums
 
 __all__ = ["Evidence", "canonical"]
@@ -76,8 +77,8 @@ class Evidence:
         if metric.influence is not None:
             return metric.influence(self.table, options), self._units()
         if isinstance(metric, Metric):
-            formula, contributions = metric.value, self.contributions(metric, options)
-            return sums_influence(contributions, lambda sums: formula(sums, options)), self._units()
+            formula = metric.value
+            return self._moved(metric, options).influence(lambda sums: formula(sums, options)), self._units()
         if self._groups_N is None:
             self._groups_N = jackknife_groups(self.table, self._group)
         groups_N = self._groups_N
@@ -93,12 +94,36 @@ class Evidence:
         without_G = np.array([np.nan if part is None else metric.value(part, options) for part in measured])
         return jackknife_influence(value, without_G, groups_N), groups_N
 
+    def mean_influence(self, metric: Metric, options: Options) -> np.ndarray:
+        """The influence of each unit on the mean that the metric is made of, [U]."""
+        contributions = self.contributions(metric, options)
+        summed_N, counted_N = (np.asarray(contributions[name], dtype=np.float64) for name in metric.mean_of)
+        total = counted_N.sum()
+        return unit_sums((summed_N - summed_N.sum() / total * counted_N) / total, self._units())
+
     def class_influence(self, metric: Metric, options: Options) -> tuple[np.ndarray, np.ndarray]:
         """The influence of each record on the value of each class, [N, C], and the unit it is summed by."""
         assert metric.per_class is not None
         formula = metric.per_class
-        contributions = self.contributions(metric, options)
-        return sums_influence(contributions, lambda sums: formula(sums, options)[0]), self._units()
+        return self._moved(metric, options).influence(lambda sums: formula(sums, options)[0]), self._units()
+
+    def _moved(self, metric: Metric, options: Options) -> MovedSums:
+        read = {name: options[name] for name in metric.measure.options}
+        what = (metric.measure.contributions, "moved")
+        found: MovedSums = self._once(what, read, lambda: MovedSums(self.contributions(metric, options)))
+        return found
+
+    def swapped(self, other: Evidence, metric: Metric, options: Options) -> SwappedSums:
+        """The sums of the metric's measure as two models, this and the other, swap units."""
+        read = {name: options[name] for name in metric.measure.options}
+        what = (metric.measure.contributions, "swapped with", other)
+
+        def make() -> SwappedSums:
+            ours, theirs = (side.contributions(metric, options) for side in (self, other))
+            return SwappedSums(ours, theirs, self.units())
+
+        found: SwappedSums = self._once(what, read, make)
+        return found
 
     def flipped(self, unit_N: np.ndarray) -> Units:
         """What is flipped in a test of influences: the drawn units, or the groups that were left out."""

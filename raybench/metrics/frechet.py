@@ -3,13 +3,14 @@
 Features are rounded to a grid of 2⁻¹⁶, so sums and Gram matrices are integers and merge exactly; matrix products run
 in float64 over chunks whose products cannot exceed 2⁵³. FID's interval is the delta method: with T the optimal
 transport map between the two Gaussians, d FID / d weight of x is 2 Δμ·(x − μ) + (x − μ)ᵀ(I − T)(x − μ) − mean.
-FID of few examples is too large by its nature; compare equal numbers only. Features come with the records: this
-module computes none.
+FID of few examples is too large by its nature, which its interval allows for; compare equal numbers only. Features come
+with the records: this module computes none.
 """
 
 from __future__ import annotations
 
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -123,14 +124,63 @@ def _roots(matrix_DD: np.ndarray, *powers: float) -> list[np.ndarray]:
 
 def frechet_distance(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: np.ndarray) -> float:
     """|μ_a − μ_b|² + tr(Σ_a + Σ_b − 2 (Σ_a^½ Σ_b Σ_a^½)^½) (Dowson and Landau 1982)."""
+    return _distance(mean_a, cov_a, mean_b, cov_b, _spectrum(cov_a, cov_b))
+
+
+def _spectrum(cov_a: np.ndarray, cov_b: np.ndarray) -> np.ndarray:
+    """The eigenvalues of (Σ_a^½ Σ_b Σ_a^½)^½, [D]."""
     (root,) = _roots(cov_a, 0.5)
-    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ cov_b @ root), 0.0, None)).sum()
+    return np.asarray(np.sqrt(np.clip(np.linalg.eigvalsh(root @ cov_b @ root), 0.0, None)))
+
+
+def _distance(
+    mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: np.ndarray, spectrum_D: np.ndarray
+) -> float:
+    cross = spectrum_D.sum()
     return max(0.0, float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross))
 
 
+class _Gaussians(NamedTuple):
+    """Both sides' mean and covariance, and the eigenvalues between them."""
+
+    real: tuple[np.ndarray, np.ndarray]
+    generated: tuple[np.ndarray, np.ndarray]
+    spectrum_D: np.ndarray
+
+
+def _gaussians(sums: Sums) -> _Gaussians | None:
+    """What distance and bias are made of, made once; None below two examples of a side."""
+    if _gaussians not in sums.made:
+        real, generated = (_moments(sums, side) for side in _SIDES)
+        if real is None or generated is None:
+            return None
+        sums.made[_gaussians] = _Gaussians(real, generated, _spectrum(real[1], generated[1]))
+    found: _Gaussians = sums.made[_gaussians]
+    return found
+
+
 def _fid(sums: Sums, options: Options) -> np.ndarray:
-    real, generated = (_moments(sums, side) for side in _SIDES)
-    return np.array([np.nan if real is None or generated is None else frechet_distance(*real, *generated)])
+    found = _gaussians(sums)
+    return np.array([np.nan if found is None else _distance(*found.real, *found.generated, found.spectrum_D)])
+
+
+def _fid_bias(sums: Sums, options: Options) -> float:
+    """By how much the distance is expected to exceed that of infinitely many examples of these Gaussians.
+
+    That of the means is tr Σ / n of each side. That of the covariances is the distance's second derivative (as that of
+    the trace of a matrix root) over the Wishart's covariances: ½ Σ_ij (1 + δ_ij) s_i s_j / (s_i + s_j) / (n − 1) a
+    side, with s the spectrum. On four features of 25 a side 0.77 where the mean of 500 samples was too large by 0.84.
+    """
+    found = _gaussians(sums)
+    if found is None:
+        return 0.0
+    s_D = found.spectrum_D[found.spectrum_D > 0]
+    of_roots = 0.5 * float((np.multiply.outer(s_D, s_D) / np.add.outer(s_D, s_D)).sum() + s_D.sum() / 2)
+    bias = 0.0
+    for side, (_, cov) in zip(_SIDES, (found.real, found.generated), strict=True):
+        n = int(sums[f"n_{side}"][0])
+        bias += float(np.trace(cov)) / n + of_roots / (n - 1)
+    return bias
 
 
 def _fid_influence(records: pa.Table, options: Options) -> np.ndarray:
@@ -160,6 +210,7 @@ FID = Metric(
     measure=Measure(name="gaussians", columns=("features", "real"), contributions=_no_contributions, totals=_totals),
     value=_fid,
     influence=_fid_influence,
+    bias=_fid_bias,
     higher_is_better=False,
     unit="squared feature distance",
     range=(0.0, inf),

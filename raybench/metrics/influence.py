@@ -8,7 +8,7 @@ few degrees of freedom, however many records there are (Satterthwaite 1946, with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -19,12 +19,13 @@ from raybench.metrics.metric import Contribution, OneHot
 from raybench.metrics.state import Field, Sums
 
 __all__ = [
+    "MovedSums",
     "Spread",
     "edge_variance",
     "jackknife_groups",
     "jackknife_influence",
     "spread_of",
-    "sums_influence",
+    "spread_of_moments",
     "unit_sums",
 ]
 
@@ -35,24 +36,34 @@ _MAX_TABLE = 1 << 22  # numbers of moved sums held at once
 
 
 class Spread(NamedTuple):
-    """The variance of a value, the degrees of freedom it is known with, and the number of units."""
+    """The variance of a value, the degrees of freedom it is known with, and the number and the skewness of its units.
+
+    The skewness is that of their sum: Σ u³ / (Σ u²)^1.5, which falls with the root of their number. None: not known.
+    """
 
     variance: float
     df: float
     num_units: int
+    skewness: float | None = None
 
 
 def spread_of(influence_U: np.ndarray) -> Spread | None:
-    """The spread of the influences of the units; None where it cannot be known."""
+    """The spread of the influences of the units, which sum to 0; None where it cannot be known."""
     num_units = influence_U.size
     if num_units < 2 or not np.isfinite(influence_U).all():
         return None
     squares_U = influence_U * influence_U
-    total = float(squares_U.sum())
-    fourths = float((squares_U * squares_U).sum())
+    cubes, fourths = float((squares_U * influence_U).sum()), float((squares_U * squares_U).sum())
+    return spread_of_moments(float(squares_U.sum()), cubes, fourths, num_units)
+
+
+def spread_of_moments(squares: float, cubes: float, fourths: float, num_units: int) -> Spread:
+    """The spread of so many units by the sums of their powers."""
     # 2 · E² / Var of the estimated variance; of normal influences, whose fourth moment is 3 · E², that is n - 1
-    df = 3 * total * total / fourths - 1 if fourths > 0 else num_units - 1
-    return Spread(total * num_units / (num_units - 1), float(min(max(df, 1.0), num_units - 1)), num_units)
+    df = 3 * squares * squares / fourths - 1 if fourths > 0 else num_units - 1
+    skewness = cubes / squares**1.5 if squares**1.5 > 0 else 0.0
+    variance = squares * num_units / (num_units - 1)
+    return Spread(variance, float(min(max(df, 1.0), num_units - 1)), num_units, skewness)
 
 
 def edge_variance(values_C: np.ndarray, counts_C: np.ndarray, bounds: tuple[float, float]) -> float:
@@ -73,57 +84,71 @@ def edge_variance(values_C: np.ndarray, counts_C: np.ndarray, bounds: tuple[floa
     return float((drawn_C * (1 - drawn_C) / weight_C).sum()) * width**2 / share_C.size**2
 
 
-def sums_influence(contributions: Mapping[str, Contribution], formula: Callable[[Sums], np.ndarray]) -> np.ndarray:
-    """The influence of each record on a formula of sums, [N], or [N, C] of one with several values.
+class MovedSums:
+    """The sums of records, each moved a little up and down: what any formula's derivatives are taken of, made once."""
 
-    The derivative with respect to each sum is a central difference over 10⁻⁴ of the sum's own standard deviation.
-    """
-    fields, steps = {}, {}
-    for name, contribution in contributions.items():
-        if isinstance(contribution, OneHot):
-            kept = contribution.codes >= 0
-            keys, places = np.unique(contribution.codes[kept], return_inverse=True)
-            weights = None if contribution.weights is None else contribution.weights[kept]
-            counts = np.bincount(places, weights=weights, minlength=keys.size).astype(np.float64)
-            squares = counts if weights is None else np.bincount(places, weights=weights**2, minlength=keys.size)
-            fields[name] = Field(keys, counts[None, :], contribution.size)
-            steps[name] = _STEP * np.sqrt(squares)
-            continue
-        size = None if contribution.ndim == 1 else contribution.shape[1]
-        values_NK = contribution.reshape(len(contribution), -1).astype(np.float64)
-        fields[name] = Field(np.arange(values_NK.shape[1]), values_NK.sum(axis=0, keepdims=True), size)
-        steps[name] = _STEP * np.sqrt((values_NK * values_NK).sum(axis=0))
-    influence: np.ndarray | None = None
-    for name, contribution in contributions.items():
-        slope = _slope(name, fields, steps[name], formula)  # [K] or [K, C]
-        part = _times(contribution, fields[name].keys, slope)
-        influence = part if influence is None else influence + part
-    assert influence is not None
-    return influence
+    def __init__(self, contributions: Mapping[str, Contribution]) -> None:
+        self._contributions = contributions
+        self._fields: dict[str, Field] = {}
+        self._steps: dict[str, np.ndarray] = {}
+        self._made: dict[str, list[tuple[np.ndarray, np.ndarray, Sums]]] = {}
+        for name, contribution in contributions.items():
+            if isinstance(contribution, OneHot):
+                kept = contribution.codes >= 0
+                keys, places = np.unique(contribution.codes[kept], return_inverse=True)
+                weights = None if contribution.weights is None else contribution.weights[kept]
+                counts = np.bincount(places, weights=weights, minlength=keys.size).astype(np.float64)
+                squares = counts if weights is None else np.bincount(places, weights=weights**2, minlength=keys.size)
+                self._fields[name] = Field(keys, counts[None, :], contribution.size)
+                self._steps[name] = _STEP * np.sqrt(squares)
+                continue
+            size = None if contribution.ndim == 1 else contribution.shape[1]
+            values_NK = contribution.reshape(len(contribution), -1).astype(np.float64)
+            self._fields[name] = Field(np.arange(values_NK.shape[1]), values_NK.sum(axis=0, keepdims=True), size)
+            self._steps[name] = _STEP * np.sqrt((values_NK * values_NK).sum(axis=0))
 
+    def influence(self, formula: Callable[[Sums], np.ndarray]) -> np.ndarray:
+        """The influence of each record on a formula of sums, [N], or [N, C] of one with several values.
 
-def _slope(
-    name: str, fields: Mapping[str, Field], step_K: np.ndarray, formula: Callable[[Sums], np.ndarray]
-) -> np.ndarray:
-    """The derivative of the formula with respect to each place of a field."""
-    moved = np.flatnonzero(step_K > 0)
-    width = sum(field.keys.size for field in fields.values())
-    chunk = max(1, _MAX_TABLE // max(1, 2 * width))
-    slopes = []
-    for start in range(0, moved.size, chunk):
-        places = moved[start : start + chunk]
-        rows, steps = np.arange(places.size), step_K[places]
-        sums = {k: Field(f.keys, np.repeat(f.values_RK, 2 * places.size, axis=0), f.size) for k, f in fields.items()}
+        The derivative with respect to each sum is a central difference over 10⁻⁴ of the sum's own standard deviation.
+        """
+        influence: np.ndarray | None = None
+        for name, contribution in self._contributions.items():
+            part = _times(contribution, self._fields[name].keys, self._slope(name, formula))  # slopes [K] or [K, C]
+            influence = part if influence is None else influence + part
+        assert influence is not None
+        return influence
+
+    def _slope(self, name: str, formula: Callable[[Sums], np.ndarray]) -> np.ndarray:
+        """The derivative of the formula with respect to each place of a field."""
+        slope: np.ndarray | None = None
+        for places, steps, sums in self._moved(name):
+            up, down = np.split(formula(sums), 2)
+            if slope is None:
+                slope = np.zeros((self._steps[name].size, *up.shape[1:]))
+            slope[places] = (up - down) / (2 * steps if up.ndim == 1 else 2 * steps[:, None])
+        return np.zeros((self._steps[name].size, *formula(Sums(self._fields)).shape[1:])) if slope is None else slope
+
+    def _moved(self, name: str) -> Iterable[tuple[np.ndarray, np.ndarray, Sums]]:
+        """Places of a field, their steps, and the sums with each moved up, then with each moved down; kept if few."""
+        if name in self._made:
+            return self._made[name]
+        moved = np.flatnonzero(self._steps[name] > 0)
+        width = sum(field.keys.size for field in self._fields.values())
+        chunk = max(1, _MAX_TABLE // max(1, 2 * width))
+        parts = (self._part(name, moved[start : start + chunk]) for start in range(0, moved.size, chunk))
+        if moved.size > chunk:
+            return parts
+        self._made[name] = list(parts)
+        return self._made[name]
+
+    def _part(self, name: str, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, Sums]:
+        rows, steps = np.arange(places.size), self._steps[name][places]
+        fields = self._fields.items()
+        sums = {k: Field(f.keys, np.repeat(f.values_RK, 2 * places.size, axis=0), f.size) for k, f in fields}
         sums[name].values_RK[rows, places] += steps
         sums[name].values_RK[places.size + rows, places] -= steps
-        up, down = np.split(formula(Sums(sums)), 2)
-        slopes.append((up - down) / (2 * steps if up.ndim == 1 else 2 * steps[:, None]))
-    if not slopes:
-        return np.zeros((step_K.size, *formula(Sums(fields)).shape[1:]))
-    found = np.concatenate(slopes)
-    slope = np.zeros((step_K.size, *found.shape[1:]))
-    slope[moved] = found
-    return slope
+        return places, steps, Sums(sums)
 
 
 def _times(contribution: Contribution, keys: np.ndarray, slope: np.ndarray) -> np.ndarray:

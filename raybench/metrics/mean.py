@@ -1,4 +1,4 @@
-"""Metrics that are the mean of one number a record: n, Σx and Σx², exact, with Student's t interval."""
+"""Metrics that are the mean of one number a record: n and Σx to Σx⁴, exact, with an interval of these moments."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pyarrow as pa
 
-from raybench.metrics.metric import Contribution, Measure, Options, ratio
-from raybench.metrics.state import Sums
+from raybench.metrics.metric import Contribution, Measure, Options, ratio, totals_of
+from raybench.metrics.state import Cells, Sums
 
 __all__ = ["mean", "mean_measure"]
 
@@ -30,9 +30,16 @@ def mean_measure(
         found = rows(records, options)
         values, kept = found if isinstance(found, tuple) else (found, np.ones(records.num_rows, dtype=bool))
         values = np.where(kept, values, 0.0).astype(np.float64)
-        with np.errstate(over="ignore"):
-            squares = values * values  # infinite beyond 1e154: the mean stays, its interval goes
-        return {"n": kept.astype(np.int64), "ignored": (~kept).astype(np.int64), "x": values, "xx": squares}
+        return {"n": kept.astype(np.int64), "ignored": (~kept).astype(np.int64), "x": values}
+
+    def totals(records: pa.Table, options: Options) -> dict[str, Cells]:
+        added = contributions(records, options)
+        values = added["x"]
+        assert isinstance(values, np.ndarray)
+        with np.errstate(over="ignore", under="ignore"):  # infinite beyond 1e154: the mean stays, its interval goes
+            squares = values * values
+            powers = {"xx": squares, "xxx": squares * values, "xxxx": squares * squares}
+        return totals_of({**added, **powers, "moments": added["n"]})
 
     return Measure(
         name=name,
@@ -40,6 +47,7 @@ def mean_measure(
         columns=columns,
         options=options or {},
         contributions=contributions,
+        totals=totals,
         quantities=quantities,
         reads=reads or {"x": name},
     )

@@ -141,7 +141,7 @@ Ends = tuple[float, float] | None
 UnitTables = Mapping[str, np.ndarray]  # the sums of each unit that is drawn together, by contribution, [U, K]
 Interval = Literal["influence", "wilson", "cells", "mean"]
 """How a 95 % interval is found: from the influence of each record on the value, Wilson's for a proportion, draws of
-confusion cells, or Student's t from exact second moments (the measure sums `x` and `xx`)."""
+confusion cells, or that of a mean (`mean_of`) with its skewness taken out, carried through the formula."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +156,11 @@ class Metric:
     classes: Callable[[Options], Sequence[str]] = lambda options: options["labels"]
     proportion: Callable[[Sums, Options], tuple[np.ndarray, np.ndarray]] | None = None  # successes, trials
     interval: Interval = "influence"
+    mean_of: tuple[str, str] = ("x", "n")  # of which sum over which the value is a growing function, if it is of a mean
     ends: Callable[[Sums, Options, UnitTables | None], Ends] | None = None  # where it has an interval of its own
     whole: float | None = None  # what wholly wrong records score, where the range has no end there
     influence: Callable[[pa.Table, Options], np.ndarray] | None = None  # d value / d weight of each record [N]
+    bias: Callable[[Sums, Options], float] | None = None  # by how much the value is too large; the interval is not
     options: Options = field(default_factory=dict)  # options of the formula, beside the measure's
     check: Callable[[Options], Any] = lambda options: None  # raises MetricError for options that give no value
     parameter: str | None = None  # the option that a number in the name sets: top_5_accuracy is top_k = 5
@@ -186,6 +188,9 @@ class TableMetric:
     count: Callable[[pa.Table, Options], int] = lambda records, options: records.num_rows
     # the variance of a value, where a handful of records shows too little of it
     moderated: Callable[[pa.Table, Options, float, float], float] | None = None
+    # each record's share in the difference of two models' values [N], where that is a sum of shares, and stays one with
+    # other signs when the models exchange records
+    exchanged: Callable[[pa.Table, pa.Table, Options], np.ndarray] | None = None
     bias: Callable[[pa.Table, Options], float] | None = None  # by how much the value is too large; the interval is not
     trials: Callable[[pa.Table, Options], int] | None = None  # what a perfect value rests upon, if not on all records
     problem: Callable[[pa.Table, Options], str | None] = lambda records, options: None  # why it has no value, if so

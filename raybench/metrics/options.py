@@ -85,7 +85,7 @@ OPTIONS: dict[str, Option] = {
     ),
     "empty_queries": _choice("what a query without a relevant document counts as", "skip", "zero", "one"),
     "scheme": _choice("what makes an entity of tags", "lenient", "IOB2", "IOBES", "BILOU"),
-    "transform": _choice("how texts are made comparable", "none", "lower", "words", "squad"),
+    "transform": _choice("how texts are made comparable", "none", "lower", "words", "squad", "basic", "english"),
     "tokenize": _choice("sacrebleu's tokenizer", "13a", "intl", "char", "none", "zh", "ja-mecab", "ko-mecab"),
     "lowercase": Option(
         meaning="whether case is ignored", expected="true or false", takes=lambda value: isinstance(value, bool)

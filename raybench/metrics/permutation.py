@@ -11,7 +11,8 @@ would not have found significant; the interval of the difference (`studentised`)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from math import sqrt
 from typing import Any, NamedTuple
 
@@ -25,13 +26,13 @@ from raybench.metrics.state import Field, Sums
 
 __all__ = [
     "FLIPS",
+    "SwappedSums",
     "Verdict",
     "benjamini_hochberg",
     "flipped_sum",
     "holm",
     "mcnemar",
     "mid_p_mcnemar",
-    "sign_flip",
     "studentised",
 ]
 
@@ -77,42 +78,62 @@ def mid_p_mcnemar(*, only_a: int, only_b: int) -> Verdict:
     return Verdict(float(p_values[min(only_a, only_b)]), float(most))
 
 
-def sign_flip(
-    a: dict[str, Contribution], b: dict[str, Contribution], units: Units, value: Callable[[Sums], np.ndarray]
-) -> Verdict | None:
-    """The test of value(a) − value(b) by swaps of the models within units; None if undefined."""
-    half_sum, half_difference = {}, {}
-    for name in a:
-        places, table_a, table_b, size = _aligned(a[name], b[name], units)
-        ones = np.ones((1, units.keys_U.size))
-        half_sum[name] = Field(places, (weighted(ones, table_a) + weighted(ones, table_b)) / 2, size)
-        half_difference[name] = (table_a - table_b) / 2
+class SwappedSums:
+    """The sums of two models in every swap of units, made once for all metrics that are formulas of them."""
 
-    def differences(signs_FU: np.ndarray) -> np.ndarray:
-        moved = {name: weighted(signs_FU, table) for name, table in half_difference.items()}
-        sides = (
-            Sums({name: Field(f.keys, f.values_RK + sign * moved[name], f.size) for name, f in half_sum.items()})
+    def __init__(self, a: Mapping[str, Contribution], b: Mapping[str, Contribution], units: Units) -> None:
+        self._units = units
+        self._half_sum: dict[str, Field] = {}
+        self._half_difference: dict[str, Any] = {}
+        self._kept: dict[int, tuple[Sums, Sums]] = {}
+        for name in a:
+            places, table_a, table_b, size = _aligned(a[name], b[name], units)
+            ones = np.ones((1, units.keys_U.size))
+            self._half_sum[name] = Field(places, (weighted(ones, table_a) + weighted(ones, table_b)) / 2, size)
+            self._half_difference[name] = (table_a - table_b) / 2
+        width = sum(field.keys.size for field in self._half_sum.values())
+        self._is_small = FLIPS * width <= _CHUNK
+
+    def test(self, value: Callable[[Sums], np.ndarray]) -> Verdict | None:
+        """The test of value(a) − value(b) by swaps of the models within units; None if undefined."""
+
+        def differences(start: int, signs_FU: np.ndarray) -> np.ndarray:
+            ours, theirs = self._sides(start, signs_FU)
+            return value(ours) - value(theirs)
+
+        return _verdict(self._units, differences)
+
+    def _sides(self, start: int, signs_FU: np.ndarray) -> tuple[Sums, Sums]:
+        if start in self._kept:
+            return self._kept[start]
+        moved = {name: weighted(signs_FU, table) for name, table in self._half_difference.items()}
+        half = self._half_sum.items()
+        ours, theirs = (
+            Sums({name: Field(f.keys, f.values_RK + sign * moved[name], f.size) for name, f in half})
             for sign in (1, -1)
         )
-        ours, theirs = (value(side) for side in sides)
-        return ours - theirs
-
-    return _verdict(units, differences)
+        if self._is_small:
+            self._kept[start] = ours, theirs
+        return ours, theirs
 
 
 def flipped_sum(changes_U: np.ndarray, units: Units) -> Verdict | None:
     """The test of the sum of each unit's share in a difference, by flips of its sign."""
     on_grid_U1 = on_grid(changes_U[:, None])  # so that the order of adding cannot show
-    return _verdict(units, lambda signs_FU: (signs_FU @ on_grid_U1)[:, 0])
+    return _verdict(units, lambda start, signs_FU: (signs_FU @ on_grid_U1)[:, 0])
 
 
-def _verdict(units: Units, differences: Callable[[np.ndarray], np.ndarray]) -> Verdict | None:
-    observed = abs(float(differences(np.ones((1, units.keys_U.size)))[0]))
+_AS_IT_IS = -1  # in place of the number of the first flip
+
+
+def _verdict(units: Units, differences: Callable[[int, np.ndarray], np.ndarray]) -> Verdict | None:
+    """The test of differences under signs [F, U] of the units, of which the first is the flip of that number."""
+    observed = abs(float(differences(_AS_IT_IS, np.ones((1, units.keys_U.size)))[0]))
     if np.isnan(observed):
         return None
     drawn, step = [], max(64, _CHUNK // max(1, units.keys_U.size) // 64 * 64)
     for start in range(0, FLIPS, step):
-        drawn.append(np.abs(differences(_signs(units, start, min(step, FLIPS - start)))))
+        drawn.append(np.abs(differences(start, _signs(units, start, min(step, FLIPS - start)))))
     sizes_F = np.sort(np.nan_to_num(np.concatenate(drawn), nan=-1.0))
     as_far = sizes_F.size - int(np.searchsorted(sizes_F, _tied(observed)))  # a swap of equals must count as equal
     most = int(ALPHA * (1 + FLIPS) - 1 + 1e-9)  # so many may be as far
@@ -151,13 +172,18 @@ def studentised(difference: float, verdict: Verdict, squares: float, num_units: 
 
 def _signs(units: Units, start: int, count: int) -> np.ndarray:
     """±1 for each flip and unit, [F, U]: one 64-bit number is 64 signs; `start` is a multiple of 64."""
-    seeded_U = mix(units.keys_U ^ mix(np.array([~units.seed % (1 << 64)], dtype=np.uint64)))
+    return _drawn_signs(units.keys_U.astype(np.uint64).tobytes(), units.seed, start, count).astype(np.float64)
+
+
+@lru_cache(maxsize=1)  # all metrics of a comparison have the same flips; a byte each, 4 MiB
+def _drawn_signs(keys: bytes, seed: int, start: int, count: int) -> np.ndarray:
+    seeded_U = mix(np.frombuffer(keys, dtype=np.uint64) ^ mix(np.array([~seed % (1 << 64)], dtype=np.uint64)))
     bits_64 = np.arange(64, dtype=np.uint64)[:, None]
-    words = [
-        (mix(seeded_U + np.uint64(word)) >> bits_64) & np.uint64(1)
+    signs = [
+        1 - 2 * ((mix(seeded_U + np.uint64(word)) >> bits_64) & np.uint64(1)).astype(np.int8)
         for word in range(start // 64, -(-(start + count) // 64))
     ]
-    return 1.0 - 2.0 * np.concatenate(words)[:count]
+    return np.concatenate(signs)[:count]
 
 
 def _aligned(a: Contribution, b: Contribution, units: Units) -> tuple[np.ndarray, Any, Any, int | None]:

@@ -42,6 +42,8 @@ def _per(unit: str, value: Callable[[Sums, Options], np.ndarray], name: str, low
     return Metric(
         measure=_measure(unit),
         value=value,
+        interval="mean",
+        mean_of=("nll", "count"),
         higher_is_better=False,
         unit=name,
         range=(low, inf),

@@ -25,7 +25,17 @@ from raybench.metrics.metric import REQUIRED, Options, TableMetric
 from raybench.metrics.multilabel import truths_of
 from raybench.metrics.weighted_ranks import Split, auc, weighing
 
-__all__ = ["MULTILABEL_ROC_AUC", "ROC_AUC", "ROC_AUC_OVO", "WEIGHTED_ROC_AUC", "Split", "auc_pairs", "splits_of"]
+__all__ = [
+    "MULTILABEL_ROC_AUC",
+    "ROC_AUC",
+    "ROC_AUC_OVO",
+    "WEIGHTED_ROC_AUC",
+    "Split",
+    "auc_pairs",
+    "exchanged_auc",
+    "ranks_of",
+    "splits_of",
+]
 
 
 def auc_pairs(positive: np.ndarray, negative: np.ndarray) -> int:
@@ -104,6 +114,43 @@ def auc_influence(splits: Iterator[Split], num_rows: int) -> np.ndarray:
     return influence_N / weights
 
 
+def exchanged_auc(ours: Iterator[Split], theirs: Iterator[Split], num_rows: int) -> np.ndarray:
+    """Each row's share in the difference of two mean AUCs: what it changes its sign by when the models exchange it.
+
+    A pair's order after an exchange of some rows is that of a score of either model for each of the two, so the
+    difference is a sum of the rows' shares, each with its sign: an exact permutation test costs what one sum costs. A
+    share is known of a class's only row too, whose influence is 0. Scores are compared across models by their ranks
+    (Venkatraman and Begg 1996, doi:10.1093/biomet/83.4.835).
+    """
+    shares_N, weights = np.zeros(num_rows), 0.0
+    for split, other in zip(ours, theirs, strict=True):
+        if not split.is_defined:
+            continue
+        positive = split.positive
+        a, b = (ranks_of(side.scores) for side in (split, other))
+        gained = sum(_below(a, side, positive) - _below(b, side, positive) for side in (a, b)) / 2
+        shares = np.where(positive, gained / positive.sum(), -gained / (~positive).sum())
+        shares_N[split.rows] += split.weight * shares
+        weights += split.weight
+    return shares_N / weights
+
+
+def ranks_of(scores: np.ndarray) -> np.ndarray:
+    """Twice the mean rank of each score."""
+    ordered = np.sort(scores)
+    return np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")
+
+
+def _below(ranks: np.ndarray, by_model: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """The share of the rows of the other side, as a model ranks them, that are below each row's rank; ties half."""
+    share = np.empty(ranks.size)
+    for side in (positive, ~positive):
+        others = np.sort(by_model[~side])
+        below = np.searchsorted(others, ranks[side], "left") + np.searchsorted(others, ranks[side], "right")
+        share[side] = below / (2 * others.size)
+    return share
+
+
 def moderated_auc(splits: Iterator[Split], value: float, seen: float) -> float:
     """The variance seen of a mean AUC, joined by Hanley and McNeil's for that value at the weight of two records."""
     variance, weights, fewest = 0.0, 0.0, inf
@@ -151,6 +198,9 @@ def _roc_auc(average: str, source: str) -> TableMetric:
         moderated=lambda records, options, value, seen: moderated_auc(
             splits_of(records, options, average), value, seen
         ),
+        exchanged=lambda a, b, options: exchanged_auc(
+            splits_of(a, options, average), splits_of(b, options, average), a.num_rows
+        ),
         count=count_of,
         trials=lambda records, options: smaller_side(splits_of(records, options, average)),
         problem=_problem,
@@ -182,6 +232,7 @@ MULTILABEL_ROC_AUC = TableMetric(
     measure=lambda records, options: mean_auc(label_splits(records, options)),
     influence=lambda records, options: auc_influence(label_splits(records, options), records.num_rows),
     moderated=lambda records, options, value, seen: moderated_auc(label_splits(records, options), value, seen),
+    exchanged=lambda a, b, options: exchanged_auc(label_splits(a, options), label_splits(b, options), a.num_rows),
     trials=lambda records, options: smaller_side(label_splits(records, options)),
     problem=lambda records, options: scores_problem(label_splits(records, options)),
     options={"labels": REQUIRED},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from raybench.core.identity import seed_from
 from raybench.metrics.cells import CellDraws
 from raybench.metrics.evidence import Evidence, has_value
 from raybench.metrics.influence import edge_variance, spread_of, unit_sums
-from raybench.metrics.intervals import interval_of, mean_interval, wilson
+from raybench.metrics.intervals import interval_of, mean_spread, wilson
 from raybench.metrics.metric import Ends, Metric, Options, TableMetric, to_float
 from raybench.metrics.state import Field, State, Sums
 from raybench.metrics.state_set import StateSet
@@ -94,15 +95,8 @@ class Scorer:
         if metric.moderated is not None:
             variance, df = metric.moderated(evidence.table, options, value, variance), df + 2
         per_row = spread.num_units / n if self._group is not None else 1.0
-        centres = [value]  # each end is of the value that is less good for it, as it is or without its expected bias
-        if metric.bias is not None and variance > 0:
-            centres.append(max(metric.range[0], value - metric.bias(evidence.table, options)))
-        found = [
-            interval_of(centre, variance=variance, df=df, bounds=metric.range, trials=trials * per_row)
-            for centre in centres
-        ]
-        known = [ends for ends in found if ends is not None]
-        ends = (min(low for low, _ in known), max(high for _, high in known)) if known else None
+        bias = metric.bias(evidence.table, options) if metric.bias is not None and variance > 0 else 0.0
+        ends = _biased_ends(value, bias, variance=variance, df=df, bounds=metric.range, trials=trials * per_row)
         low, high = _within(ends, metric.range)
         return Score(value=value, low=low, high=high, n=n)
 
@@ -138,8 +132,8 @@ class Scorer:
             successes, trials = (float(part[0]) for part in metric.proportion(sums, options))
         if self._group is None and metric.interval == "wilson":
             return wilson(successes, trials)
-        if self._group is None and metric.interval == "mean":
-            return self._mean_ends(metric, options, sums)
+        if metric.interval == "mean":
+            return self._mean_ends(metric, options, sums, state.n)
         evidence = self.evidence()
         if evidence is None:
             return None
@@ -151,8 +145,9 @@ class Scorer:
         if metric.macro and metric.per_class is not None:
             values_C, counts_C = (np.asarray(part[0], dtype=np.float64) for part in metric.per_class(sums, options))
             variance += edge_variance(values_C, counts_C, metric.range)
-        return interval_of(
+        return _biased_ends(
             value,
+            metric.bias(sums, options) if metric.bias is not None else 0.0,
             variance=variance,
             df=spread.df,
             bounds=metric.range,
@@ -171,18 +166,32 @@ class Scorer:
             self._found = Evidence(self._read, self._states.coverage, seed=self._seed, group=self._group)
         return self._found
 
-    @staticmethod
-    def _mean_ends(metric: Metric, options: Options, sums: Sums) -> Ends:
-        """The interval of the mean, carried through the metric's formula."""
-        interval = mean_interval(sums, metric.range)
+    def _mean_ends(self, metric: Metric, options: Options, sums: Sums, n: int) -> Ends:
+        """The interval of the mean that the metric is made of, carried through its formula."""
+        if self._group is None and "xx" in sums.fields:
+            spread = mean_spread(sums)
+        else:
+            evidence = self.evidence()
+            spread = None if evidence is None else spread_of(evidence.mean_influence(metric, options))
+        if spread is None:
+            return None
+        summed, counted = (sums[name][0] for name in metric.mean_of)
+        interval = interval_of(
+            float(summed / counted),
+            variance=spread.variance,
+            df=spread.df,
+            bounds=metric.range,
+            trials=n if self._group is None else spread.num_units,
+            skewness=spread.skewness,
+        )
         if interval is None:
             return None
-        place, n = np.zeros(1, dtype=np.int64), float(sums["n"][0])
-        moved = (
-            Sums({"n": Field(place, np.array([[n]]), None), "x": Field(place, np.array([[end * n]]), None)})
-            for end in interval
-        )
-        ends = [float(metric.value(side, options)[0]) for side in moved]
+        place, count = np.zeros(1, dtype=np.int64), float(counted)
+        ends = []
+        for end in interval:
+            moved = dict(zip(metric.mean_of, (end * count, count), strict=True))
+            fields = {name: Field(place, np.array([[number]]), None) for name, number in moved.items()}
+            ends.append(float(metric.value(Sums(fields), options)[0]))
         return min(ends), max(ends)
 
     def _classes(self, metric: Metric, options: Options, sums: Sums, origin: tuple[State, str]) -> dict[str, Score]:
@@ -228,6 +237,17 @@ class Scorer:
             variance, df = spread.variance, spread.df
             ends.append(interval_of(float(value), variance=variance, df=df, bounds=metric.range, trials=trials))
         return ends
+
+
+def _biased_ends(value: float, bias: float, *, bounds: tuple[float, float], **known: Any) -> Ends:
+    """Each end of the value that is less good for it: as it is, or without what it is expected to be too large by."""
+    ends = interval_of(value, bounds=bounds, **known)
+    if ends is None or bias <= 0:
+        return ends
+    if value - bias <= bounds[0]:
+        return bounds[0], ends[1]
+    without = interval_of(value - bias, bounds=bounds, **known)
+    return ends if without is None else (min(ends[0], without[0]), max(ends[1], without[1]))
 
 
 def _unrounded(value: float, bounds: tuple[float, float]) -> float:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import pyarrow as pa
 
@@ -18,14 +21,17 @@ __all__ = ["TRANSFORMS", "pairs_of", "transform"]
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
-TRANSFORMS = ("none", "lower", "words", "squad")
+TRANSFORMS = ("none", "lower", "words", "squad", "basic", "english")
 
 
 def transform(text: str, name: str) -> str:
     """`none`: as it is; `lower`: lower case; `words`: lower case without punctuation, single spaces; `squad`: `words`
-    without English articles, as SQuAD's evaluation does (it drops ASCII punctuation and joins its neighbours)."""
+    without English articles, as SQuAD's evaluation does (it drops ASCII punctuation and joins its neighbours); `basic`
+    and `english`: Whisper's normalisers of any language and of English (Radford et al. 2022, appendix C)."""
     if name == "none":
         return text
+    if name in ("basic", "english"):
+        return _whisper(name)(text).strip()
     text = text.lower()
     if name == "lower":
         return text
@@ -37,6 +43,19 @@ def transform(text: str, name: str) -> str:
         )
         return " ".join(_ARTICLES.sub(" ", kept).split())
     raise MetricError(f"'transform' is {name!r}; expected one of {', '.join(TRANSFORMS)}")
+
+
+@cache
+def _whisper(name: str) -> Callable[[str], str]:
+    try:
+        from whisper_normalizer.basic import BasicTextNormalizer
+        from whisper_normalizer.english import EnglishTextNormalizer
+    except ImportError as error:
+        raise MetricError(
+            f"'transform' {name!r} needs whisper-normalizer: pip install 'raybench[audio]' ({error})"
+        ) from error
+    made: Any = EnglishTextNormalizer() if name == "english" else BasicTextNormalizer()
+    return made
 
 
 def pairs_of(records: pa.Table) -> list[tuple[str, list[str]]]:

@@ -77,6 +77,7 @@ def _weighted(metric: TableMetric, column: str, splits: Splits, formula: Formula
         columns=(lambda options: (*columns(options), column)) if callable(columns) else (*columns, column),
         measure=value,
         influence=influence,
+        exchanged=None,
         count=lambda records, options: metric.count(among(records), options),
         problem=lambda records, options: metric.problem(among(records), options),
         trials=None,

@@ -44,6 +44,8 @@ def weighted(name: str, metric: Metric | TableMetric, column: str) -> Metric | T
         assert metric.weighted is not None
         return metric.weighted(metric, column)
     defaults: dict[str, Any] = {field.name: field.default for field in fields(Metric) if field.name in _OF_COUNTS}
+    if metric.interval == "mean":  # of weighted sums it is a mean still
+        del defaults["interval"]
     return replace(metric, measure=_weighted(metric.measure, column), **defaults)
 
 

@@ -30,7 +30,7 @@ def import_peft() -> Any:
 
 
 def add_lora(network: Network, h: Any) -> None:
-    """Put adapters into the blocks' linear layers, in place.
+    """Put adapters into the blocks' linear layers, in place; of grouped convolutions into those that divide the rank.
 
     Raises:
         IncompatibleError: no layer of the asked names.
@@ -44,7 +44,7 @@ def add_lora(network: Network, h: Any) -> None:
         f"{places[id(blocks)]}.{name}"
         for blocks in stacks
         for name, module in blocks.named_modules()
-        if isinstance(module, nn.Linear | nn.Conv2d | Conv1D)
+        if isinstance(module, nn.Linear | nn.Conv2d | Conv1D) and h.rank % getattr(module, "groups", 1) == 0
     ]
     if h.target_modules != "all-linear":
         ends = tuple("." + end.strip() for end in h.target_modules.split(","))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
@@ -11,14 +11,23 @@ from torch import nn
 from raybench.core import ModelSpec
 from raybench.core.errors import IncompatibleError, ModelError, summary
 from raybench.core.identity import seed_from
-from raybench.models.configuration import from_scratch, open_config
+from raybench.models.configuration import from_scratch, open_config, reads_both
 from raybench.models.files import model_directory, require_safe_weights
+from raybench.models.image_tower import ImageTower
 from raybench.models.quiet import quiet
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-__all__ = ["StaticEmbeddings", "feature_size", "open_backbone", "open_pretrained", "torch_dtype"]
+__all__ = [
+    "Lacking",
+    "StaticEmbeddings",
+    "feature_size",
+    "open_backbone",
+    "open_partly",
+    "open_pretrained",
+    "torch_dtype",
+]
 
 _DTYPES = {
     "float32": torch.float32,
@@ -58,6 +67,8 @@ def feature_size(backbone: nn.Module) -> int:
     """How many features a row has."""
     if isinstance(backbone, StaticEmbeddings):
         return backbone.word_embeddings.embedding_dim
+    if isinstance(backbone, ImageTower):
+        return backbone.num_features
     config: Any = backbone.config
     size = getattr(config, "hidden_size", None) or getattr(config, "hidden_sizes", [None])[-1]
     if size is None:
@@ -76,6 +87,8 @@ def open_backbone(model: ModelSpec, seed: int) -> nn.Module:
 
     config = open_config(model)
     backbone = open_pretrained(AutoModel, model, config, seed)
+    if reads_both(config):
+        return ImageTower(backbone).eval()
     if getattr(config, "is_encoder_decoder", False):
         backbone = backbone.get_encoder()
     if getattr(backbone, "pooler", None) is not None and "add_pooling_layer" in signature(type(backbone)).parameters:
@@ -89,13 +102,42 @@ def open_backbone(model: ModelSpec, seed: int) -> nn.Module:
 
 
 def open_pretrained(auto: Any, model: ModelSpec, config: PretrainedConfig, seed: int) -> Any:
-    """`auto.from_pretrained`, or `auto.from_config` for random weights, safely, silently and seeded."""
+    """`auto.from_pretrained`, or `auto.from_config` for random weights, safely, silently and seeded.
+
+    Raises:
+        ModelError: weights that cannot be opened, or that lack part of the network.
+    """
+    network, lacking = open_partly(auto, model, config, seed)
+    if lacking.mismatched:
+        name, saved, wanted = min(lacking.mismatched)
+        raise ModelError(
+            f"model {model.reference!r}: its weights are not of config.json's sizes: {name} is {list(saved)}, "
+            f"not {list(wanted)}"
+        )
+    missing = [name for name in lacking.missing if "pooler" not in name]
+    if missing:
+        raise ModelError(
+            f"model {model.reference!r}: its weights lack {len(missing)} of the network's parameters, such as "
+            f"{missing[0]}; check config.json against the weights, or say 'init: scratch'"
+        )
+    return network
+
+
+class Lacking(NamedTuple):
+    """What of a network its checkpoint did not give, by name: nothing at all, or another size (saved, wanted)."""
+
+    missing: list[str]
+    mismatched: list[tuple[str, Any, Any]]
+
+
+def open_partly(auto: Any, model: ModelSpec, config: PretrainedConfig, seed: int) -> tuple[Any, Lacking]:
+    """As `open_pretrained`, but whoever calls it judges what the checkpoint lacks."""
     directory = model_directory(model)
     dtype = torch_dtype(model)
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(seed_from("weights", seed))
         if directory is None or from_scratch(model):
-            return auto.from_config(config).to(dtype)
+            return auto.from_config(config).to(dtype), Lacking([], [])
         require_safe_weights(model, directory)
         try:
             network, loading = auto.from_pretrained(
@@ -106,20 +148,8 @@ def open_pretrained(auto: Any, model: ModelSpec, config: PretrainedConfig, seed:
                 trust_remote_code=False,
                 local_files_only=True,
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # refused below, by name: transformers would only say that there are some
+                ignore_mismatched_sizes=True,  # judged by name: transformers would only say that there are some
             )
         except Exception as error:  # what is in the files decides what transformers stumbles over
             raise ModelError(f"model {model.reference!r}: its weights cannot be opened: {summary(error)}") from error
-    if loading["mismatched_keys"]:
-        name, saved, wanted = min(loading["mismatched_keys"])
-        raise ModelError(
-            f"model {model.reference!r}: its weights are not of config.json's sizes: {name} is {list(saved)}, "
-            f"not {list(wanted)}"
-        )
-    missing = sorted(name for name in loading["missing_keys"] if "pooler" not in name)
-    if missing:
-        raise ModelError(
-            f"model {model.reference!r}: its weights lack {len(missing)} of the network's parameters, such as "
-            f"{missing[0]}; check config.json against the weights, or say 'init: scratch'"
-        )
-    return network
+    return network, Lacking(sorted(loading["missing_keys"]), list(loading["mismatched_keys"]))

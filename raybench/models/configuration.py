@@ -20,7 +20,13 @@ from raybench.models.tokenizer import open_tokenizer
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-__all__ = ["from_scratch", "layer_attribute", "open_config"]
+__all__ = [
+    "from_scratch",
+    "layer_attribute",
+    "open_config",
+    "pixel_channels",
+    "reads_both",
+]
 
 _SIZES = ("hidden_size", "vocab_size", "num_hidden_layers", "num_attention_heads", "num_channels", "patch_size")
 
@@ -62,7 +68,7 @@ def _open(reference: str, revision: str | None, num_layers: int | None, override
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise ModelError(f"model {reference!r}: {config.model_type} configuration has no {name!r}{hint}")
         try:
-            setattr(config, name, value)
+            setattr(config, name, _of_part(getattr(config, name, None), value))
         except Exception as error:  # transformers checks types here
             raise ModelError(
                 f"model {reference!r}: config.{name} {value!r} cannot be used: {summary(error)}"
@@ -71,6 +77,26 @@ def _open(reference: str, revision: str | None, num_layers: int | None, override
     if num_layers is not None:
         _cut(reference, config, num_layers)
     return config
+
+
+def _of_part(before: Any, value: Any) -> Any:
+    """The configuration of a part, such as backbone_config, with overrides, or a new one where they name its kind."""
+    from transformers import AutoConfig, PretrainedConfig
+
+    if not isinstance(value, dict):
+        return value
+    if "model_type" in value:
+        return AutoConfig.for_model(**value)
+    if isinstance(before, PretrainedConfig):
+        return type(before)(**{**before.to_dict(), **value})
+    return value
+
+
+def pixel_channels(config: PretrainedConfig) -> int:
+    """How many channels the pictures have that a model, or its backbone, reads; 3 where nothing is said."""
+    parts = (config, getattr(config, "backbone_config", None), getattr(config, "vision_config", None))
+    found = (getattr(part, "num_channels", None) for part in parts)
+    return next((channels for channels in found if isinstance(channels, int)), 3)
 
 
 def _architecture(reference: str) -> PretrainedConfig:
@@ -126,3 +152,8 @@ def _cut(reference: str, config: PretrainedConfig, num_layers: int) -> None:
     setattr(config, name, num_layers)
     if getattr(config, "layer_types", None):  # one entry a layer, checked against the number of layers
         config.layer_types = config.layer_types[:num_layers]
+
+
+def reads_both(config: PretrainedConfig) -> bool:
+    """Whether an architecture puts pictures and texts into one space."""
+    return hasattr(config, "vision_config") and hasattr(config, "text_config") and not hasattr(config, "vocab_size")

@@ -17,11 +17,12 @@ from torch import nn
 
 from raybench.core import ModelSpec
 from raybench.core.errors import IncompatibleError
+from raybench.models.backbone import feature_size
 from raybench.models.files import model_directory
 from raybench.models.network import PooledNetwork
 from raybench.models.pooling import POOLINGS, saved_pooling
 
-__all__ = ["EmbeddingNetwork", "check_embeddings"]
+__all__ = ["EmbeddingNetwork", "ProjectedEmbeddings", "check_embeddings"]
 
 _READ = {"", "cls", "mean", "max", "lasttoken"}
 _STEPS = {"Transformer", "Pooling", "Normalize"}  # of a sentence-transformers checkpoint; cosines are of unit length
@@ -45,6 +46,14 @@ class EmbeddingNetwork(PooledNetwork):
 
     def draw(self, seed: int) -> None:
         return  # all of it came with the checkpoint
+
+
+class ProjectedEmbeddings(EmbeddingNetwork):
+    """Embeddings through a square matrix that training starts from the identity: as it is opened it has none."""
+
+    def draw(self, seed: int) -> None:
+        self.head = nn.Linear(feature_size(self.backbone), feature_size(self.backbone), bias=False)
+        nn.init.eye_(self.head.weight)
 
 
 class _Kept:

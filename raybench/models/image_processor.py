@@ -10,7 +10,7 @@ give the processor's own values; where they do not (EfficientNet's offset), its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,16 +34,17 @@ _EXACT = 1e-5  # of values some units wide: what rounding in another order leave
 class ImageProcessor:
     """transformers' processor of Pillow, in two steps."""
 
-    def __init__(self, processor: Any, channels: int, place: Path) -> None:
+    def __init__(self, processor: Any, channels: int, place: Path, *, whole: bool = False) -> None:
         self._processor, self._place = processor, place
+        self._options = _whole(processor) if whole else {}
         self.scale = float(processor.rescale_factor) if getattr(processor, "do_rescale", False) else 1.0
         normalizes = bool(getattr(processor, "do_normalize", False))
         self.mean = _by_channel(processor.image_mean if normalizes else 0.0, channels)
         self.std = _by_channel(processor.image_std if normalizes else 1.0, channels)
         self.in_two_steps = True
         probe = [np.random.default_rng(0).integers(0, 256, (37, 53, channels), dtype=np.uint8)]
-        (bytes_,), (whole,) = self.resized(probe), self._processed(probe)
-        if bytes_.dtype != np.uint8 or np.abs(self._of(bytes_) - whole).max() > _EXACT:
+        (bytes_,), (values,) = self.resized(probe), self._processed(probe)
+        if bytes_.dtype != np.uint8 or np.abs(self._of(bytes_) - values).max() > _EXACT:
             self.in_two_steps = False
 
     def resized(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -63,6 +64,11 @@ class ImageProcessor:
         mean, std = (pixels.new_tensor(one, dtype=_float32()) for one in (self.mean, self.std))
         return (pixels.float() * self.scale - mean) / std
 
+    def post_processing(self, name: str) -> Callable[..., Any] | None:
+        """A method of the processor that reads what a network puts out, such as post_process_object_detection."""
+        found: Callable[..., Any] | None = getattr(self._processor, name, None)
+        return found
+
     def _of(self, pixels: np.ndarray) -> np.ndarray:
         values: np.ndarray = (pixels * self.scale - np.array(self.mean)) / np.array(self.std)
         return values
@@ -70,14 +76,17 @@ class ImageProcessor:
     def _processed(self, arrays: Sequence[np.ndarray], **options: Any) -> list[np.ndarray]:
         try:
             with quiet():
-                found = self._processor(images=list(arrays), input_data_format="channels_last", **options)
+                given = self._options | options
+                found = self._processor(images=list(arrays), input_data_format="channels_last", **given)
             return [np.asarray(one).transpose(1, 2, 0) for one in found["pixel_values"]]
         except Exception as error:
             raise ModelError(f"{self._place}: its processor does not read these pictures: {summary(error)}") from error
 
 
-def open_image_processor(model: ModelSpec, channels: int) -> ImageProcessor | None:
+def open_image_processor(model: ModelSpec, channels: int, *, whole: bool = False) -> ImageProcessor | None:
     """The processor beside the weights; None where there is no preprocessor_config.json.
+
+    `whole` leaves its crop out and resizes to the crop's size, and pads nothing, for tasks that ask of places.
 
     Raises:
         ModelError: transformers knows no such processor, or it reads no pictures of so many channels.
@@ -85,11 +94,11 @@ def open_image_processor(model: ModelSpec, channels: int) -> ImageProcessor | No
     directory = model_directory(model, weights=False)
     if directory is None or not (path := Path(directory) / SETTINGS).is_file():
         return None
-    return _open(path, path.stat().st_mtime_ns, channels)
+    return _open(path, path.stat().st_mtime_ns, channels, whole)
 
 
 @lru_cache(maxsize=8)
-def _open(path: Path, modified: int, channels: int) -> ImageProcessor:
+def _open(path: Path, modified: int, channels: int, whole: bool) -> ImageProcessor:
     from transformers import AutoImageProcessor
 
     try:
@@ -97,7 +106,16 @@ def _open(path: Path, modified: int, channels: int) -> ImageProcessor:
             processor = AutoImageProcessor.from_pretrained(path.parent, backend="pil", trust_remote_code=False)
     except Exception as error:
         raise ModelError(f"{path}: no image processor of transformers: {summary(error)}") from error
-    return ImageProcessor(processor, channels, path)
+    return ImageProcessor(processor, channels, path, whole=whole)
+
+
+def _whole(processor: Any) -> dict[str, Any]:
+    """What makes it leave crops and padding out."""
+    options: dict[str, Any] = {"do_pad": False} if getattr(processor, "do_pad", False) else {}
+    crop = getattr(processor, "crop_size", None)
+    if getattr(processor, "do_center_crop", False) and crop:
+        options |= {"do_center_crop": False, "size": {"height": crop["height"], "width": crop["width"]}}
+    return options
 
 
 def _by_channel(value: Any, channels: int) -> tuple[float, ...]:

@@ -17,6 +17,8 @@ __all__ = ["find_blocks", "find_stacks", "train_from_top"]
 def find_blocks(backbone: nn.Module) -> nn.ModuleList:
     """The outermost and longest list of modules: BERT's layers, ViT's, GPT's, ResNet's and ConvNeXt's stages.
 
+    Lists without a linear layer inside (the convolutions that wav2vec 2.0 begins with) give way to those with some.
+
     Raises:
         IncompatibleError: the architecture has no such list.
     """
@@ -25,7 +27,7 @@ def find_blocks(backbone: nn.Module) -> nn.ModuleList:
         children = [child for module in level for child in module.children()]
         lists = [child for child in children if isinstance(child, nn.ModuleList) and len(child) > 0]
         if lists:
-            return max(lists, key=len)
+            return max(lists, key=lambda one: (any(isinstance(part, nn.Linear) for part in one.modules()), len(one)))
         level = children
     raise IncompatibleError(f"{type(backbone).__name__} has no list of blocks; use method full or frozen")
 

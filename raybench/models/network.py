@@ -38,6 +38,7 @@ class Network(nn.Module):
     head: nn.Module
     num_before_quantising: int = 0  # quantised weights are no longer among `parameters()`
     prompted_as: str = "FEATURE_EXTRACTION"  # what peft calls its task, where a method gives it learned positions
+    rows_alone: bool = False  # whether, on a CPU, each row is forwarded by itself
 
     @property
     def num_parameters(self) -> int:

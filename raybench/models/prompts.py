@@ -35,6 +35,8 @@ def add_prompt(network: Network, num_tokens: int, *, deep: bool) -> None:
     """
     config: Any = getattr(network.backbone, "config", None)
     kind = type(network.backbone).__name__
+    if not network.prompted_as:
+        raise IncompatibleError(f"{kind} reads sound, which has no place for learned positions; use lora or full")
     if config is None or not hasattr(config, "num_attention_heads"):
         raise IncompatibleError(f"{kind} has no attention for learned positions to take part in; use lora or full")
     if not hasattr(config, "vocab_size"):

@@ -10,15 +10,15 @@ Shapes: B rows of the batch, R of them still open, V words.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 
 from raybench.core.errors import IncompatibleError
 from raybench.models.generation import GenerationNetwork, Writing, encoded
 
-__all__ = ["write"]
+__all__ = ["Rows", "greedy_search", "write"]
 
 _LEAVE = 16  # rows that are done leave when they are a sixteenth of the batch: a copy of the cache costs half a step
 # of a generation config, what greedy search does by itself or does not read; anything else is left to transformers
@@ -52,39 +52,78 @@ def _is_plain(config: Any) -> bool:
 
 def _greedy(network: GenerationNetwork, inputs: Mapping[str, torch.Tensor]) -> list[list[int]]:
     writing, config = network.writing, network.base.generation_config
-    ends = set(network.ends)
-    barred_ends = torch.tensor(sorted(ends), device=inputs["input_ids"].device)
     barred = [words[0] for words in config.bad_words_ids or () if words[0] not in network.special.ends]
-    barred += list(config.suppress_tokens or ())
     forced = writing.forced_first
     if forced is None and network.has_encoder:
         forced = config.forced_bos_token_id
-    rows = _Rows(network, inputs)
-    written: list[list[int]] = [[] for _ in range(len(inputs["input_ids"]))]
-    owner = list(range(len(written)))  # whose each row still in the batch is
-    is_open = [True] * len(written)
-    for step in range(writing.max_new_tokens):
-        is_last = step + 1 == writing.max_new_tokens
-        if is_last and config.forced_eos_token_id is not None:
-            break  # an end is forced there, which is none of the row's own
+    return greedy_search(
+        _Rows(network, inputs),
+        len(inputs["input_ids"]),
+        ends=network.ends,
+        # an end that is forced at the last step is none of the row's own
+        max_new_tokens=writing.max_new_tokens - (config.forced_eos_token_id is not None),
+        min_new_tokens=writing.min_new_tokens,
+        barred=[*barred, *(config.suppress_tokens or ())],
+        forced_first=forced,
+    )
+
+
+class Rows(Protocol):
+    """Rows on their way, as `greedy_search` drives them."""
+
+    @property
+    def logits(self) -> torch.Tensor:
+        """Of what comes next, [R, ≥ 1, V]; the last position counts."""
+
+    def keep(self, places: torch.Tensor) -> None:
+        """Only these rows go on."""
+
+    def step(self, chosen_R: torch.Tensor) -> None:
+        """Take one more token a row."""
+
+
+def greedy_search(
+    rows: Rows,
+    count: int,
+    *,
+    ends: Sequence[int],
+    max_new_tokens: int,
+    min_new_tokens: int = 0,
+    barred: Sequence[int] = (),
+    barred_first: Sequence[int] = (),
+    forced_first: int | None = None,
+) -> list[list[int]]:
+    """The likeliest token at each step, for each of `count` rows up to one of `ends` or the limit.
+
+    `barred` tokens are never written, `barred_first` not as the first.
+    """
+    device = rows.logits.device
+    barred_ends = torch.tensor(sorted(set(ends)), device=device)
+    never = torch.tensor(list(barred), dtype=torch.long, device=device)
+    written: list[list[int]] = [[] for _ in range(count)]
+    owner = list(range(count))  # whose each row still in the batch is
+    is_open = [True] * count
+    for step in range(max_new_tokens):
         logits_RV = rows.logits[:, -1].float()
         if barred:
-            logits_RV[:, barred] = float("-inf")
-        if step < writing.min_new_tokens:
+            logits_RV[:, never] = float("-inf")
+        if step < min_new_tokens:
             logits_RV[:, barred_ends] = float("-inf")
+        if step == 0 and barred_first:
+            logits_RV[:, list(barred_first)] = float("-inf")
         chosen = logits_RV.argmax(dim=-1)
-        if step == 0 and forced is not None:
-            chosen = torch.full_like(chosen, forced)
+        if step == 0 and forced_first is not None:
+            chosen = torch.full_like(chosen, forced_first)
         for place, token in enumerate(chosen.tolist()):  # the one wait for the device a step
             if is_open[place]:
                 written[owner[place]].append(token)
                 is_open[place] = token not in ends
         still = [place for place, open_ in enumerate(is_open) if open_]
-        if is_last or not still:
+        if step + 1 == max_new_tokens or not still:
             break
         if (len(owner) - len(still)) * _LEAVE >= len(owner):
             owner, is_open = [owner[place] for place in still], [True] * len(still)
-            places = torch.tensor(still, device=chosen.device)
+            places = torch.tensor(still, device=device)
             chosen = chosen[places]
             rows.keep(places)
         rows.step(chosen)

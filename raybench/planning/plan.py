@@ -10,12 +10,13 @@ fault becomes trials with a problem, the others go on; a dataset at fault is a D
 from __future__ import annotations
 
 import itertools
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.core.code import code_digests
+from raybench.core.costs import COSTS
 from raybench.core.errors import DataError, IncompatibleError, JobError, ModelError, summary
 from raybench.core.identity import RESULT_VERSION, content_hash
 from raybench.data import LoadedDataset, load_dataset
@@ -44,6 +45,8 @@ __all__ = [
     "make_plan",
     "validation_name",
 ]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +210,7 @@ def make_plan(job: Job) -> Plan:
         *filter(None, [{name: dict(dataset.metric_code) for name, dataset in datasets.items() if dataset.metric_code}]),
     ]
     names = sorted({one.trial.candidate for one in planned_trials})
-    run_id = f"{_slug(job.name)}-{content_hash([identity, names, job.rank_by])[:12]}"
+    run_id = f"{_slug(job.name)}-{content_hash([identity, names, job.rank_by, *map(list, job.limits)])[:12]}"
     return Plan(
         run_id=run_id,
         job=job,
@@ -242,7 +245,8 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
     task = _task(job, spec)
     try:
         loaded = load_dataset(spec, task.columns, job.directory)
-        notes = _review(task, spec, loaded)
+        loaded = replace(loaded, labels=_said(spec, lambda: task.label_names(loaded.splits, loaded.labels)))
+        notes = [f"{spec.name}: {note}" for note in _said(spec, lambda: task.review(loaded.splits, loaded.labels))]
     except DataError as error:
         raise job.placed(error, spec) from error
     if (reason := task.check_labels(loaded.labels)) is not None:
@@ -254,7 +258,8 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
         if (reason := unfit(name, task, loaded.labels, spec.task_config)) is not None:
             raise JobError(f"{job.where(None, path)}: dataset {spec.name}: {reason}")
     rank_by = job.rank_by or (task.primary if task.primary in names else names[0])
-    names = names if rank_by in names else (*names, rank_by)
+    limited = [limit.name for limit in job.limits if limit.name not in COSTS]
+    names = tuple(dict.fromkeys((*names, rank_by, *limited)))
     return PlannedDataset(
         spec=spec,
         loaded=replace(loaded, notes=(*loaded.notes, *notes)),
@@ -278,10 +283,10 @@ def _on_validation(job: Job, datasets: Mapping[str, PlannedDataset]) -> dict[str
     return found
 
 
-def _review(task: Task, spec: DatasetSpec, loaded: LoadedDataset) -> list[str]:
+def _said(spec: DatasetSpec, ask: Callable[[], T]) -> T:
     """What the task has to say of the rows."""
     try:
-        return [f"{spec.name}: {note}" for note in task.review(loaded.splits, loaded.labels)]
+        return ask()
     except DataError as error:
         raise DataError(f"dataset {spec.name}: {error}", key=error.key) from error
     except Exception as error:  # of a task of the user's own

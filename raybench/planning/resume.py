@@ -81,10 +81,10 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
         read = pool.map(lambda one: _with_records(store, one, records.get(one, []), skipped), begun)
         commits = dict(zip(begun, read, strict=True))
         stored = sorted(kept - rows.keys())
-        whole = pool.map(lambda trial_id: is_intact(store.files, trial_id), stored)
-        good = [trial_id for trial_id, is_good in zip(stored, whole, strict=True) if is_good]
+        whole = dict(zip(stored, pool.map(lambda trial_id: is_intact(store.files, trial_id), stored), strict=True))
+        good = [trial_id for trial_id, is_good in whole.items() if is_good]
         fitted = dict(zip(good, pool.map(lambda one: read_digest(store.files, one), good), strict=True))
-        for trial_id in set(stored) - fitted.keys():
+        for trial_id in (one for one, is_good in whole.items() if is_good is False):  # None: it has gone meanwhile
             skipped(f"checkpoints: {trial_id}", "torn; fitted again")
     leftovers = (scored | kept) & rows.keys()
     return Found(rows=rows, commits=commits, fitted=fitted, failures=failures, leftovers=leftovers)

@@ -15,7 +15,10 @@ from typing import TextIO
 
 __all__ = ["degrade", "output_error"]
 
-_PLAIN = str.maketrans({"–": "-", "—": "-", "×": "x", "…": "...", "→": "->", "≤": "<=", "≥": ">=", "’": "'"})
+_PLAIN = str.maketrans(
+    {"–": "-", "—": "-", "×": "x", "…": "...", "→": "->", "≤": "<=", "≥": ">=", "’": "'", "·": "."}
+    | {bar: str(height) for height, bar in enumerate("▁▂▃▄▅▆▇█", start=1)}
+)
 _OF_OUTPUT = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE}
 _HANDLER = "raybench.plain"
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from raybench.core import Status
 from raybench.core.errors import RaybenchError, summary
-from raybench.job import load_job
+from raybench.job import Job
 from raybench.planning.plan import Plan, PlannedTrial, make_plan
 from raybench.planning.resume import Found, look_up
 from raybench.runtime.prepare import prepare_data
@@ -22,10 +22,10 @@ from raybench.tasks.catalog import task_of
 __all__ = ["print_plan"]
 
 
-def print_plan(path: str, console: Console | None = None) -> None:
+def print_plan(job: Job, console: Console | None = None) -> None:
     """A line a candidate configuration and dataset, then the totals; rows are tokenised to count their batches."""
     console = console or Console(highlight=False)
-    plan = make_plan(load_job(path))
+    plan = make_plan(job)
     found = look_up(plan, Store.open(plan.job.store), warn_skipped)
     batches: dict[str, tuple[int, str]] = {}
     unreadable: dict[str, str] = {}

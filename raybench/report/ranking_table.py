@@ -5,7 +5,7 @@ print_ranking(ranking)
 
 from __future__ import annotations
 
-import json
+import shlex
 from collections import Counter
 from typing import Any
 
@@ -13,11 +13,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from raybench.report.numbers import count, interval, number, rate, seconds, share, span
+from raybench.results.names import names
 from raybench.results.ranking import Ranking
 from raybench.results.tables import OVERALL
 
 __all__ = ["print_ranking"]
 
+_LEAST_DRAWN = 3  # datasets, before an interval over others like them is worth a column
 _NARROW = 100  # columns of a terminal below which P(best) and cost are left to the file
 
 
@@ -35,16 +38,18 @@ def print_ranking(ranking: Ranking, console: Console | None = None, *, tried: bo
         if dataset != OVERALL:
             console.print(_table(of_dataset, console))
         elif any(row["rank"] for row in of_dataset):  # some candidate was scored on every dataset
-            console.print(_overall(of_dataset))
+            console.print(_overall(of_dataset, len({row["dataset"] for row in rows if row["split"] == "test"}) - 1))
     causes = Counter(
-        (row["status"], row["reason"]) for row in rows if row["dataset"] != OVERALL and row["status"] != "ok"
+        (row["status"], row["reason"]) for row in rows if row["dataset"] != OVERALL and row["rank"] is None
     )
-    for (status, reason), count in causes.most_common():
-        console.print(f"{count} × {status}: {reason}", markup=False, soft_wrap=True)
+    for (status, reason), times in causes.most_common():
+        console.print(f"{times} × {'not ranked' if status == 'ok' else status}: {reason}", markup=False, soft_wrap=True)
     for note in ranking.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     if ranking.location:
         console.print(f"written to {ranking.location}", markup=False, soft_wrap=True)
+        directory = shlex.quote(ranking.location.removesuffix("/ranking.parquet"))
+        console.print(f"as a page to read: raybench report {directory}", markup=False, soft_wrap=True)
 
 
 def _table(rows: list[dict[str, Any]], console: Console) -> Table:
@@ -62,24 +67,23 @@ def _table(rows: list[dict[str, Any]], console: Console) -> Table:
         table.add_column("P(best)", justify="right")
         table.add_column("trained", justify="right")
         table.add_column("parameters", justify="right")
-    varying = _varying(rows)
-    for row in rows:
+    for row, name in zip(rows, names(rows), strict=True):
         cells = [
             str(row["rank"] or "–"),
-            _span(row["rank_low"], row["rank_high"]),
-            _name(row, varying),
-            _number(row[metric]),
-            _interval(row, metric) if row["status"] == "ok" else row["status"],
-            _seconds(row["fit_seconds"]),
-            _rate(row["examples_per_second"]),
+            span(row["rank_low"], row["rank_high"]),
+            name,
+            number(row[metric]),
+            interval(row[f"{metric}_low"], row[f"{metric}_high"]) if row["status"] == "ok" else row["status"],
+            seconds(row["fit_seconds"]),
+            rate(row["examples_per_second"]),
         ]
         if console.width >= _NARROW:
-            cells += [_share(row["p_best"]), _count(row["params_trained"]), _count(row["params_total"])]
+            cells += [share(row["p_best"]), count(row["params_trained"]), count(row["params_total"])]
         table.add_row(*(Text(cell) for cell in cells))  # names come from users: never read as markup
     return table
 
 
-def _overall(rows: list[dict[str, Any]]) -> Table:
+def _overall(rows: list[dict[str, Any]], num_datasets: int) -> Table:
     metric = rows[0]["rank_by"]  # None: the datasets have metrics of their own, and no mean
     table = Table(title="over all datasets, by mean rank", title_justify="left", box=None, pad_edge=False)
     table.add_column("rank", justify="right")
@@ -88,60 +92,17 @@ def _overall(rows: list[dict[str, Any]]) -> Table:
     table.add_column("mean rank", justify="right")
     if metric is not None:
         table.add_column(f"mean {metric}", justify="right")
-    varying = _varying(rows)
-    for row in rows:
+        if num_datasets >= _LEAST_DRAWN:
+            table.add_column("(datasets as drawn)")
+    for row, name in zip(rows, names(rows), strict=True):
         mean_rank = f"{row['mean_rank']:.2f}" if row["mean_rank"] is not None else "–"
         place = str(row["rank"] or "–")
-        mean = [] if metric is None else [_number(row[metric])]
-        cells = [place, _span(row["rank_low"], row["rank_high"]), _name(row, varying), mean_rank, *mean]
+        mean = [] if metric is None else [number(row[metric])]
+        mean += (
+            [interval(row[f"{metric}_low"], row[f"{metric}_high"])]
+            if metric is not None and num_datasets >= _LEAST_DRAWN
+            else []
+        )
+        cells = [place, span(row["rank_low"], row["rank_high"]), name, mean_rank, *mean]
         table.add_row(*(Text(cell) for cell in cells))
     return table
-
-
-def _varying(rows: list[dict[str, Any]]) -> dict[str, set[str]]:
-    """Of each candidate with several configurations, the hyperparameters that tell them apart."""
-    values: dict[str, dict[str, set[str]]] = {}
-    for row in rows:
-        for key, value in json.loads(row["hyperparameters"]).items():
-            values.setdefault(row["candidate"], {}).setdefault(key, set()).add(json.dumps(value))
-    return {name: {key for key, seen in keys.items() if len(seen) > 1} for name, keys in values.items()}
-
-
-def _name(row: dict[str, Any], varying: dict[str, set[str]]) -> str:
-    keys = sorted(varying.get(row["candidate"], ()))
-    hyperparameters = json.loads(row["hyperparameters"])
-    return " ".join([row["candidate"], *(f"{key}={hyperparameters[key]}" for key in keys if key in hyperparameters)])
-
-
-def _interval(row: dict[str, Any], metric: str) -> str:
-    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-    return f"{_number(low)} – {_number(high)}" if low is not None else ""
-
-
-def _span(low: int | None, high: int | None) -> str:
-    return "" if low is None else f"({low})" if low == high else f"({low}–{high})"
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}" if abs(value) < 1000 else f"{value:.4g}"
-
-
-def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
-
-
-def _rate(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}"
-
-
-def _count(value: int | None) -> str:
-    if value is None:
-        return ""
-    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if value >= size:
-            return f"{value / size:.1f} {unit}"
-    return str(value)

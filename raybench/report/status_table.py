@@ -13,7 +13,7 @@ from raybench.core.errors import StoreError
 from raybench.store import Store
 from raybench.store.runs import list_runs
 
-__all__ = ["print_status"]
+__all__ = ["print_status", "state_text"]
 
 _SILENT_SECONDS = 30.0  # progress is written every second or so: after this the driver is gone
 
@@ -39,11 +39,17 @@ def print_status(url: str, console: Console | None = None) -> None:
     console.print(table)
 
 
-def _cells(run_id: str, state: dict[str, Any]) -> list[str]:
+def state_text(state: dict[str, Any]) -> str:
+    """What a run does, from its progress.json; KeyError and such where that is another program's."""
     silent = time.time() - state["updated_at"]
     name = str(state["state"])
     if name == "running" and silent > _SILENT_SECONDS:
-        name = f"silent for {silent:.0f} s; run the job again to go on"
+        return f"silent for {silent:.0f} s; run the job again to go on"
+    return name
+
+
+def _cells(run_id: str, state: dict[str, Any]) -> list[str]:
+    name = state_text(state)
     rate, left = state["examples_per_second"], state["seconds_left"]
     bad = {status: count for status, count in state["statuses"].items() if status != "ok"}
     trials = f"{state['trials_done']}/{state['trials']}" + "".join(f", {n} {status}" for status, n in bad.items())

@@ -7,6 +7,7 @@ The same rows and records give the same files to the bit, whoever made them and 
 
 from __future__ import annotations
 
+import getpass
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,10 @@ from importlib.metadata import version
 from types import MappingProxyType
 
 from raybench.core import Status
+from raybench.job.limits import Limit
 from raybench.metrics import MetricSet
 from raybench.planning.plan import Plan, PlannedTrial
+from raybench.results.across import across_notes
 from raybench.results.entry import Entry
 from raybench.results.fit_notes import fit_notes
 from raybench.results.made_on import distinct, made_on, mixed_notes
@@ -26,7 +29,7 @@ from raybench.results.tables import MetricTrait, ranking_table, scores_table
 from raybench.store import Store
 from raybench.store.parquet import Skipped
 from raybench.store.provenance import library_versions
-from raybench.store.runs import RunDirectory
+from raybench.store.runs import JOB_DIRECTORY, NOTES, RunDirectory
 from raybench.store.trials import TrialRow
 
 __all__ = ["measure_rest", "publish", "traits_of", "write_tables"]
@@ -68,7 +71,9 @@ def publish(
         plan.rank_by,
         traits,
         notes=(*plan.notes, *notes, *fit_notes(fits)),
+        limits=plan.job.limits,
         tracebacks=tracebacks,
+        job_directory=str(plan.job.directory),
         write=write,
     )
 
@@ -95,23 +100,28 @@ def write_tables(
     traits: Mapping[str, MetricTrait],
     *,
     notes: tuple[str, ...] = (),
+    limits: Sequence[Limit] = (),
     tracebacks: dict[str, str] | None = None,
+    job_directory: str | None = None,
     write: bool = True,
 ) -> Ranking:
     """Make a run's tables of its trials' entries and write them; a mix of devices or versions is one of the notes."""
     scores = scores_table(run.run_id, entries, traits)
-    table = ranking_table(entries, metrics, rank_by, traits)
+    table = ranking_table(entries, metrics, rank_by, traits, limits)
     higher = {name: trait.higher_is_better is not False for name, trait in traits.items()}
+    across = across_notes(table.to_pylist(), higher)
+    notes = (*notes, *mixed_notes(entries), *optimism_notes(entries, rank_by, higher), *across)
     if write:
         run.write_table("scores", scores)
         run.write_table("ranking", table)
-        run.write_json("environment.json", {**_environment(), "trials": list(distinct(entries))})
+        told = {NOTES: list(notes), JOB_DIRECTORY: job_directory}
+        run.write_json("environment.json", {**_environment(), **told, "trials": list(distinct(entries))})
     return Ranking(
         run_id=run.run_id,
         table=table,
         scores=scores,
         location=run.location("ranking.parquet") if write else "",
-        notes=(*notes, *mixed_notes(entries), *optimism_notes(entries, rank_by, higher)),
+        notes=notes,
         tracebacks=tracebacks or {},
     )
 
@@ -147,5 +157,14 @@ def _environment() -> dict[str, object]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
+        "written_by": _user(),
         "written_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _user() -> str:
+    """Who runs this, where the system knows a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""

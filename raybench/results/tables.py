@@ -15,27 +15,21 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import Score, Status
+from raybench.core.costs import COSTS, FLOAT_COSTS, INTEGER_COSTS
 from raybench.core.identity import canonical_json
+from raybench.job.limits import Limit
+from raybench.results.across import mean_interval
 from raybench.results.entry import Configuration, Entry
 from raybench.results.made_on import joined
 from raybench.results.order import rank, rank_intervals, ranks_of_replicates
 from raybench.results.seeds import combine_seeds
 from raybench.results.selection import best_shares, front
 
-__all__ = ["COST_COLUMNS", "OVERALL", "TIMING_COLUMNS", "MetricTrait", "ranking_table", "scores_table"]
+__all__ = ["OVERALL", "TIMING_COLUMNS", "MetricTrait", "ranking_table", "scores_table"]
 
 OVERALL = "*"  # the dataset of the rows over all datasets
 
-_INTEGER_COSTS = ("params_total", "params_trained", "flops")
-_FLOAT_COSTS = (
-    "fit_seconds",
-    "score_seconds",
-    "examples_per_second",
-    "latency_p50_ms",
-    "latency_p95_ms",
-)
-COST_COLUMNS = (*_INTEGER_COSTS, *_FLOAT_COSTS, "peak_memory_bytes")
-TIMING_COLUMNS = (*_FLOAT_COSTS, "peak_memory_bytes", "pareto")  # differ from run to run; all others never do
+TIMING_COLUMNS = (*FLOAT_COSTS, "peak_memory_bytes", "pareto")  # differ from run to run; all others never do
 
 
 class MetricTrait(NamedTuple):
@@ -70,6 +64,7 @@ class _Row(NamedTuple):
     scores: Mapping[str, Score]
     entries: Sequence[Entry]
     replicates: np.ndarray | None
+    is_beyond: bool = False  # a limit: it is shown, and not ranked
 
 
 def scores_table(run_id: str, entries: Sequence[Entry], traits: Mapping[str, MetricTrait]) -> pa.Table:
@@ -107,9 +102,16 @@ def scores_table(run_id: str, entries: Sequence[Entry], traits: Mapping[str, Met
 
 
 def ranking_table(
-    entries: Sequence[Entry], metrics: Sequence[str], rank_by: Mapping[str, str], traits: Mapping[str, MetricTrait]
+    entries: Sequence[Entry],
+    metrics: Sequence[str],
+    rank_by: Mapping[str, str],
+    traits: Mapping[str, MetricTrait],
+    limits: Sequence[Limit] = (),
 ) -> pa.Table:
-    """One row a configuration and dataset, best first by its metric, and over all datasets when there are several."""
+    """One row a configuration and dataset, best first by its metric, and over all datasets when there are several.
+
+    What is beyond one of the `limits` is not ranked, and says so.
+    """
     grouped: dict[tuple[str, Configuration], list[Entry]] = defaultdict(list)
     for entry in entries:
         grouped[entry.trial.dataset.name, Configuration.of(entry.trial)].append(entry)
@@ -119,14 +121,15 @@ def ranking_table(
     }
     by_dataset: dict[str, list[_Row]] = {name: [] for name in datasets}
     for (dataset, configuration), group in grouped.items():
-        by_dataset[dataset].append(_join_seeds(dataset, configuration, group, metrics, rank_by[dataset], traits))
+        row = _join_seeds(dataset, configuration, group, metrics, rank_by[dataset], traits)
+        by_dataset[dataset].append(_within(row, metrics, limits))
     records: list[dict[str, Any]] = []
     for name in datasets:
         records += _rank_dataset(by_dataset[name], metrics, ranked_by[name])
     scored = {dataset: group[0].trial.dataset.scored for (dataset, _), group in grouped.items()}
     on_test = {name: rows for name, rows in by_dataset.items() if scored[name] == "test"}
     if len(on_test) > 1:
-        records = _rank_overall(on_test, metrics, ranked_by) + records
+        records = _rank_overall(on_test, metrics, ranked_by, traits) + records
     return pa.Table.from_pylist(records, _ranking_schema(metrics))
 
 
@@ -165,7 +168,10 @@ def _rank_dataset(rows: Sequence[_Row], metrics: Sequence[str], by: _RankedBy) -
 
 
 def _rank_overall(
-    by_dataset: Mapping[str, Sequence[_Row]], metrics: Sequence[str], ranked_by: Mapping[str, _RankedBy]
+    by_dataset: Mapping[str, Sequence[_Row]],
+    metrics: Sequence[str],
+    ranked_by: Mapping[str, _RankedBy],
+    traits: Mapping[str, MetricTrait],
 ) -> list[dict[str, Any]]:
     """By mean rank over the datasets (Borda's count), the mean score beside it; incomplete ones last, unranked."""
     rows_of: dict[Configuration, list[_Row]] = defaultdict(list)
@@ -212,7 +218,9 @@ def _rank_overall(
         for name in metrics:
             values = [value for row in rows if (value := _value(row, name)) is not None]
             if len(values) == len(by_dataset):
-                scores[name] = Score(value=math.fsum(values) / len(values), n=sum(row.scores[name].n for row in rows))
+                over = mean_interval(values, traits[name].range) or (None, None)
+                n = sum(row.scores[name].n for row in rows)
+                scores[name] = Score(value=math.fsum(values) / len(values), low=over[0], high=over[1], n=n)
         joined = _Row(configuration, OVERALL, status, reason, scores, [e for row in rows for e in row.entries], None)
         mean_rank = mean_ranks[complete.index(configuration)] if configuration in ranks else None
         place = places.get(configuration, _Place())
@@ -236,9 +244,16 @@ def _with_front(records: list[dict[str, Any]], by: _RankedBy) -> list[dict[str, 
     return [record | {"pareto": mark} for record, mark in zip(records, marks, strict=True)]
 
 
+def _within(row: _Row, metrics: Sequence[str], limits: Sequence[Limit]) -> _Row:
+    record = _record(row, metrics, None, _Place()) if limits and row.status is Status.OK else {}
+    reasons = [reason for limit in limits if record and (reason := limit.exceeded(record)) is not None]
+    return row._replace(reason="; ".join(reasons), is_beyond=True) if reasons else row
+
+
 def _value(row: _Row, metric: str) -> float | None:
+    """What ranks; None: it is not ranked."""
     score = row.scores.get(metric)
-    return score.value if score is not None else None
+    return score.value if score is not None and not row.is_beyond else None
 
 
 def _record(row: _Row, metrics: Sequence[str], rank_by: str | None, place: _Place) -> dict[str, Any]:
@@ -265,10 +280,10 @@ def _record(row: _Row, metrics: Sequence[str], rank_by: str | None, place: _Plac
             f"{name}_low": score.low if score else None,
             f"{name}_high": score.high if score else None,
         }
-    for name in COST_COLUMNS:
+    for name in COSTS:
         values = [entry.cost[name] for entry in row.entries if entry.cost.get(name) is not None]
         mean = math.fsum(values) / len(values) if values else None
-        record[name] = round(mean) if mean is not None and name not in _FLOAT_COSTS else mean
+        record[name] = round(mean) if mean is not None and name not in FLOAT_COSTS else mean
     return record
 
 
@@ -296,8 +311,8 @@ def _ranking_schema(metrics: Sequence[str]) -> pa.Schema:
             ("num_seeds", pa.int32()),
             *((f"{name}{suffix}", pa.float64()) for name in metrics for suffix in ("", "_low", "_high")),
             ("num_examples", pa.int64()),
-            *((name, pa.int64()) for name in _INTEGER_COSTS),
-            *((name, pa.float64()) for name in _FLOAT_COSTS),
+            *((name, pa.int64()) for name in INTEGER_COSTS),
+            *((name, pa.float64()) for name in FLOAT_COSTS),
             ("peak_memory_bytes", pa.int64()),
             ("weights_fingerprint", pa.string()),
             ("data_fingerprint", pa.string()),

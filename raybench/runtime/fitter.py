@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from raybench.core import Trial
 from raybench.core.catalog import import_place
+from raybench.models.network import Network
 from raybench.recipes.recipe import recipe_of
 from raybench.runtime.scoring.predictor import Predictor
 from raybench.runtime.training.attempt import Attempt
@@ -54,6 +55,14 @@ class Fitter(ABC):
 
         Raises:
             ModelError, IncompatibleError: the candidate cannot be opened, or has no head to score as it is.
+        """
+
+    @abstractmethod
+    def whole(self, trial: Trial, checkpoint: Checkpoint | None, workspace: Workspace) -> Network:
+        """The float32 network with all that was trained in it, as it is kept beyond a run.
+
+        Raises:
+            IncompatibleError: the trial is no network.
         """
 
 

@@ -35,9 +35,14 @@ _HOST_BYTES = 2 << 30  # of networks, and of features, that a process keeps in h
 
 
 def network_key(trial: Trial, device: torch.device, *, own_head: bool, for_scoring: bool) -> str:
-    """All that decides an opened network, and with it a row's features: the one key of both."""
+    """All that decides an opened network, and with it a row's features: the one key of both.
+
+    What a whole network is told of its dataset's targets, such as their mean or how many items there are, is among it;
+    features know nothing of it, so that training sets of any size share them.
+    """
     variant = [trial.model.dtype, trial.model.compile] if for_scoring else ["float32", False]
-    return content_hash([network_identity(trial), own_head, variant, str(device)])
+    told = [dict(trial.dataset.statistics)] if own_head and trial.dataset.statistics else []
+    return content_hash([network_identity(trial), own_head, variant, str(device), *told])
 
 
 class Workspace:

@@ -36,13 +36,15 @@ def read_checkpoint(files: Files, trial_id: str) -> bytes:
     return files.read(_path(trial_id))
 
 
-def is_intact(files: Files, trial_id: str) -> bool:
-    """Whether a checkpoint's file is as long as its header says."""
+def is_intact(files: Files, trial_id: str) -> bool | None:
+    """Whether a checkpoint's file is as long as its header says; None: there is none, or none any more."""
     try:
         size = files.size(_path(trial_id))
         header, header_end = _header(files, trial_id, size)
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    except (FileNotFoundError, _TornError, LookupError, TypeError, AttributeError):
+    except FileNotFoundError:
+        return None
+    except (_TornError, LookupError, TypeError, AttributeError):
         return False
     return size == header_end + max(ends, default=0)
 

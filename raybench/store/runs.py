@@ -12,8 +12,9 @@ from raybench.core.blips import TRIES
 from raybench.store.files import Files
 from raybench.store.parquet import parquet_bytes
 
-__all__ = ["RunDirectory", "list_runs"]
+__all__ = ["JOB_DIRECTORY", "NOTES", "RunDirectory", "list_runs"]
 
+JOB_DIRECTORY, NOTES = "job_directory", "notes"  # of environment.json: where the job file was, what its reader is told
 _VERSION = 1
 
 

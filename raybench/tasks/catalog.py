@@ -23,12 +23,17 @@ TASKS = {
     "text-regression": "raybench.tasks.text_regression:TextRegression",
     "text-generation": "raybench.tasks.text_generation:TextGeneration",
     "retrieval": "raybench.tasks.retrieval:Retrieval",
+    "recommendation": "raybench.tasks.recommendation:Recommendation",
     "sentence-similarity": "raybench.tasks.sentence_similarity:SentenceSimilarity",
+    "object-detection": "raybench.tasks.object_detection:ObjectDetection",
+    "semantic-segmentation": "raybench.tasks.semantic_segmentation:SemanticSegmentation",
     "image-regression": "raybench.tasks.image_regression:ImageRegression",
     "causal-lm": "raybench.tasks.causal_lm:CausalLM",
     "multiple-choice": "raybench.tasks.multiple_choice:MultipleChoice",
     "masked-lm": "raybench.tasks.masked_lm:MaskedLM",
     "prompted-classification": "raybench.tasks.prompted_classification:PromptedClassification",
+    "audio-classification": "raybench.tasks.audio_classification:AudioClassification",
+    "speech-recognition": "raybench.tasks.speech_recognition:SpeechRecognition",
 }
 
 

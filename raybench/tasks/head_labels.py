@@ -18,13 +18,13 @@ __all__ = ["match_labels", "order_of_labels", "own_labels", "saved_with_head"]
 _UNNAMED = re.compile(r"LABEL_\d+")
 
 
-def saved_with_head(config: PretrainedConfig, suffix: str) -> bool:
+def saved_with_head(config: PretrainedConfig, suffix: str | tuple[str, ...]) -> bool:
     """Whether the checkpoint was saved from an architecture whose name ends so, such as ForTokenClassification."""
     return any(name.endswith(suffix) for name in config.architectures or ())
 
 
 def order_of_labels(
-    model: ModelSpec, labels: Sequence[str], suffix: str, *, problem: str | None = None
+    model: ModelSpec, labels: Sequence[str], suffix: str | tuple[str, ...], *, problem: str | None = None
 ) -> tuple[int, ...]:
     """The order that puts the outputs of the checkpoint's own head into the dataset's labels.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,17 +11,28 @@ import pyarrow as pa
 
 from raybench.core import ModelSpec
 from raybench.core.errors import ModelError
-from raybench.models.configuration import open_config
+from raybench.core.pictures import picture_arrays
+from raybench.models.configuration import open_config, pixel_channels
 from raybench.models.files import model_directory, read_object
-from raybench.models.image_processor import SETTINGS, open_image_processor
+from raybench.models.image_processor import SETTINGS, ImageProcessor, open_image_processor
 from raybench.tasks.rows import input_keys, key_column, single_chunk, target_tensor
 from raybench.tasks.task import Batch
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ImageExamples", "ImageFormat", "image_format", "model_images", "pixels", "resize_images"]
-
+__all__ = [
+    "ImageExamples",
+    "ImageFormat",
+    "as_read",
+    "image_format",
+    "model_images",
+    "pixels",
+    "processed",
+    "raw_pictures",
+    "resize_images",
+    "with_images",
+]
 
 _MAX_SIDE = 2**14  # pixels; what is larger is a slip, and would take a GiB a picture
 
@@ -41,20 +53,21 @@ def image_format(model: ModelSpec) -> ImageFormat:
         ModelError: one of them is torn or says what no picture can be brought to; the message names file and key.
     """
     config = open_config(model)
+    seen = getattr(config, "vision_config", config)
     directory = model_directory(model, weights=False)
     place = f"model {model.reference!r}: its configuration"
     saved: dict[str, Any] = {}
     if directory is not None and (directory / SETTINGS).is_file():
         place = str(directory / SETTINGS)
         saved = read_object(directory / SETTINGS)
-    channels = getattr(config, "num_channels", 3)
+    channels = pixel_channels(config)
     sizes = {"crop_size": saved.get("crop_size"), "size": saved.get("size")}
     key = next((name for name, value in sizes.items() if value), "image_size")
-    patch = getattr(config, "patch_size", 16)
+    patch = getattr(seen, "patch_size", 16)
     _check_by_channel(saved.get("image_mean"), channels, f"{place}: image_mean")
     _check_by_channel(saved.get("image_std"), channels, f"{place}: image_std", nonzero=True)
     return ImageFormat(
-        size=_size(sizes.get(key, getattr(config, "image_size", None)), f"{place}: {key}"),
+        size=_size(sizes.get(key, getattr(seen, "image_size", None)), f"{place}: {key}"),
         channels=channels,
         patch=max(patch) if isinstance(patch, list | tuple) and patch else patch or 1,
         saved=saved,
@@ -112,13 +125,19 @@ def resize_images(rows: pa.Table, size: tuple[int, int] | None, channels: int | 
 
     Bilinear, as the usual image processors; an image already of that shape is left as it is, byte for byte.
     """
-    images = rows.column("image").combine_chunks()
-    if channels is None and len(images):
-        channels = max(images.field("channels").to_pylist())
-    arrays = [_resized(image, size, channels) for image in images.to_pylist()] if len(images) else []
-    height, width = arrays[0].shape[:2] if arrays else (size or (1, 1))
-    arrays = [a if a.shape[:2] == (height, width) else _scale(a, (height, width)) for a in arrays]
-    return _with_images(rows, arrays, (height, width), patch)
+    arrays = list(picture_arrays(rows))
+    if channels is None:
+        channels = max((array.shape[2] for array in arrays), default=1)
+    size = size or (arrays[0].shape[:2] if arrays else (1, 1))
+    return with_images(rows, [as_read(array, size, channels) for array in arrays], patch)
+
+
+def raw_pictures(rows: pa.Table) -> pa.Table:
+    """Rows with their pictures as they are, encoded ones too, `length` and `key`: for a baseline."""
+    image = rows.column("image").combine_chunks()
+    data = image.field("bytes" if image.type.get_field_index("bytes") >= 0 else "data").to_pylist()
+    length = pa.array(np.ones(rows.num_rows, dtype=np.int32))
+    return rows.append_column("length", length).append_column("key", key_column(data))
 
 
 def model_images(rows: pa.Table, model: ModelSpec) -> pa.Table:
@@ -131,46 +150,44 @@ def model_images(rows: pa.Table, model: ModelSpec) -> pa.Table:
     processor = open_image_processor(model, wanted.channels)
     if processor is None:
         return resize_images(rows, wanted.size, wanted.channels, wanted.patch)
-    images = rows.column("image").combine_chunks()
-    arrays: list[np.ndarray] = []
-    for start in range(0, len(images), _AT_ONCE):
-        part = [_resized(image, None, wanted.channels) for image in images[start : start + _AT_ONCE].to_pylist()]
-        arrays += processor.resized(part)
+    arrays = list(processed(rows, processor, wanted.channels))
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
         some = " and ".join(f"{height} × {width}" for height, width, _ in sorted(shapes)[:2])
         raise ModelError(f"model {model.reference!r}: its processor makes pictures of {some}; want one size for all")
-    return _with_images(rows, arrays, arrays[0].shape[:2] if arrays else (1, 1), wanted.patch)
+    return with_images(rows, arrays, wanted.patch)
 
 
-def _with_images(rows: pa.Table, arrays: list[np.ndarray], size: tuple[int, ...], patch: int) -> pa.Table:
-    height, width = size
-    depth = arrays[0].shape[2] if arrays else 1
-    count = len(arrays)
-    image = pa.StructArray.from_arrays(
-        [
-            pa.array(np.full(count, height, dtype=np.int32)),
-            pa.array(np.full(count, width, dtype=np.int32)),
-            pa.array(np.full(count, depth, dtype=np.int32)),
-            pa.array([a.tobytes() for a in arrays], type=pa.binary()),
-        ],
-        names=[*_SHAPE, "data"],
-    )
-    shape = bytes([height % 256, width % 256, depth % 256])
-    length = max(1, (height // max(1, patch)) * (width // max(1, patch)))
+def processed(rows: pa.Table, processor: ImageProcessor, channels: int) -> Iterator[np.ndarray]:
+    """Pictures by a checkpoint's processor, some at a time."""
+    pictures = (as_read(array, None, channels) for array in picture_arrays(rows))
+    while part := list(itertools.islice(pictures, _AT_ONCE)):
+        yield from processor.resized(part)
+
+
+def with_images(rows: pa.Table, arrays: Sequence[np.ndarray], patch: int, *, by_size: bool = False) -> pa.Table:
+    """Rows with pictures [height, width, channels] in place of theirs, `length` and `key`.
+
+    `by_size` puts pictures of one size beside each other in the batch plan: their keys begin alike.
+    """
+    shapes = np.array([array.shape for array in arrays], dtype=np.int32).reshape(-1, 3)
+    parts = [pa.array(sizes) for sizes in shapes.T]
+    data = pa.array([array.tobytes() for array in arrays], type=pa.binary())
+    keys = key_column(bytes(side % 256 for side in array.shape) + array.tobytes() for array in arrays)
+    if by_size:
+        sizes = shapes[:, :2].astype(">u2")
+        firsts = [size.tobytes() for size in sizes]
+        keys = pa.array(
+            [first + key[: -len(first)] for first, key in zip(firsts, keys.to_pylist(), strict=True)], keys.type
+        )
+    lengths = np.maximum(1, (shapes[:, 0] // max(1, patch)) * (shapes[:, 1] // max(1, patch)))
     kept = {name: rows.column(name) for name in rows.column_names if name != "image"}
-    return pa.table(
-        {
-            **kept,
-            "image": image,
-            "length": pa.array(np.full(count, length, dtype=np.int32)),
-            "key": key_column(shape + a.tobytes() for a in arrays),
-        }
-    )
+    image = pa.StructArray.from_arrays([*parts, data], names=[*_SHAPE, "data"])
+    return pa.table({**kept, "image": image, "length": pa.array(lengths.astype(np.int32)), "key": keys})
 
 
-def _resized(image: dict[str, Any], size: tuple[int, int] | None, channels: int | None) -> np.ndarray:
-    array = np.frombuffer(image["data"], dtype=np.uint8).reshape(*(image[name] for name in _SHAPE))
+def as_read(array: np.ndarray, size: tuple[int, int] | None, channels: int | None) -> np.ndarray:
+    """A picture in that size [height, width] and number of channels, where they are given."""
     if channels is not None and array.shape[2] != channels:
         array = _recolour(array, channels)
     return array if size is None or array.shape[:2] == size else _scale(array, size)

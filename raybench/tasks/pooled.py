@@ -27,7 +27,7 @@ class PooledTask(Task):
     """One vector a row, K outputs a row."""
 
     auto_class: ClassVar[str]  # transformers' class for checkpoints with a head
-    head_suffix: ClassVar[str]  # what the names of such checkpoints' architectures end in
+    head_suffix: ClassVar[str | tuple[str, ...]]  # what the names of such checkpoints' architectures end in
 
     @abstractmethod
     def num_outputs(self, dataset: DatasetKey) -> int: ...

@@ -19,14 +19,13 @@ from raybench.tasks.corpus import corpus_column, judge
 from raybench.tasks.embeddings import EmbeddingTask
 from raybench.tasks.prompts import prompts_of
 from raybench.tasks.ranking import PIECE, Ranked, rank
-from raybench.tasks.retrieval_inputs import Asked, RetrievalExamples, tokenize_corpus
+from raybench.tasks.retrieval_inputs import Asked, RetrievalExamples, embed_corpus, tokenize_corpus
 from raybench.tasks.rows import key_column
 from raybench.tasks.task import Batch, LossOptions, TaskOptions
 
 if TYPE_CHECKING:
     import torch
 
-    from raybench.models.embedding import EmbeddingNetwork
     from raybench.tasks.task import Examples
 
 __all__ = ["Retrieval", "RetrievalOptions"]
@@ -127,7 +126,7 @@ class Retrieval(EmbeddingTask):
         from torch.nn.functional import normalize
 
         asked: Asked = batch.targets
-        documents_NH = _embedded(network, asked)
+        documents_NH = embed_corpus(network, asked.corpus)
         given = {name: value[: asked.num_queries, : asked.query_width] for name, value in batch.inputs.items()}
         queries_BH = normalize(network(given).float(), dim=1)
         with torch.autocast(queries_BH.device.type, enabled=False):  # bfloat16 has 256 steps: too few to rank by
@@ -149,21 +148,3 @@ class Retrieval(EmbeddingTask):
                 "scores": pa.array([one.tolist() for one in predictions.scores], numbers),
             }
         )
-
-
-def _embedded(network: EmbeddingNetwork, asked: Asked) -> torch.Tensor:
-    """The corpus as this network reads it, of unit length, float32 [N, H]; once a network."""
-    import torch
-    from torch.nn.functional import normalize
-
-    device = next(network.parameters()).device
-
-    def embed() -> torch.Tensor:
-        order, parts = [], []
-        for indices, inputs in asked.corpus.batches(device):
-            parts.append(normalize(network(inputs).float(), dim=1))
-            order.append(indices)
-        back = np.argsort(np.concatenate(order), kind="stable")
-        return torch.cat(parts)[torch.from_numpy(back).to(device)]
-
-    return network.once(asked.corpus.digest, embed)

@@ -25,7 +25,9 @@ from raybench.tasks.text_inputs import pad_id, tokenize
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Asked", "Corpus", "RetrievalExamples", "tokenize_corpus"]
+    from raybench.models.embedding import EmbeddingNetwork
+
+__all__ = ["Asked", "Corpus", "RetrievalExamples", "embed_corpus", "text_tensors", "tokenize_corpus"]
 
 _MOST_TOKENS, _MOST_ROWS = 4096, 64  # of the corpus embedded at once, as in a planned batch
 
@@ -98,8 +100,26 @@ class Corpus:
             while stop > start + 1 and (stop - start) * _width(int(lengths[order[stop - 1]])) > _MOST_TOKENS:
                 stop -= 1
             indices = order[start:stop]
-            yield indices, _tensors([self.ids.row(place) for place in indices.tolist()], self.pad_id, device)
+            yield indices, text_tensors([self.ids.row(index) for index in indices.tolist()], self.pad_id, device)
             start = stop
+
+
+def embed_corpus(network: EmbeddingNetwork, corpus: Corpus) -> torch.Tensor:
+    """The corpus as this network reads it, of unit length, float32 [N, H]; once a network."""
+    import torch
+    from torch.nn.functional import normalize
+
+    device = next(network.parameters()).device
+
+    def embed() -> torch.Tensor:
+        order, parts = [], []
+        for places, inputs in corpus.batches(device):
+            parts.append(normalize(network(inputs).float(), dim=1))
+            order.append(places)
+        back = np.argsort(np.concatenate(order), kind="stable")
+        return torch.cat(parts)[torch.from_numpy(back).to(device)]
+
+    return network.once(corpus.digest, embed)
 
 
 class Asked(NamedTuple):
@@ -145,14 +165,15 @@ class RetrievalExamples:
                 rows.append(self.corpus.ids.row(place))
                 owner.append(query)
         asked = Asked(len(indices), _width(width), torch.tensor(owner, dtype=torch.int64), relevant, self.corpus)
-        return Batch(_tensors(rows, self.corpus.pad_id, device), asked, self.rows[indices])
+        return Batch(text_tensors(rows, self.corpus.pad_id, device), asked, self.rows[indices])
 
 
 def _width(length: int) -> int:
     return max(8, -(-length // 8) * 8)
 
 
-def _tensors(rows: list[np.ndarray], pad_id: int, device: torch.device) -> dict[str, torch.Tensor]:
+def text_tensors(rows: list[np.ndarray], pad_id: int, device: torch.device) -> dict[str, torch.Tensor]:
+    """input_ids and attention_mask [W, T] of token ids."""
     import torch
 
     ids, mask = padded_rows(rows, _width(max(map(len, rows), default=1)), pad_id)

@@ -41,7 +41,7 @@ def shares_context(network: LanguageNetwork) -> bool:
 def continuation_losses(
     network: LanguageNetwork, continuations: Continuations, device: torch.device
 ) -> np.ndarray | None:
-    """−ln p of every token of the continuations, one after the other, float64; None where a cache cannot be repeated."""
+    """−ln p of each token of the continuations, one after the other, float64; None: a cache cannot be repeated."""
     contexts, texts, owner = continuations
     sizes = np.array([len(one) for one in contexts])
     longest = np.zeros(len(contexts), dtype=np.int64)

@@ -42,7 +42,7 @@ class Batch(NamedTuple):
     `rows` is how many model rows each example makes, int64 [examples] on the host; None: one each.
     """
 
-    inputs: dict[str, torch.Tensor]
+    inputs: dict[str, Any]
     targets: Any
     rows: np.ndarray | None = None
 
@@ -120,6 +120,14 @@ class Task(ABC):
     def default_metrics(self, labels: Sequence[str], statistics: Mapping[str, float]) -> tuple[str, ...]:
         """Measured unless the job names others; `primary` ranks where it is among them, else the first."""
         return self.metrics
+
+    def label_names(self, splits: Mapping[str, pa.Table], labels: Sequence[str]) -> tuple[str, ...]:
+        """The names of the labels: those found in a column of labels, if nothing else is said.
+
+        Raises:
+            DataError: rows whose targets cannot be read.
+        """
+        return tuple(labels)
 
     def review(self, splits: Mapping[str, pa.Table], labels: Sequence[str]) -> tuple[str, ...]:
         """What a user should know of the rows, in lines; DataError for rows that cannot be read."""

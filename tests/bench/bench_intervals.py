@@ -54,6 +54,11 @@ class Setting(NamedTuple):
 
 
 Columns = dict[str, object]
+FIGURES = {  # of a cell, by the number of samples that they rest upon
+    "simulations": ("coverage", "below", "above"),
+    "tests": ("level",),
+    "pairs": ("power", "difference"),
+}
 
 
 def truth_of(s: Setting, num_classes: int) -> np.ndarray:
@@ -482,11 +487,15 @@ def show(rows: Sequence[dict]) -> None:
 
 
 def keep(rows: Sequence[dict], out: Path) -> None:
-    """Put the cells into the table, in place of older ones."""
+    """Put the figures of the cells into the table, in place of older ones; what was not asked for stays."""
     known = json.loads(out.read_text()) if out.exists() else []
-    fresh = {(row["metric"], row["setting"], row["n"]) for row in rows}
-    table = [row for row in known if (row["metric"], row["setting"], row["n"]) not in fresh] + list(rows)
-    table.sort(key=lambda row: (row["metric"], SETTINGS.index(row["setting"]), row["n"]))
+    by_cell = {(row["metric"], row["setting"], row["n"]): row for row in known}
+    for row in rows:
+        cell = row["metric"], row["setting"], row["n"]
+        older = by_cell.get(cell, row)
+        kept = [one for number, figures in FIGURES.items() if not row[number] for one in (number, *figures)]
+        by_cell[cell] = {**row, **{figure: older[figure] for figure in kept}}
+    table = sorted(by_cell.values(), key=lambda row: (row["metric"], SETTINGS.index(row["setting"]), row["n"]))
     out.write_text("[\n" + ",\n".join(json.dumps(row) for row in table) + "\n]\n")
 
 
@@ -540,7 +549,7 @@ if __name__ == "__main__":
             family,
             setting,
             size,
-            max(20, given.simulations // FAMILIES[family].cost),
+            -(-given.simulations // FAMILIES[family].cost),
             given.tests // FAMILIES[family].cost // (1 if size < 1000 else 2),
             1,
         )

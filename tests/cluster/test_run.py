@@ -15,9 +15,10 @@ import pytest
 import safetensors.torch
 
 import raybench
-from raybench.api import StoreWarning
+from raybench.api import StoreWarning, try_models
 from raybench.cluster.pool import Pool
 from raybench.core.errors import MetricError, StoreError
+from raybench.planning.first_job import first_job
 from raybench.results.measure import Measuring
 from raybench.results.rescore import rescore
 from raybench.results.tables import TIMING_COLUMNS
@@ -101,7 +102,7 @@ def test_a_killed_actor_changes_no_bit_and_leaves_nothing_held(make_job, run, mo
     assert (stormy.folder / "died").exists()
     assert ranking.complete
     assert bits(ranking) == bits(expected)
-    assert held == [[0] * 5] * 2
+    assert held == [[0] * 4] * 2
 
 
 def test_a_hung_actor_costs_only_time(make_job, run):
@@ -281,6 +282,15 @@ def test_what_is_best_on_validation_rows_is_scored_on_test_rows_alone(make_job, 
     again = run(path)
     assert again.table.to_pylist() == ranking.table.to_pylist()
     assert raybench.rank(path).notes == ranking.notes
+
+
+def test_models_are_tried_without_a_job_file(make_job, ray_address, tiny_bert, monkeypatch):
+    folder = make_job().folder
+    monkeypatch.chdir(folder)
+    first = first_job([str(tiny_bert)], "train.parquet", test="test.parquet", store=str(folder / "tried"))
+    ranking = try_models(first, address=ray_address, quiet=True)
+    assert {"majority", "tfidf-logistic", first.candidate(0)} <= set(ranking.table.column("candidate").to_pylist())
+    assert ranking.complete
 
 
 def test_other_metrics_come_from_the_records(done, reference):

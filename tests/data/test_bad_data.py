@@ -186,10 +186,6 @@ def test_a_hub_id_that_cannot_be_reached_is_one_line(wrong: Wrong, monkeypatch: 
     assert message.startswith("dataset d: source 'org/set' cannot be loaded, neither from here nor from the hub: Conn")
 
 
-def test_sounds_are_said_to_be_not_read_yet(wrong: Wrong) -> None:
-    assert wrong("audiofolder") == "dataset d: audiofolder is not read yet; use module:function for sounds"
-
-
 def test_an_error_carries_the_key_at_fault(load: Callable[..., object]) -> None:
     from raybench.core.errors import DataError
 

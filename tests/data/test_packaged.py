@@ -1,11 +1,24 @@
 """The packaged sets are what their docstrings say."""
 
+import gzip
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from raybench.data.packaged import bbc_news, brown_tags, brown_texts, digits, word_pronunciations, wordnet_choices
+from raybench.core.errors import DataError
+from raybench.data.packaged import (
+    bbc_news,
+    brown_tags,
+    brown_texts,
+    debian_dependencies,
+    digits,
+    movielens_100k,
+    telephone_languages,
+    telephone_prompts,
+    word_pronunciations,
+    wordnet_choices,
+)
 
 
 def test_bbc_news_has_its_articles_with_repeats_on_one_side() -> None:
@@ -72,3 +85,65 @@ def test_the_sentences_of_a_brown_document_are_on_one_side_with_and_without_tags
     for split in ("train", "test"):
         assert [" ".join(words) for words in tags[split]["tokens"].to_pylist()] == texts[split]["text"].to_pylist()
     assert tags["test"]["tags"].to_pylist()[0] == ["nns", "in", "cd"]
+
+
+def test_a_prompt_is_on_one_side_in_all_languages_and_what_is_no_speech_is_left_out(tmp_path: Path) -> None:
+    said = {f"digits/{number}": f"number {number} [#] ..." for number in range(40)}
+    lines = [
+        "; Sounds",
+        "beep: [a tone]",
+        "tt-alert: <an alert>",
+        "silence/1: (1 second)",
+        "unspoken:",
+        "gone: no file",
+    ]
+    lines += [f"{name}: {text}" for name, text in said.items()]
+    for language, voice in (("en", "en_US_f_Allison"), ("es", "es_MX_f_Allison"), ("fr", "fr_CA_f_June")):
+        listed = tmp_path / f"usr/share/doc/asterisk-core-sounds-{language}/core-sounds-{language}.txt.gz"
+        listed.parent.mkdir(parents=True)
+        listed.write_bytes(gzip.compress("\n".join(lines).encode()))
+        for name in (*said, "beep", "tt-alert", "silence/1", "unspoken"):
+            sound = tmp_path / f"usr/share/asterisk/sounds/{voice}/{name}.wav"
+            sound.parent.mkdir(parents=True, exist_ok=True)
+            sound.write_bytes(f"{language} {name}".encode())
+    prompts, languages = telephone_prompts(str(tmp_path)), telephone_languages(str(tmp_path))
+    for split, others in (("train", "test"), ("test", "train")):
+        names = set(prompts[split]["name"].to_pylist())
+        assert names == set(languages[split]["name"].to_pylist())
+        assert not names & set(languages[others]["name"].to_pylist())
+        assert languages[split].num_rows == 3 * len(names)
+    rows = [row for table in prompts.values() for row in table.to_pylist()]
+    assert {row["text"] for row in rows} == {f"number {number}" for number in range(40)}
+    assert {row["part"] for row in rows} == {"digits"}
+
+
+def test_a_package_has_taken_the_first_alternatives_that_many_depend_on(tmp_path: Path) -> None:
+    stanzas = ["Package: libc6\nDescription: the C library\n and more of it\n"]
+    for number in range(4):
+        wanted = "libc6 (>= 2.36), perl:any | raku, rare" if number == 3 else "libc6, perl, libc6 (<< 3)"
+        stanzas.append(f"Package: app{number}\nPre-Depends: dpkg\nDepends: {wanted}\nDescription: an app\n")
+    stanzas.append("Package: alone\nDepends: libc6\n")
+    (tmp_path / "Packages").write_text("\n".join(stanzas))
+    with gzip.open(tmp_path / "Packages.gz", "wt") as packed:
+        packed.write("\n".join(stanzas))
+    table = debian_dependencies(str(tmp_path / "Packages"), fewest=2, least=3)
+    texts = {"libc6": "libc6: the C library", "perl": "perl", "dpkg": "dpkg"}
+    expected = [(f"app{number}", item, texts[item]) for number in range(4) for item in ("dpkg", "libc6", "perl")]
+    assert sorted(tuple(row.values()) for row in table.to_pylist()) == expected
+    assert table.equals(debian_dependencies(str(tmp_path / "Packages.gz"), fewest=2, least=3))
+    with pytest.raises(DataError, match="apt-cache dumpavail > Packages"):
+        debian_dependencies(str(tmp_path / "none"))
+    with pytest.raises(DataError, match="no index of packages with dependencies"):
+        debian_dependencies(str(tmp_path / "Packages"))
+
+
+def test_ratings_of_films_come_with_times_and_what_a_film_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "recbole" / "dataset_example" / "ml-100k"
+    folder.mkdir(parents=True)
+    (tmp_path / "recbole" / "__init__.py").touch()
+    (folder / "ml-100k.item").write_text('item_id\ttitle\tyear\tclass\n7\tThe "Kid"\t1921\tComedy Drama\n')
+    (folder / "ml-100k.inter").write_text("user_id\titem_id\trating\ttimestamp\n3\t7\t4\t881250949\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert movielens_100k().to_pylist() == [
+        {"user": "3", "item": "7", "rating": 4.0, "timestamp": 881250949.0, "text": 'The "Kid" (1921), Comedy Drama'}
+    ]

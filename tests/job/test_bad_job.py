@@ -25,6 +25,12 @@ Wrong = Callable[..., str]
         ("", "seeds: [0, true]", "6: seeds[1]: want a whole number, got true"),
         ("", "seeds: [-1]", "6: seeds[0]: want a number of at least 0, got -1"),
         ("", "seeds: []", "6: seeds: want at least one item, got none"),
+        (
+            "",
+            "limits: [latency < 20]",
+            "6: limits: want a limit such as 'latency_p95_ms <= 20', got [\"latency < 20\"]",
+        ),
+        ("", "limits: [latency_p95 <= 20]", "6: limits[0]: latency_p95 is neither a cost "),
         ("", "seeds: [4, 4]", "6: seeds[1]: 4 stands here twice"),
         ("", "resources: {actors: 0}", "6: resources.actors: want auto or a whole number from 1, got 0"),
         (

@@ -155,3 +155,10 @@ def test_importing_the_job_is_light() -> None:
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+def test_limits_are_costs_or_metrics_that_are_measured_then(parse: Parse) -> None:
+    job = parse("", "limits: [latency_p95_ms <= 20, params_total <= 1e8, macro_recall >= 0.9]")
+    assert [tuple(limit) for limit in job.limits] == [
+        ("latency_p95_ms", "<=", 20.0), ("params_total", "<=", 1e8), ("macro_recall", ">=", 0.9)
+    ]  # fmt: skip

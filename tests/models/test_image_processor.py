@@ -13,7 +13,7 @@ import torch
 
 from raybench.core import DatasetKey, ModelSpec
 from raybench.core.errors import ModelError
-from raybench.data.images import IMAGE
+from raybench.core.pictures import IMAGE
 from raybench.tasks.catalog import get_task
 from raybench.tasks.image_inputs import pixels
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raybench.core import DatasetKey, ModelSpec, Score, Status, Trial
+from raybench.job.limits import Limit
 from raybench.results.entry import Entry
 from raybench.results.tables import OVERALL, MetricTrait, ranking_table, scores_table
 
@@ -86,6 +87,31 @@ def test_a_configuration_with_one_failed_seed_is_not_ranked():
 def test_every_combination_of_a_grid_is_a_row():
     rows = ranked([entry("a", 0.5, learning_rate=0.1), entry("a", 0.7, learning_rate=0.2)])
     assert [row["hyperparameters"] for row in rows] == ['{"learning_rate":0.2}', '{"learning_rate":0.1}']
+
+
+def test_what_is_beyond_a_limit_is_shown_and_not_ranked():
+    entries = [entry("dear", 0.9, seed=1), entry("cheap", 0.5, seed=0), entry("poor", 0.1, seed=0)]
+    limits = [Limit.read("fit_seconds <= 2.5"), Limit.read("accuracy >= 0.3")]
+    rows = ranking_table(entries, METRICS, {"d": "accuracy"}, TRAITS, limits).to_pylist()
+    assert [(row["candidate"], row["rank"], row["accuracy"]) for row in rows] == [
+        ("cheap", 1, 0.5), ("dear", None, 0.9), ("poor", None, 0.1)
+    ]  # fmt: skip
+    assert rows[1]["reason"] == "fit_seconds is 3, and <= 2.5 is asked"
+    assert rows[2]["reason"] == "accuracy is 0.1, and >= 0.3 is asked"
+
+
+def test_a_cost_that_is_not_known_is_beyond_its_limit():
+    rows = ranking_table([entry("a", 0.9)], METRICS, {"d": "accuracy"}, TRAITS, [Limit.read("flops <= 9")]).to_pylist()
+    assert rows[0]["rank"] is None
+    assert rows[0]["reason"] == "flops is not known, and <= 9 is asked"
+
+
+def test_over_all_datasets_a_mean_has_the_interval_of_datasets_as_drawn():
+    entries = [entry("a", value, dataset=name) for name, value in (("d1", 0.5), ("d2", 0.54))]
+    overall = next(row for row in ranked(entries) if row["dataset"] == OVERALL)
+    assert (overall["accuracy_low"], overall["accuracy_high"]) == pytest.approx(
+        (0.52 - 0.2541, 0.52 + 0.2541), abs=1e-3
+    )
 
 
 def test_over_all_datasets_the_mean_rank_decides():

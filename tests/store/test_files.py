@@ -172,7 +172,8 @@ def test_a_torn_checkpoint_is_told_from_a_whole_one(store):
     write_checkpoint(store.files, "torn", data[:-8])
     write_checkpoint(store.files, "tiny", b"abc")
     assert list_checkpoints(store.files) == {"whole", "torn", "tiny"}
-    assert [is_intact(store.files, name) for name in ("whole", "torn", "tiny")] == [True, False, False]
+    names = ("whole", "torn", "tiny", "gone")
+    assert [is_intact(store.files, name) for name in names] == [True, False, False, None]
     assert read_metadata(store.files, "whole") == {"meta": "{}"}
 
 

@@ -12,7 +12,9 @@ import pyarrow as pa
 import pytest
 
 from raybench.core import DatasetKey, ModelSpec
+from raybench.core.pictures import IMAGE
 from raybench.tasks.catalog import get_task
+from tests.tasks.tiny_audio import WAV2VEC2, save_ctc, save_whisper, sounds
 from tests.tasks.tiny_language import save_tiny_causal
 
 TEXTS = ("text-classification", "multilabel-text-classification", "text-regression")
@@ -20,6 +22,18 @@ IMAGES = ("image-classification", "multilabel-image-classification", "image-regr
 VIT = {
     "image_size": 8, "patch_size": 2, "num_channels": 1, "hidden_size": 16, "intermediate_size": 32,
     "num_hidden_layers": 2, "num_attention_heads": 2,
+}  # fmt: skip
+LLAMA = {
+    "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 2, "max_position_embeddings": 32,
+}  # fmt: skip
+SEGFORMER = {
+    "depths": [1, 1, 1, 1], "hidden_sizes": [8, 8, 16, 16], "num_attention_heads": [1, 1, 2, 2],
+    "mlp_ratios": [2, 2, 2, 2], "decoder_hidden_size": 16,
+}  # fmt: skip
+YOLOS = {
+    "image_size": [32, 48], "patch_size": 8, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "intermediate_size": 32, "num_detection_tokens": 5, "initializer_range": 0.3,
 }  # fmt: skip
 
 
@@ -90,8 +104,24 @@ def tiny_t5(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_ctc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_ctc(tmp_path_factory.mktemp("models") / "tiny-ctc")
+
+
+@pytest.fixture(scope="session")
+def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_whisper(tmp_path_factory.mktemp("models") / "tiny-whisper")
+
+
+@pytest.fixture(scope="session")
 def make_toy(
-    tiny_bert: Path, tiny_causal: Path, tiny_masked: Path, tiny_t5: Path, make_texts: Callable[..., pa.Table]
+    tiny_bert: Path,
+    tiny_causal: Path,
+    tiny_masked: Path,
+    tiny_t5: Path,
+    tiny_ctc: Path,
+    tiny_whisper: Path,
+    make_texts: Callable[..., pa.Table],
 ) -> Callable[[str], Toy]:
     """The toy of a task, by its name."""
 
@@ -104,6 +134,12 @@ def make_toy(
             rows = _with_targets(_pictures(20))
             model = ModelSpec(reference="arch:vit", config=VIT)
             return Toy(task=name, rows=rows, model=model, labels=_labels(name, labels))
+        if name == "object-detection":
+            rows, model = _scenes(12), ModelSpec(reference="arch:yolos", config=YOLOS)
+            return Toy(task=name, rows=rows, model=model, labels=labels)
+        if name == "semantic-segmentation":
+            rows, model = _masked_pictures(12), ModelSpec(reference="arch:segformer", config=SEGFORMER)
+            return Toy(task=name, rows=rows, model=model, labels=labels)
         if name == "token-classification":
             rows = _tagged(make_texts(30, seed=3))
             tags = ("B-money", "B-sport", "I-sport", "O")
@@ -140,9 +176,22 @@ def make_toy(
             rows = pa.table({"id": queries["id"], "query": queries["text"], "document": document})
             rows = rows.append_column("negative", pa.array([texts] * 24))  # the corpus of each row alone is that of all
             return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)), task_config={"depth": 10})
+        if name.startswith("recommendation"):
+            texts = make_texts(24, seed=4)["text"].to_pylist()
+            model = ModelSpec(reference=str(tiny_bert))
+            if name.endswith("items"):
+                model = ModelSpec(reference="arch:llama", config=LLAMA)
+            return Toy(task="recommendation", rows=_taken(texts), model=model, task_config={"depth": 8})
         if name == "sentence-similarity":
             rows = _with_targets(make_texts(30, seed=3)).append_column("text_pair", make_texts(30, seed=4)["text"])
             return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)))
+        if name == "audio-classification" or name.startswith("speech-recognition"):
+            task, _, kind = name.partition(" ")
+            spec = ModelSpec(reference="arch:wav2vec2", config=WAV2VEC2)
+            model = {"letters": ModelSpec(reference=str(tiny_ctc)), "writer": ModelSpec(reference=str(tiny_whisper))}
+            config: dict[str, Any] = {"window_seconds": 1} | ({"max_new_tokens": 6} if kind == "writer" else {})
+            own = labels if task == "audio-classification" else ()
+            return Toy(task=task, rows=sounds(14), model=model.get(kind, spec), labels=own, task_config=config)
         raise AssertionError(f"{name} has no toy: add one here")
 
     return make
@@ -197,6 +246,25 @@ def _asked(rows: pa.Table) -> pa.Table:
     )
 
 
+def _taken(texts: list[str]) -> pa.Table:
+    """Twenty users with no to many items of the catalogue, in turn, and one or two that they take then."""
+    draw, users = np.random.default_rng(0), 20
+    drawn = [draw.permutation(len(texts)).tolist() for _ in range(users)]
+    cuts = [[0, 1, 5, 18, 3][user % 5] for user in range(users)]
+    kind = pa.list_(pa.int32())
+    everywhere = pa.array(np.zeros(users, dtype=np.int32))
+    names = pa.array([f"item {place}" for place in range(len(texts))])
+    return pa.table(
+        {
+            "id": [f"u{user}" for user in range(users)],
+            "history": pa.array([own[:cut] for own, cut in zip(drawn, cuts, strict=True)], kind),
+            "catalogue": pa.DictionaryArray.from_arrays(everywhere, names),
+            "catalogue_text": pa.DictionaryArray.from_arrays(everywhere, pa.array(texts)),
+            "item": pa.array([own[cut : cut + 1 + cut % 2] for own, cut in zip(drawn, cuts, strict=True)], kind),
+        }
+    )
+
+
 def _chosen(rows: pa.Table) -> pa.Table:
     """Texts with two to four words to choose from; one question is empty, one a word, one text stands twice."""
     texts = ["", "goal", *rows.column("text").to_pylist()[2:]]
@@ -217,3 +285,33 @@ def _pictures(count: int) -> pa.Table:
     ]
     label = pa.array(np.arange(count) % 3, pa.int32())
     return pa.table({"id": [f"p{place}" for place in range(count)], "image": pictures, "label": label})
+
+
+def _masked_pictures(count: int) -> pa.Table:
+    """Pictures of two sizes with masks of three classes, of which some pixels do not count."""
+    draw = np.random.default_rng(0)
+    pictures, masks = [], []
+    for place in range(count):
+        size = {"height": 32, "width": 32 + 16 * (place % 2)}
+        pixels = draw.integers(0, 256, (32, size["width"], 3), dtype=np.uint8)
+        classes = np.where(pixels[:, :, :1] > 240, 255, pixels[:, :, 1:2] // 86).astype(np.uint8)
+        pictures.append({**size, "channels": 3, "data": pixels.tobytes()})
+        masks.append({**size, "channels": 1, "data": classes.tobytes()})
+    ids = [f"p{place}" for place in range(count)]
+    return pa.table({"id": ids, "image": pa.array(pictures, IMAGE), "mask": pa.array(masks, IMAGE)})
+
+
+def _scenes(count: int) -> pa.Table:
+    """Pictures of two sizes with no to three boxes of areas of every range, one of them a crowd."""
+    rows, draw = _masked_pictures(count), np.random.default_rng(1)
+    objects: dict[str, list[Any]] = {"labels": [], "boxes": [], "areas": [], "crowd": []}
+    for place in range(count):
+        number = place % 4
+        corners = draw.uniform(0, 20, (number, 2))
+        objects["boxes"].append(np.concatenate([corners, draw.uniform(4, 11, (number, 2))], axis=1).tolist())
+        objects["labels"].append([(place + one) % 3 for one in range(number)])
+        objects["areas"].append([[100.0, 2000.0, 20000.0][one] for one in range(number)])
+        objects["crowd"].append([int(place == 3 and one == 0) for one in range(number)])
+    kinds = [pa.list_(kind) for kind in (pa.int32(), pa.list_(pa.float64()), pa.float64(), pa.int8())]
+    columns = {name: pa.array(objects[name], kind) for name, kind in zip(objects, kinds, strict=True)}
+    return pa.table({"id": rows["id"], "image": rows["image"], **columns})

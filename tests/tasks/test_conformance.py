@@ -24,7 +24,13 @@ Scored = tuple[list[pa.Table], MetricSet]
 
 
 # tasks that ask models of another kind otherwise
-OTHER_NETWORKS = ("multiple-choice pairs", "prompted-classification masks")
+OTHER_NETWORKS = (
+    "multiple-choice pairs",
+    "prompted-classification masks",
+    "recommendation items",
+    "speech-recognition letters",
+    "speech-recognition writer",
+)
 
 
 @pytest.fixture(scope="module", params=[*TASKS, *OTHER_NETWORKS])

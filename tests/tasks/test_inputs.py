@@ -9,7 +9,7 @@ import pyarrow as pa
 import torch
 
 from raybench.core import DatasetKey, ModelSpec
-from raybench.data.images import IMAGE
+from raybench.core.pictures import IMAGE
 from raybench.models.tokenizer import open_tokenizer
 from raybench.tasks.catalog import get_task
 from raybench.tasks.image_inputs import pixels, resize_images

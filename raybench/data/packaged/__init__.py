@@ -5,7 +5,11 @@
     brown_tags()                  # the same with tokens and tags
     brown_texts()                 # the same with text
     digits()                      # the same with image and label
+    digit_boxes()                 # the same with image and objects, made from digits
     digit_scenes()                # the same with image, labels and value, made from digits
+    debian_dependencies("/path")  # one table with user, item and text
+    movielens_100k()              # one table with user, item, rating, timestamp and text
+    land_and_sea()                # the same with image and mask
     flights()                     # the same with numbers and categories, late and air_time
     word_valence()                # the same with text and value
     wordnet_similarity("/path")   # the same with text, text_pair and value
@@ -13,16 +17,22 @@
     wordnet_choices("/path")      # the same with question, choices and label
     wordnet_questions("/path")    # the same with question, context and answers
     word_pronunciations()         # the same with source and target
+    telephone_prompts("/path")    # the same with audio and text
+    telephone_languages("/path")  # the same with audio and label
 
 What no Python package holds is fetched by the user's own client, and a dataset's `config` says where it lies.
 """
 
 from raybench.data.packaged.bbc_news import bbc_news
 from raybench.data.packaged.brown import brown_sentences, brown_tags, brown_texts
+from raybench.data.packaged.dependencies import debian_dependencies
 from raybench.data.packaged.digits import digits
 from raybench.data.packaged.flights import flights
-from raybench.data.packaged.made import bbc_mixtures, digit_scenes
+from raybench.data.packaged.land import land_and_sea
+from raybench.data.packaged.made import bbc_mixtures, digit_boxes, digit_scenes
+from raybench.data.packaged.movielens import movielens_100k
 from raybench.data.packaged.pronunciations import word_pronunciations
+from raybench.data.packaged.telephone import telephone_languages, telephone_prompts
 from raybench.data.packaged.word_valence import word_valence
 from raybench.data.packaged.wordnet import wordnet_choices, wordnet_search, wordnet_similarity
 from raybench.data.packaged.wordnet_questions import wordnet_questions
@@ -33,9 +43,15 @@ __all__ = [
     "brown_sentences",
     "brown_tags",
     "brown_texts",
+    "debian_dependencies",
+    "digit_boxes",
     "digit_scenes",
     "digits",
     "flights",
+    "land_and_sea",
+    "movielens_100k",
+    "telephone_languages",
+    "telephone_prompts",
     "word_pronunciations",
     "word_valence",
     "wordnet_choices",

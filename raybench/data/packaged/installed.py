@@ -12,7 +12,10 @@ __all__ = ["package_directory"]
 
 def package_directory(name: str, what: str, install: str) -> Path:
     """Its directory; DataError that says what is missing and how to install it."""
-    package = importlib.util.find_spec(name)
-    if package is None or package.origin is None:
+    try:
+        package = importlib.util.find_spec(name)
+    except ModuleNotFoundError:  # of a part of another package
+        package = None
+    if package is None or not package.submodule_search_locations:
         raise DataError(f"{what} not installed: {install}", key=("source",))
-    return Path(package.origin).parent
+    return Path(package.submodule_search_locations[0])

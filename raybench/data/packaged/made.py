@@ -1,4 +1,4 @@
-"""Rows of several labels, made from real texts and pictures of one."""
+"""Rows of several labels, and scenes of several objects, made from real texts and pictures of one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from raybench.data.images import image_array
 from raybench.data.packaged.bbc_news import bbc_news
 from raybench.data.packaged.digits import digits
 
-__all__ = ["bbc_mixtures", "digit_scenes"]
+__all__ = ["bbc_mixtures", "digit_boxes", "digit_scenes"]
 
 _WORDS = 30  # of each article
+_SCENE = 96  # pixels a side
+_SMALLEST, _LARGEST = 20, 48  # pixels that a digit is high and wide in a scene
+_TRIES = 20  # to find room for a digit
 
 
 def bbc_mixtures() -> dict[str, pa.Table]:
@@ -55,4 +58,37 @@ def digit_scenes() -> dict[str, pa.Table]:
             labels.append(sorted({str(names[part]) for part in parts}))
             counts.append(float(len(parts)))
         made[split] = pa.table({"image": image_array(scenes), "labels": labels, "value": counts})
+    return made
+
+
+def digit_boxes() -> dict[str, pa.Table]:
+    """One to four handwritten digits, 20 to 48 pixels high and wide, somewhere in 96 × 96, none over another: columns
+    image and objects {bbox, category}, each box around the ink.
+
+    Synthetic scenes of real pictures: made from `digits`, a scene a digit of a split, the others, places and sizes
+    drawn; each split of its own digits.
+    """
+    from PIL import Image
+
+    made = {}
+    for number, (split, rows) in enumerate(sorted(digits().items())):
+        draw = np.random.default_rng(number)
+        names, cells = rows["label"].to_pylist(), rows["image"].to_pylist()
+        pictures = [Image.fromarray(np.frombuffer(cell["data"], dtype=np.uint8).reshape(8, 8)) for cell in cells]
+        scenes = np.zeros((len(names), _SCENE, _SCENE), dtype=np.uint8)
+        objects: list[list[dict[str, object]]] = []
+        for own, scene in enumerate(scenes):
+            objects.append([])
+            for part in [own, *draw.integers(0, len(names), draw.integers(0, 4))]:
+                side = int(draw.integers(_SMALLEST, _LARGEST + 1))
+                digit = np.asarray(pictures[part].resize((side, side), Image.Resampling.BICUBIC))
+                for top, left in draw.integers(0, _SCENE - side + 1, (_TRIES, 2)).tolist():
+                    if scene[top : top + side, left : left + side].any():
+                        continue
+                    scene[top : top + side, left : left + side] = digit
+                    down, right = (np.flatnonzero((digit > 32).any(axis=axis)) for axis in (1, 0))
+                    box = [left + right[0], top + down[0], right[-1] + 1 - right[0], down[-1] + 1 - down[0]]
+                    objects[-1].append({"bbox": [float(side) for side in box], "category": str(names[part])})
+                    break
+        made[split] = pa.table({"image": image_array(scenes), "objects": objects})
     return made

@@ -1,8 +1,9 @@
-"""Linear models on raw inputs: words of a text by TF-IDF or pixels of a picture; one label, several, or a number.
+"""Linear models on raw inputs: words of a text by TF-IDF, pixels of a picture or mel statistics of a sound; one label,
+several, or a number.
 
-`tfidf-logistic`, `tfidf-one-vs-rest`, `tfidf-ridge`, `pixels-logistic`, `pixels-one-vs-rest`, `pixels-ridge`. With some
-hundred rows a bag of words beats many a fine-tuned model. scikit-learn's LogisticRegression(C=1), one a label where a
-row has several (binary relevance), and Ridge(alpha=1).
+`tfidf-logistic`, `tfidf-one-vs-rest`, `tfidf-ridge`, `pixels-logistic`, `pixels-one-vs-rest`, `pixels-ridge`,
+`mel-logistic`. With some hundred rows a bag of words beats many a fine-tuned model. scikit-learn's
+LogisticRegression(C=1), one a label where a row has several (binary relevance), and Ridge(alpha=1).
 """
 
 from __future__ import annotations
@@ -16,11 +17,20 @@ import pyarrow as pa
 from raybench.core import DatasetKey
 from raybench.recipes.baselines.baseline import Arrays
 from raybench.recipes.baselines.linear import logistic_regression, one_vs_rest, ridge_regression
+from raybench.recipes.baselines.mel_statistics import mel_statistics
 from raybench.recipes.baselines.pixel_features import fit_pixels, pixel_features
 from raybench.recipes.baselines.targets import label_matrix, standard_values
 from raybench.recipes.baselines.tfidf import fit_tfidf, open_tfidf
 
-__all__ = ["PixelsLogistic", "PixelsOneVsRest", "PixelsRidge", "TfidfLogistic", "TfidfOneVsRest", "TfidfRidge"]
+__all__ = [
+    "MelLogistic",
+    "PixelsLogistic",
+    "PixelsOneVsRest",
+    "PixelsRidge",
+    "TfidfLogistic",
+    "TfidfOneVsRest",
+    "TfidfRidge",
+]
 
 Fitted = dict[str, np.ndarray]
 
@@ -61,12 +71,24 @@ class _Words(_Linear):
 
 
 class _Pixels(_Linear):
+    version = 2
+
     def learn(self, rows: pa.Table) -> tuple[Any, Fitted]:
         features, shape = fit_pixels(rows)
         return features, {"shape": shape}
 
     def read(self, arrays: Arrays, rows: pa.Table) -> Any:
         return pixel_features(rows, arrays["shape"])
+
+
+class _Mels(_Linear):
+    def learn(self, rows: pa.Table) -> tuple[Any, Fitted]:
+        raw = mel_statistics(rows.column("audio").to_pylist())
+        mean, spread = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-6)
+        return (raw - mean) / spread, {"mean": mean, "spread": spread}
+
+    def read(self, arrays: Arrays, rows: pa.Table) -> Any:
+        return (mel_statistics(rows.column("audio").to_pylist()) - arrays["mean"]) / arrays["spread"]
 
 
 class _OneLabel(_Linear):
@@ -103,9 +125,15 @@ class TfidfRidge(_Words, _Number):
 
 
 class PixelsLogistic(_Pixels, _OneLabel):
-    """Pixels in [0, 1], at the training pictures' size."""
+    """Pixels in [0, 1], at the training pictures' size, at most 32 a side."""
 
     name, tasks = "pixels-logistic", ("image-classification",)
+
+
+class MelLogistic(_Mels, _OneLabel):
+    """Means and spreads of a sound's mel spectrum."""
+
+    name, tasks = "mel-logistic", ("audio-classification",)
 
 
 class PixelsOneVsRest(_Pixels, _SeveralLabels):

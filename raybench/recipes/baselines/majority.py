@@ -14,7 +14,13 @@ __all__ = ["Majority"]
 class Majority:
     """The log of each label's share of the training rows, with one made-up row a label (Laplace)."""
 
-    tasks = ("text-classification", "prompted-classification", "image-classification", "tabular-classification")
+    tasks = (
+        "text-classification",
+        "prompted-classification",
+        "image-classification",
+        "tabular-classification",
+        "audio-classification",
+    )
     version = 1
 
     def fit(self, rows: pa.Table, dataset: DatasetKey, seed: int) -> dict[str, np.ndarray]:

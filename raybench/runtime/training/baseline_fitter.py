@@ -11,7 +11,9 @@ import pyarrow as pa
 import torch
 
 from raybench.core import Trial
+from raybench.core.errors import IncompatibleError
 from raybench.data.batches import BatchSlice
+from raybench.models.network import Network
 from raybench.recipes.baselines.catalog import get_baseline
 from raybench.runtime.fitter import FitInputs, Fitter
 from raybench.runtime.scoring.predictor import Predictor, span
@@ -41,6 +43,9 @@ class BaselineFitter(Fitter):
     def open(self, trial: Trial, checkpoint: Checkpoint | None, workspace: Workspace) -> Predictor:
         assert checkpoint is not None
         return _BaselinePredictor(trial, task_of(trial.dataset), checkpoint)
+
+    def whole(self, trial: Trial, checkpoint: Checkpoint | None, workspace: Workspace) -> Network:
+        raise IncompatibleError(f"baseline {trial.model.baseline} is no network")
 
 
 class _BaselinePredictor(Predictor):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -155,6 +155,7 @@ class Epochs:
         """The best epoch so far, and whether it is too long ago."""
         if not h.patience or self._validation is None:
             return None, False
+        self._stepper.settle()
         loss = self._stepper.validate(self._validation)
         if best is None or loss < best.loss:
             return Best(loss, epoch, self._arrays()), False
@@ -175,7 +176,11 @@ class Epochs:
     def tuned(self, index: int, progress: Progress) -> Tuned:
         """A trial's outcome, of what its own epochs train."""
         others = {name for name, _ in self._trained} - set(self._names[index])
+        began = time.perf_counter()
+        if progress.best is None:
+            self._stepper.settle()
         arrays = self._arrays() if progress.best is None else progress.best.arrays
+        progress = replace(progress, seconds=progress.seconds + time.perf_counter() - began)
         return Tuned(
             arrays={name: array for name, array in arrays.items() if name not in others},
             best_epoch=progress.epochs - 1 if progress.best is None else progress.best.epoch,

@@ -4,9 +4,11 @@
     part = extract_part(network, examples, batches, cache, device)    # some of the rows, for another process's cache
 
 A row's features must depend on (weights, row, bucket) alone, so that they can be kept by the row's key and serve every
-head, seed and training-set size. For transformers on a CPU they do, whatever the batch (tests/training holds a test).
-A convolution takes another algorithm for another number of rows, and so may a GPU: there every forward pass has the
-same number of rows, filled up with copies.
+head, seed and training-set size. For transformers on a CPU they do, whatever the batch (tests/training holds a test),
+but for products of few rows, which have kernels of their own: on a Xeon with AVX-512 those of fewer than 16 tokens,
+with MKL's AVX2 code of fewer than 56. So a forward pass has some tokens at least, filled up with copies. A convolution
+takes another algorithm for another number of rows, and so may a GPU: there every forward pass has the same number of
+rows.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from raybench.tasks.task import Examples
 __all__ = ["batch_features", "depends_on_rows", "extract", "extract_part"]
 
 _ROWS, _TOKENS = 64, 4096  # of a forward pass of fixed size
+_LEAST_TOKENS = 128  # of any other
 
 
 def extract(network: Network, examples: Examples, cache: FeatureCache, device: torch.device) -> torch.Tensor:
@@ -79,16 +82,24 @@ def batch_features(
 
 def _forward(network: Network, examples: Examples, rows: np.ndarray, padded: int, device: torch.device) -> np.ndarray:
     if not depends_on_rows(network, device):
-        return network.features(examples.batch(rows, padded, device).inputs).cpu().numpy()
+        least = _LEAST_TOKENS // padded if padded > 1 else 1  # a picture's rows are its patches
+        return _filled(network, examples, rows, max(least, len(rows)), padded, device)
     size = max(1, min(_ROWS, _TOKENS // padded))
-    parts = []
-    for start in range(0, len(rows), size):
-        chunk = rows[start : start + size]
-        filled = np.concatenate([chunk, np.repeat(chunk[:1], size - len(chunk))])
-        parts.append(network.features(examples.batch(filled, padded, device).inputs)[: len(chunk)].cpu().numpy())
-    return np.concatenate(parts)
+    chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
+    return np.concatenate([_filled(network, examples, chunk, size, padded, device) for chunk in chunks])
+
+
+def _filled(
+    network: Network, examples: Examples, rows: np.ndarray, size: int, padded: int, device: torch.device
+) -> np.ndarray:
+    """Features of some rows, forwarded with copies of the first up to `size`."""
+    filled = np.concatenate([rows, np.repeat(rows[:1], size - len(rows))])
+    return network.features(examples.batch(filled, padded, device).inputs)[: len(rows)].cpu().numpy()
 
 
 def depends_on_rows(network: Network, device: torch.device) -> bool:
     """Whether the bits of a row's features may change with the number of rows beside it."""
-    return device.type != "cpu" or any(isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d) for m in network.modules())
+    if device.type != "cpu":
+        return True
+    convolves = any(isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d) for m in network.modules())
+    return convolves and not network.rows_alone

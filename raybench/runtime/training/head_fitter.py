@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import torch
 
 from raybench.core import Trial
+from raybench.core.errors import IncompatibleError
 from raybench.data.batches import BatchSlice, bucket
 from raybench.models.network import Network
 from raybench.models.variant import variant_name
@@ -50,6 +52,14 @@ class HeadFitter(Fitter):
         else:
             head = head_module(checkpoint.arrays).to(workspace.device).eval()
         return _HeadPredictor(trial, task, network, head, workspace.features(trial), workspace.device)
+
+    def whole(self, trial: Trial, checkpoint: Checkpoint | None, workspace: Workspace) -> Network:
+        assert checkpoint is not None
+        if isinstance(get_method(trial.method), FeatureMethod):
+            raise IncompatibleError(f"method {trial.method} leaves no network: what it fits are not layers")
+        network = copy.deepcopy(workspace.network(trial, task_of(trial.dataset), own_head=False, for_scoring=False))
+        network.head = head_module(checkpoint.arrays).to(workspace.device).eval()
+        return network
 
 
 def _fit_heads(

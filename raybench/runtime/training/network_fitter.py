@@ -49,10 +49,15 @@ class NetworkFitter(Fitter):
         assert checkpoint is not None
         task, method = task_of(trial.dataset), get_method(trial.method)
         h = method.read(trial.hyperparameters)
-        network = workspace.trainable(trial, task, method, h)
-        _load(network, checkpoint)
-        network = scoring_variant(network.requires_grad_(False), trial.model, workspace.device)
+        network = scoring_variant(self.whole(trial, checkpoint, workspace), trial.model, workspace.device)
         return _NetworkPredictor(trial, task, network, h.precision, workspace.device)
+
+    def whole(self, trial: Trial, checkpoint: Checkpoint | None, workspace: Workspace) -> Network:
+        assert checkpoint is not None
+        method = get_method(trial.method)
+        network = workspace.trainable(trial, task_of(trial.dataset), method, method.read(trial.hyperparameters))
+        _load(network, checkpoint)
+        return network.requires_grad_(False)
 
 
 class AsItIs(Fitter):
@@ -68,6 +73,9 @@ class AsItIs(Fitter):
         task.check_own_head(trial.model, trial.dataset.labels)
         network = workspace.network(trial, task, own_head=True)
         return _NetworkPredictor(trial, task, network, "auto", workspace.device)
+
+    def whole(self, trial: Trial, checkpoint: Checkpoint | None, workspace: Workspace) -> Network:
+        return workspace.network(trial, task_of(trial.dataset), own_head=True, for_scoring=False)
 
 
 def _fit_networks(

@@ -64,3 +64,41 @@ def test_pixels_know_most_digits(make_trial: Callable[..., Trial]) -> None:
     train, test = (task.prepare(digits[split], trial.model, 1) for split in ("train", "test"))
     outputs = get_baseline("pixels-logistic").outputs(fit_trial(trial, train, CPU).arrays, test, trial.dataset)
     assert np.mean(outputs.argmax(1) == test.column("label").to_numpy()) > 0.95
+
+
+def pictures(count: int, size: int, label_of: Callable[[int], int]) -> pa.Table:
+    """Noise whose colour, and only that, tells the label; each picture of its own size from `size` on."""
+    from raybench.core.pictures import IMAGE
+
+    draw = np.random.default_rng(0)
+    cells = []
+    for place in range(count):
+        colour = np.eye(3)[label_of(place)] * 60
+        array = (draw.integers(0, 120, (size + place % 3, size, 3)) + colour).astype(np.uint8)
+        cells.append({"height": size + place % 3, "width": size, "channels": 3, "data": array.tobytes()})
+    label = pa.array([label_of(place) for place in range(count)], pa.int32())
+    return pa.table({"id": [str(i) for i in range(count)], "image": pa.array(cells, IMAGE), "label": label})
+
+
+@pytest.mark.parametrize("name", ["pixels-logistic", "colour-boosting"])
+def test_large_pictures_are_told_by_their_colours_at_the_cost_of_small_ones(
+    name: str, make_trial: Callable[..., Trial]
+) -> None:
+    rows = pictures(60, 200, lambda place: place % 3)
+    trial = make_trial(ModelSpec(reference=f"baseline:{name}"), task="image-classification", labels=("r", "g", "b"))
+    task = get_task("image-classification")
+    train, test = (task.prepare(part, trial.model, 1) for part in (rows.slice(0, 45), rows.slice(45)))
+    arrays = fit_trial(trial, train, CPU).arrays
+    outputs = get_baseline(name).outputs(arrays, test, trial.dataset)
+    assert outputs.argmax(1).tolist() == test["label"].to_pylist()
+    assert sum(array.size for array in arrays.values()) < 20_000  # of 120,000 numbers a picture
+
+
+def test_a_number_is_told_by_colours(make_trial: Callable[..., Trial]) -> None:
+    rows = pictures(45, 20, lambda place: place % 3)
+    rows = rows.append_column("value", pa.array(rows["label"].to_numpy() * 2.0))
+    trial = make_trial(ModelSpec(reference="baseline:colour-boosting"), task="image-regression", labels=())
+    task = get_task("image-regression")
+    train = task.prepare(rows, trial.model, 1)
+    outputs = get_baseline("colour-boosting").outputs(fit_trial(trial, train, CPU).arrays, train, trial.dataset)
+    assert np.corrcoef(outputs[:, 0], rows["value"].to_numpy())[0, 1] > 0.9

@@ -1,0 +1,44 @@
+"""Numbers as a reader sees them, on a terminal and on a page: one form each.
+
+number(0.9234), span(2, 4), seconds(19.53), rate(20052.0), count(22_700_000)      # 0.923 (2–4) 19.5 20,052 22.7 M
+"""
+
+from __future__ import annotations
+
+__all__ = ["count", "interval", "number", "rate", "seconds", "share", "span"]
+
+
+def number(value: float | None) -> str:
+    """A metric's value."""
+    return "–" if value is None else f"{value:.3f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    return f"{number(low)} – {number(high)}" if low is not None else ""
+
+
+def span(low: int | None, high: int | None) -> str:
+    """Between which ranks."""
+    return "" if low is None else f"({low})" if low == high else f"({low}–{high})"
+
+
+def share(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def rate(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
+
+
+def count(value: int | None) -> str:
+    """Of parameters or bytes, with a unit from a thousand on."""
+    if value is None:
+        return ""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if value >= size:
+            return f"{value / size:.1f} {unit}"
+    return str(value)

@@ -1,0 +1,43 @@
+"""The rankings of a run as its table has them: one a dataset, one over all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from raybench.core.costs import COSTS
+from raybench.report.page.model import Ranked, Ranking, Value
+from raybench.report.page.secrets import without_secrets
+from raybench.results.names import names
+
+__all__ = ["ranking_of"]
+
+
+def ranking_of(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str], higher: Mapping[str, bool]) -> Ranking:
+    """The rows of one dataset of ranking.parquet, best first as they stand there."""
+    metric = rows[0]["rank_by"]
+    return Ranking(
+        metric=metric,
+        higher_is_better=higher.get(metric, True),
+        rows=tuple(_ranked(row, name, metrics) for row, name in zip(rows, names(rows), strict=True)),
+    )
+
+
+def _ranked(row: Mapping[str, Any], name: str, metrics: Sequence[str]) -> Ranked:
+    reason = row["reason"]
+    return Ranked(
+        name=name,
+        **{key: row[key] for key in ("rank", "rank_low", "rank_high", "p_best", "pareto", "mean_rank")},
+        status=row["status"],
+        reason=without_secrets(reason) if reason else None,
+        model=without_secrets(row["model"]),
+        method=row["method"],
+        num_seeds=row["num_seeds"],
+        scores={
+            metric: Value(
+                value=row[metric], low=row[f"{metric}_low"], high=row[f"{metric}_high"], n=row["num_examples"] or None
+            )
+            for metric in metrics
+        },
+        costs={cost: row.get(cost) for cost in COSTS},
+    )
