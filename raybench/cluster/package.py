@@ -21,7 +21,7 @@ from raybench.core.errors import JobError
 from raybench.core.identity import content_hash, file_hash
 from raybench.job import load_job
 from raybench.job.paths import file_path, input_path, is_glob
-from raybench.job.places import read_yaml
+from raybench.job.source_map import read_yaml
 from raybench.job.spec import FILE_FORMATS
 
 __all__ = ["Package", "packed"]
@@ -76,7 +76,7 @@ def packed(job_path: str | Path) -> Iterator[Package]:
 
 def _named(text: str, filename: str, directory: Path) -> list[Path]:
     """The local files and directories that a job's text names, all within its directory."""
-    data, places = read_yaml(text, filename)
+    data, source_map = read_yaml(text, filename)
     found: list[Path] = []
     for key in ("candidates", "datasets"):
         for index, spec in enumerate(data[key]):
@@ -84,7 +84,7 @@ def _named(text: str, filename: str, directory: Path) -> list[Path]:
                 local = _local(written, directory, only_files=name == "data_files")
                 outside = [path for path in local if not path.is_relative_to(directory)]
                 if outside and ".." in Path(written).parts:
-                    where = places.where((key, index, name))
+                    where = source_map.where((key, index, name))
                     raise JobError(
                         f"{where}: {written} lies outside the job file's directory, which is all that travels"
                     )

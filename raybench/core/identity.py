@@ -14,7 +14,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RESULT_VERSION", "VERSION", "bytes_hash", "canonical_json", "content_hash", "file_hash", "seed_from"]
+__all__ = [
+    "RESULT_VERSION",
+    "VERSION",
+    "bytes_hash",
+    "canonical_json",
+    "content_hash",
+    "file_hash",
+    "seed_from",
+    "seeded_digest",
+]
 
 VERSION = "0.1.0"  # of raybench
 
@@ -52,3 +61,8 @@ def file_hash(path: str | Path) -> str:
 def seed_from(*parts: str | int) -> int:
     """A 63-bit seed that depends on its parts alone, never on a shared stream, a rank or an order."""
     return int(content_hash(list(parts))[:16], 16) >> 1
+
+
+def seeded_digest(seed: int, name: str, size: int = _DIGEST_BYTES) -> bytes:
+    """`size` bytes drawn by a seed and a row's id: its place in an order, or the seed of its own draws."""
+    return hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=size).digest()

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from raybench.core.costs import COSTS
 from raybench.core.errors import RaybenchError, summary
 from raybench.core.suggestion import did_you_mean
-from raybench.job.places import Path
+from raybench.job.source_map import Path
 from raybench.job.spec import CandidateSpec, DatasetSpec, Job
 
 if TYPE_CHECKING:
     from raybench.tasks.task import Task
 
-__all__ = ["check_names", "measured_places", "remarks", "unfit"]
+__all__ = ["check_names", "measured_paths", "remarks", "unfit"]
 
 Problem = tuple[Path, str]
 _EXAMPLES = (("O", "B-a"), ("a", "b"), ("a", "b", "c"))  # labels that data may have: entities, two classes, three
@@ -30,7 +30,7 @@ def check_names(job: Job) -> list[Problem]:
     from raybench.tasks.catalog import get_task
 
     problems: list[Problem] = []
-    measured = measured_places(job)
+    measured = measured_paths(job)
     for name, path in measured.items():
         problems += _asked(path, find, name) if path[0] != "limits" else ()
     for dataset in job.datasets:
@@ -40,11 +40,11 @@ def check_names(job: Job) -> list[Problem]:
     problems += _unknown_limits(job)
     if not problems:
         problems += _misfits(job, measured)
-    places = set()
+    told_of = set()
     for candidate in job.candidates:
-        if candidate._path not in places:  # the checkpoints of one glob say the same
+        if candidate._path not in told_of:  # the checkpoints of one glob say the same
             problems += _methods(candidate)
-        places.add(candidate._path)
+        told_of.add(candidate._path)
     return problems
 
 
@@ -86,7 +86,7 @@ def _options(dataset: DatasetSpec) -> Iterator[Problem]:
             yield (*dataset._path, "task_config", *error.key), str(error)
 
 
-def measured_places(job: Job) -> dict[str, Path]:
+def measured_paths(job: Job) -> dict[str, Path]:
     """Where each metric that the job names stands in the file."""
     named: dict[str, Path] = {} if job.rank_by is None else {job.rank_by: ("rank_by",)}
     named |= {name: ("metrics", index) for index, name in enumerate(job.metrics) if name != job.rank_by}

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from raybench.core.suggestion import closest, did_you_mean
-from raybench.job.places import Path
+from raybench.job.source_map import Path
 
 __all__ = ["explain"]
 

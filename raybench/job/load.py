@@ -22,7 +22,7 @@ from raybench.job.completion import complete_candidates, complete_dataset
 from raybench.job.explain import explain
 from raybench.job.overrides import with_settings
 from raybench.job.paths import expand_variables
-from raybench.job.places import Path, Places, read_yaml
+from raybench.job.source_map import Path, SourceMap, read_yaml
 from raybench.job.spec import CandidateSpec, DatasetSpec, Job, first_repeated
 
 __all__ = ["job_schema", "load_job", "parse_job"]
@@ -52,7 +52,7 @@ def load_job(path: str | FilePath, settings: Sequence[str] = ()) -> Job:
 
 def parse_job(text: str, filename: str = "job.yaml", settings: Sequence[str] = ()) -> Job:
     """The job of a text; `filename` is named in errors and its directory is where relative paths start."""
-    data, places = read_yaml(text, filename)
+    data, source_map = read_yaml(text, filename)
     if settings:  # what a run keeps of its job is what it did
         data = with_settings(data, settings)
         text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
@@ -62,12 +62,12 @@ def parse_job(text: str, filename: str = "job.yaml", settings: Sequence[str] = (
     try:
         job = Job.model_validate(data)
     except ValidationError as error:
-        raise _failure(explain(error, data, job_schema()), places) from None
+        raise _failure(explain(error, data, job_schema()), source_map) from None
     problems: list[Problem] = []
     directory = FilePath(filename).absolute().parent
     candidates = _each(job.candidates, "candidates", lambda spec: complete_candidates(spec, directory), problems)
     datasets = _each(job.datasets, "datasets", lambda spec: [complete_dataset(spec, directory)], problems)
-    problems += _repeated(candidates, "candidate", places) + _repeated(datasets, "dataset", places)
+    problems += _repeated(candidates, "candidate", source_map) + _repeated(datasets, "dataset", source_map)
     problems += [
         ((key, index), f"{values[index]} stands here twice")
         for key, values in (("seeds", job.seeds), ("metrics", job.metrics))
@@ -82,10 +82,10 @@ def parse_job(text: str, filename: str = "job.yaml", settings: Sequence[str] = (
     except JobError as error:
         problems.append((("store",), str(error)))
     job = job.model_copy(update=update)
-    job._places, job._text, job._directory = places, text, directory
+    job._source_map, job._text, job._directory = source_map, text, directory
     problems += too_many or check_names(job)
     if problems:
-        raise _failure(problems, places)
+        raise _failure(problems, source_map)
     return job
 
 
@@ -123,19 +123,19 @@ def _too_many_trials(
         )
 
 
-def _repeated(specs: Iterable[Any], noun: str, places: Places) -> list[Problem]:
+def _repeated(specs: Iterable[Any], noun: str, source_map: SourceMap) -> list[Problem]:
     first: dict[str, Path] = {}
     problems: list[Problem] = []
     for spec in specs:
         if spec.name not in first:
             first[spec.name] = spec._path
             continue
-        line = places.line(first[spec.name])
+        line = source_map.line(first[spec.name])
         message = f"two {noun}s are named {spec.name!r}, the first on line {line}; give one of them another name"
         problems.append(((*spec._path, "name"), message))
     return problems
 
 
-def _failure(problems: Iterable[Problem], places: Places) -> JobError:
-    lines = sorted({(places.line(path), f"{places.where(path)}: {message}") for path, message in problems})
+def _failure(problems: Iterable[Problem], source_map: SourceMap) -> JobError:
+    lines = sorted({(source_map.line(path), f"{source_map.where(path)}: {message}") for path, message in problems})
     return JobError("\n".join(line for _, line in lines))

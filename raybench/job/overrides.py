@@ -14,7 +14,7 @@ from typing import Any
 
 from raybench.core.errors import JobError
 from raybench.core.suggestion import did_you_mean
-from raybench.job.places import read_yaml
+from raybench.job.source_map import read_yaml
 from raybench.job.spec import Job
 
 __all__ = ["only", "with_settings"]

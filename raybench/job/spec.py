@@ -20,7 +20,7 @@ from raybench.core.errors import RaybenchError
 from raybench.core.identity import canonical_json
 from raybench.core.suggestion import did_you_mean
 from raybench.job.limits import Limit
-from raybench.job.places import Path, Places
+from raybench.job.source_map import Path, SourceMap
 
 __all__ = [
     "ALL_BASELINES",
@@ -355,7 +355,7 @@ class Job(_Spec):
         "$NAME is taken from the environment",
     )
 
-    _places: Places = PrivateAttr(default=Places(filename="<job>", lines={}))
+    _source_map: SourceMap = PrivateAttr(default=SourceMap(filename="<job>", lines={}))
     _text: str = PrivateAttr(default="")
     _directory: FilePath = PrivateAttr(default_factory=FilePath.cwd)
 
@@ -371,7 +371,7 @@ class Job(_Spec):
 
     def where(self, spec: CandidateSpec | DatasetSpec | None = None, key: Path = ()) -> str:
         """`jobs/x.yaml:12: candidates[2].name`, for the start of an error line."""
-        return self._places.where((*(spec._path if spec is not None else ()), *key))
+        return self._source_map.where((*(spec._path if spec is not None else ()), *key))
 
     def placed(self, error: RaybenchError, spec: CandidateSpec | DatasetSpec) -> RaybenchError:
         """The same error of one of the job's parts, its line beginning with the place in the file."""

@@ -1,9 +1,9 @@
-"""A language model with the head it was saved with: logits of its vocabulary at the places that are scored, no others.
+"""A language model with the head it was saved with: logits of its vocabulary at the positions that are scored alone.
 
     network = LanguageNetwork(model)
-    logits_SV = network({"input_ids": ids_WT, "attention_mask": mask_WT, "places": places_S})
+    logits_SV = network({"input_ids": ids_WT, "attention_mask": mask_WT, "positions": positions_S})
 
-Shapes: W model rows, T positions, S scored places (row · T + position, ascending), V words of the vocabulary.
+Shapes: W model rows, T positions, S scored positions (row · T + position, ascending), V words of the vocabulary.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class LanguageNetwork(Network):
     def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """float32 [S, V]."""
         known = {name: value for name, value in inputs.items() if name in self._accepts}
-        return self.at(inputs["places"], known).logits
+        return self.at(inputs["positions"], known).logits
 
-    def at(self, places_S: torch.Tensor, known: Mapping[str, Any]) -> Any:
-        """The model's outputs, with `logits` float32 [S, V] of the places alone.
+    def at(self, positions_S: torch.Tensor, known: Mapping[str, Any]) -> Any:
+        """The model's outputs, with `logits` float32 [S, V] of the positions alone.
 
-        The output layer is given those places only: it is a fifth of a small model, and its logits are the most memory.
+        The output layer is given those alone: it is a fifth of a small model, and its logits are the most memory.
         Positions that a method has put before the row (learned prompts) are stepped over.
         """
         width = known["input_ids"].shape[1]
@@ -55,7 +55,7 @@ class LanguageNetwork(Network):
 
         def take(hidden_WTH: torch.Tensor) -> torch.Tensor:
             found = hidden_WTH.shape[1]
-            return hidden_WTH.flatten(0, 1)[places_S // width * found + places_S % width + found - width]
+            return hidden_WTH.flatten(0, 1)[positions_S // width * found + positions_S % width + found - width]
 
         def before(layer: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
             nonlocal taken

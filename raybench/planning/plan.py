@@ -21,7 +21,7 @@ from raybench.core.errors import DataError, IncompatibleError, JobError, ModelEr
 from raybench.core.identity import RESULT_VERSION, content_hash
 from raybench.data import LoadedDataset, load_dataset
 from raybench.job import Configuration, DatasetSpec, Job
-from raybench.job.catalogs import measured_places, remarks, unfit
+from raybench.job.catalogs import measured_paths, remarks, unfit
 from raybench.metrics import MetricSet
 from raybench.models.files import pinned
 from raybench.models.fingerprint import weights_stamp
@@ -254,7 +254,7 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
     statistics = task.statistics(loaded.splits["train"]) if "train" in loaded.splits else {}
     names = tuple(job.metrics) or task.default_metrics(loaded.labels, statistics)
     own = dict.fromkeys(names, (*spec._path, "task_config"))  # what the task measures fits it but for its options
-    for name, path in (own | measured_places(job)).items():
+    for name, path in (own | measured_paths(job)).items():
         if (reason := unfit(name, task, loaded.labels, spec.task_config)) is not None:
             raise JobError(f"{job.where(None, path)}: dataset {spec.name}: {reason}")
     rank_by = job.rank_by or (task.primary if task.primary in names else names[0])

@@ -65,14 +65,14 @@ class CausalExamples(ScoredTexts):
         self.stride = window_stride(self.longest, stride)
 
     def batch(self, indices: np.ndarray, padded: int, device: torch.device) -> Batch:
-        """input_ids, attention_mask int64 [W, padded], places [S]; targets are the tokens that follow the places."""
+        """input_ids, attention_mask int64 [W, padded], positions [S]; targets are the tokens that follow them."""
         rows: list[np.ndarray] = []
-        places, targets = [], []
+        positions, targets = [], []
         for index in indices.tolist():
             ids = self.ids.row(index)
             for start, stop, begins in rolling_windows(len(ids) - 1, self.longest, self.stride):
                 scored = np.arange(max(begins, int(self.first[index]) - 1), stop)
-                places.append(len(rows) * padded + scored - start)
+                positions.append(len(rows) * padded + scored - start)
                 targets.append(ids[scored + 1])
                 rows.append(ids[start : max(stop, start + 1)])
-        return self.scored(indices, rows, places, targets, padded, device)
+        return self.scored(indices, rows, positions, targets, padded, device)

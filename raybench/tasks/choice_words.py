@@ -12,7 +12,15 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import ModelSpec
-from raybench.tasks.language import beginning, context_length, encode_after, padded_rows, token_losses, whole_fours
+from raybench.tasks.language import (
+    Continuations,
+    beginning,
+    context_length,
+    encode_after,
+    padded_rows,
+    token_losses,
+    whole_fours,
+)
 from raybench.tasks.rows import input_keys, key_column, ragged, ragged_column, target_tensor
 from raybench.tasks.task import Batch
 from raybench.tasks.text_inputs import pad_id
@@ -27,14 +35,12 @@ __all__ = ["ContinuationExamples", "Continued", "choice_scores", "continuation_c
 
 
 class Continued(NamedTuple):
-    """What a batch scores: whole rows for training, contexts and continuations for scoring; the latter on the host."""
+    """What a batch scores: whole rows for training, and for scoring each choice as it continues its example."""
 
-    ids: torch.Tensor  # int64 [S], in the order of the rows' places
+    ids: torch.Tensor  # int64 [S], in the order of the rows' positions
     row: torch.Tensor  # int64 [S], the choice each is of
     answers: torch.Tensor  # int64 [B], the right choice
-    contexts: list[np.ndarray]  # B
-    continuations: list[np.ndarray]  # W
-    owner: np.ndarray  # int64 [W], the example of each choice
+    continuations: Continuations
 
 
 def continuation_columns(
@@ -100,34 +106,32 @@ class ContinuationExamples:
         return len(indices)
 
     def batch(self, indices: np.ndarray, padded: int, device: torch.device) -> Batch:
-        """input_ids, attention_mask int64 [W, T], places [S]: every choice behind its context."""
+        """input_ids, attention_mask int64 [W, T], positions [S]: every choice behind its context."""
         import torch
 
         width = whole_fours(int(self.lengths[indices].max()))
         contexts: list[np.ndarray] = []
         continuations: list[np.ndarray] = []
         rows: list[np.ndarray] = []
-        places: list[np.ndarray] = []
+        positions: list[np.ndarray] = []
         for index in indices.tolist():
             context = self.contexts.row(index)
             contexts.append(context)
             ends = np.cumsum(self.sizes.row(index))[:-1]
             for choice in np.split(self.choices.row(index), ends):
-                places.append(len(rows) * width + len(context) - 1 + np.arange(len(choice)))
+                positions.append(len(rows) * width + len(context) - 1 + np.arange(len(choice)))
                 rows.append(np.concatenate([context, choice[:-1]]))
                 continuations.append(choice)
         ids_WT, mask_WT = padded_rows(rows, width, self.pad_id)
         row_S = np.repeat(np.arange(len(rows)), [len(choice) for choice in continuations])
-        arrays = {"input_ids": ids_WT, "attention_mask": mask_WT, "places": np.concatenate(places)}
+        arrays = {"input_ids": ids_WT, "attention_mask": mask_WT, "positions": np.concatenate(positions)}
         tensors = {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}
         counts = self.rows[indices].astype(np.int64)
         targets = Continued(
             ids=target_tensor(np.concatenate(continuations), device),
             row=target_tensor(row_S, device),
             answers=target_tensor(self.answers[indices], device),
-            contexts=contexts,
-            continuations=continuations,
-            owner=np.repeat(np.arange(len(indices)), counts),
+            continuations=Continuations(contexts, continuations, np.repeat(np.arange(len(indices)), counts)),
         )
         return Batch(tensors, targets, counts)
 
@@ -137,7 +141,7 @@ def summed_scores(logits_SV: torch.Tensor, targets: Continued) -> torch.Tensor:
     from torch.nn.functional import cross_entropy
 
     nll_S = cross_entropy(logits_SV, targets.ids, reduction="none")
-    return nll_S.new_zeros(len(targets.continuations)).index_add(0, targets.row, -nll_S)
+    return nll_S.new_zeros(len(targets.continuations.texts)).index_add(0, targets.row, -nll_S)
 
 
 def choice_scores(network: Network, batch: Batch) -> np.ndarray:
@@ -148,10 +152,9 @@ def choice_scores(network: Network, batch: Batch) -> np.ndarray:
     targets: Continued = batch.targets
     nll_S: np.ndarray | None = None
     if shares_context(words):
-        device = batch.inputs["input_ids"].device
-        nll_S = continuation_losses(words, targets.contexts, targets.continuations, targets.owner, device)
+        nll_S = continuation_losses(words, targets.continuations, batch.inputs["input_ids"].device)
     if nll_S is None:
         nll_S = token_losses(words, batch.inputs, targets.ids)
-    sizes = [len(one) for one in targets.continuations]
+    sizes = [len(one) for one in targets.continuations.texts]
     row_S = np.repeat(np.arange(len(sizes)), sizes)  # as `targets.row` on the device, which need not be waited for
     return -np.bincount(row_S, weights=nll_S, minlength=len(sizes))

@@ -22,7 +22,7 @@ __all__ = ["Judged", "corpus_column", "corpus_digest", "corpus_of", "judge"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """Texts of the corpus, and by row places in it: of what is relevant (with grades), of what is known not to be."""
+    """Texts of the corpus, and by row indices in it: of what is relevant (with grades), of what is known not to be."""
 
     texts: list[str]
     documents: list[list[int]]
@@ -63,8 +63,8 @@ def judge(rows: pa.Table) -> Judged:
 
 def corpus_column(documents: Sequence[bytes], num_rows: int) -> pa.DictionaryArray:
     """A column whose dictionary is the corpus; what its cells say is nothing."""
-    places = pa.array(np.zeros(num_rows, dtype=np.int32)) if documents else pa.nulls(num_rows, pa.int32())
-    return pa.DictionaryArray.from_arrays(places, pa.array(documents, pa.large_binary()))
+    indices = pa.array(np.zeros(num_rows, dtype=np.int32)) if documents else pa.nulls(num_rows, pa.int32())
+    return pa.DictionaryArray.from_arrays(indices, pa.array(documents, pa.large_binary()))
 
 
 def corpus_of(prepared: pa.Table) -> Ragged:

@@ -143,9 +143,9 @@ class GenerationExamples:
 
         lengths = self.source_lengths[indices]
         width = _width(lengths)
-        places = np.arange(width)
+        positions = np.arange(width)
         shift = np.zeros(len(indices), dtype=np.int64) if self.encoder else width - lengths
-        own = places[None, :] - shift[:, None]
+        own = positions[None, :] - shift[:, None]
         mask = (own >= 0) & (own < lengths[:, None])
         where = self.sources.offsets[indices][:, None] + np.where(mask, own, 0)
         ids = np.where(mask, _at(self.sources.values, where), self.pad)

@@ -62,16 +62,20 @@ class SequenceExamples:
         return max(1, int((self.lengths[indices] - 1 + self._known[indices]).sum()))
 
     def batch(self, indices: np.ndarray, padded: int, device: torch.device) -> Batch:
-        """input_ids, attention_mask int64 [B, padded] and places [S] that have a next item."""
+        """input_ids, attention_mask int64 [B, padded] and positions [S] that have a next item."""
         import torch
 
         rows = [self.ids.row(index) for index in indices.tolist()]
         wanted = rows_of(self.wanted, indices.tolist())
         targets = [np.concatenate([row[1:], own[:1] + 1]) for row, own in zip(rows, wanted, strict=True)]
-        places = [place * padded + np.arange(len(own)) for place, own in enumerate(targets)]
+        positions = [row * padded + np.arange(len(own)) for row, own in enumerate(targets)]
         last = np.arange(len(rows)) * padded + np.array([len(row) - 1 for row in rows])
         ids_BT, mask_BT = padded_rows(rows, padded, _BEGIN)
-        arrays = {"input_ids": ids_BT, "attention_mask": mask_BT, "places": np.concatenate(places).astype(np.int64)}
+        arrays = {
+            "input_ids": ids_BT,
+            "attention_mask": mask_BT,
+            "positions": np.concatenate(positions).astype(np.int64),
+        }
         tensors = {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}
         ids_S = torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(device, non_blocking=True)
         last_B = torch.from_numpy(last.astype(np.int64)).to(device, non_blocking=True)

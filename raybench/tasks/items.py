@@ -61,13 +61,13 @@ def rank_unseen(
             start = stop
 
     found = rank(unseen(), wanted, depth)
-    places, scores = [], []
-    for own, best, score in zip(histories, found.places, found.scores, strict=True):
+    indices, scores = [], []
+    for own, best, score in zip(histories, found.indices, found.scores, strict=True):
         new = ~np.isin(best, own)
         order = np.lexsort((best[new][depth:], -score[new][depth:]))  # wanted ones below the depth
-        places.append(np.concatenate([best[new][:depth], best[new][depth:][order]]))
+        indices.append(np.concatenate([best[new][:depth], best[new][depth:][order]]))
         scores.append(_told_apart(np.concatenate([score[new][:depth], score[new][depth:][order]])))
-    return Ranked(places, scores)
+    return Ranked(indices, scores)
 
 
 def _told_apart(scores: np.ndarray) -> np.ndarray:
@@ -84,10 +84,10 @@ def _told_apart(scores: np.ndarray) -> np.ndarray:
 def ranked_columns(ranked: Ranked, rows: pa.Table) -> dict[str, pa.Array]:
     """`items` by name, best first, `relevance` 0 or 1, and `scores`."""
     wanted, numbers = ragged(rows, "item"), pa.list_(pa.float32())
-    offsets = np.cumsum([0, *(len(own) for own in ranked.places)], dtype=np.int32)
-    places = np.concatenate([np.zeros(0, dtype=np.int64), *ranked.places])
-    names = catalogue_of(rows).take(pa.array(places)).cast(pa.string())
-    relevance = [np.isin(own, wanted.row(row)).astype(np.float32) for row, own in enumerate(ranked.places)]
+    offsets = np.cumsum([0, *(len(own) for own in ranked.indices)], dtype=np.int32)
+    indices = np.concatenate([np.zeros(0, dtype=np.int64), *ranked.indices])
+    names = catalogue_of(rows).take(pa.array(indices)).cast(pa.string())
+    relevance = [np.isin(own, wanted.row(row)).astype(np.float32) for row, own in enumerate(ranked.indices)]
     return {
         "items": pa.ListArray.from_arrays(pa.array(offsets), names),
         "relevance": pa.array(relevance, numbers),

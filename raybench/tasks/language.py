@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from raybench.tasks.task import Batch, LossOptions
 
 __all__ = [
+    "Continuations",
     "Scored",
     "beginning",
     "check_causal",
@@ -45,10 +46,27 @@ __all__ = [
 
 
 class Scored(NamedTuple):
-    """The tokens that a batch scores, in the order of their places: ids int64 [S], and on the host whose they are."""
+    """The tokens that a batch scores, by position: ids int64 [S], and on the host whose they are."""
 
     ids: torch.Tensor
     owner: np.ndarray  # int64 [S]: the example of the batch
+
+
+class Continuations(NamedTuple):
+    """Texts to score after others: token ids of the contexts [B] and of the continuations [W], on the host.
+
+    `owner` int64 [W] says whose context each continues, in ascending order; every context has a token.
+    """
+
+    contexts: Sequence[np.ndarray]
+    texts: Sequence[np.ndarray]
+    owner: np.ndarray
+
+    def of(self, first: int, last: int) -> Continuations:
+        """Those of contexts [first, last)."""
+        own = np.flatnonzero((self.owner >= first) & (self.owner < last))
+        texts = [self.texts[index] for index in own.tolist()]
+        return Continuations(self.contexts[first:last], texts, self.owner[own] - first)
 
 
 def beginning(model: ModelSpec, *, always: bool) -> list[int]:
@@ -146,19 +164,19 @@ def token_outcomes(
 def _scored_logits(
     network: LanguageNetwork, inputs: dict[str, torch.Tensor], ids_S: torch.Tensor
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Logits of the scored places and their tokens, a few model rows at a time."""
+    """Logits of the scored positions and their tokens, a few model rows at a time."""
     import torch
 
     from raybench.models.language import forward_chunks
 
-    places_S = inputs["places"]
+    positions_S = inputs["positions"]
     num_rows, width = inputs["input_ids"].shape
     vocabulary = network.backbone.config.get_text_config().vocab_size  # type: ignore[union-attr, operator]
-    for start, stop in forward_chunks(num_rows, width, vocabulary, places_S.device):
-        bounds = torch.tensor([start * width, stop * width], device=places_S.device)
-        first, last = torch.searchsorted(places_S, bounds).tolist()
-        some = {name: value[start:stop] for name, value in inputs.items() if name != "places"}
-        yield network({**some, "places": places_S[first:last] - start * width}), ids_S[first:last]
+    for start, stop in forward_chunks(num_rows, width, vocabulary, positions_S.device):
+        bounds = torch.tensor([start * width, stop * width], device=positions_S.device)
+        first, last = torch.searchsorted(positions_S, bounds).tolist()
+        some = {name: value[start:stop] for name, value in inputs.items() if name != "positions"}
+        yield network({**some, "positions": positions_S[first:last] - start * width}), ids_S[first:last]
 
 
 def words_loss(outputs: torch.Tensor, batch: Batch, options: LossOptions) -> torch.Tensor:

@@ -65,14 +65,14 @@ def mask_prompt_columns(
     mask = str(tokenizer.mask_token)
     texts = [one.before + mask * count + one.after for one in asked for count in words.counts]
     ids = tokenizer(texts, verbose=False)["input_ids"] if texts else []
-    windows, places = [], []
+    windows, positions = [], []
     for start in range(0, len(ids), len(words.counts)):
         rows = ids[start : start + len(words.counts)]
         rows = [row if len(row) <= longest else [row[0], *row[len(row) - longest + 1 :]] for row in rows]
         flat = np.concatenate(rows)
         windows.append(rows)
-        places.append(np.flatnonzero(flat == tokenizer.mask_token_id)[-sum(words.counts) :].tolist())
-    return {**window_columns(windows), "mask_places": ragged_column(places)}
+        positions.append(np.flatnonzero(flat == tokenizer.mask_token_id)[-sum(words.counts) :].tolist())
+    return {**window_columns(windows), "mask_positions": ragged_column(positions)}
 
 
 class Judged(NamedTuple):
@@ -93,7 +93,7 @@ class MaskPrompts(MaskRows):
         return len(indices)
 
     def batch(self, indices: np.ndarray, padded: int, device: torch.device) -> Batch:
-        """Inputs with `places` [B · M]; targets `Judged`."""
+        """Inputs with `positions` [B · M]; targets `Judged`."""
         inputs, counts = self.mask_inputs(indices, padded, device)
         return Batch(inputs, Judged(target_tensor(self.answers[indices], device), self.words), counts)
 

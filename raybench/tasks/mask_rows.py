@@ -1,7 +1,7 @@
-"""Rows of a masked language model: some places hold the mask, and what is asked is which tokens stand there.
+"""Rows of a masked language model: some positions hold the mask, and what is asked is which tokens stand there.
 
-A prepared row holds all model rows of an example, one after the other (`overlapping_windows`), and `mask_places`: the
-masked places among the example's pieces, ascending. Shapes: R model rows of a batch, T positions, S masked places.
+A prepared row holds all model rows of an example, one after the other (`overlapping_windows`), and `mask_positions`:
+the masked ones among the example's pieces, ascending. Shapes: R model rows of a batch, T positions, S masked ones.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ class MaskRows(WindowExamples):
 
     def __init__(self, prepared: pa.Table, model: ModelSpec) -> None:
         super().__init__(prepared, model)
-        self.masks = ragged(prepared, "mask_places")
+        self.masks = ragged(prepared, "mask_positions")
 
     def num_masks(self, indices: np.ndarray) -> np.ndarray:
-        """Masked places of each example."""
+        """Masked positions of each example."""
         return self.masks.offsets[indices + 1] - self.masks.offsets[indices]
 
     def mask_inputs(
         self, indices: np.ndarray, padded: int, device: torch.device
     ) -> tuple[dict[str, torch.Tensor], np.ndarray]:
-        """input_ids, attention_mask int64 [R, padded] and places [S] of the masks, ascending; rows of each example."""
+        """input_ids, attention_mask int64 [R, padded] and positions [S] of the masks; rows of each example."""
         import torch
 
         windows = self.padded(indices, padded)
         first = np.cumsum(windows.counts) - windows.counts
-        places = [
-            self.places(index, self.masks.row(index), row, padded)
+        positions = [
+            self.flat_positions(index, self.masks.row(index), row, padded)
             for index, row in zip(indices.tolist(), first.tolist(), strict=True)
         ]
         inputs = self.inputs(windows, device)
-        flat = np.concatenate([np.zeros(0, np.int64), *places])
-        inputs["places"] = torch.from_numpy(flat).to(device, non_blocking=True)
+        flat = np.concatenate([np.zeros(0, np.int64), *positions])
+        inputs["positions"] = torch.from_numpy(flat).to(device, non_blocking=True)
         return inputs, windows.counts
 
 

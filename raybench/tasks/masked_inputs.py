@@ -6,7 +6,6 @@ both sides. Which tokens are masked together is drawn by (seed, id). Shapes: R m
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import ModelSpec
+from raybench.core.identity import seeded_digest
 from raybench.models.tokenizer import open_tokenizer
 from raybench.tasks.language import encode_after
 from raybench.tasks.overlapping_windows import cut, frame_of, room_in
@@ -41,7 +41,8 @@ def prepare_masked(rows: pa.Table, model: ModelSpec, max_length: int, share: flo
         rows.column("id").to_pylist(), encode_after(model, [model.instruction] * len(texts), texts), strict=True
     ):
         room = room_in(longest, frame.size + len(before))
-        mask_row, starts = masked_rows(len(own), room, share, _draw(seed, name))
+        draw = np.random.default_rng(int.from_bytes(seeded_digest(seed, name, 8), "big"))
+        mask_row, starts = masked_rows(len(own), room, share, draw)
         columns["input_ids"].append(before + own)
         columns["mask_row"].append(mask_row.tolist())
         columns["row_start"].append(starts or [0])
@@ -68,15 +69,15 @@ def prepare_masked(rows: pa.Table, model: ModelSpec, max_length: int, share: flo
 def masked_rows(count: int, room: int, share: float, draw: np.random.Generator) -> tuple[np.ndarray, list[int]]:
     """The model row that masks each of `count` tokens, and where the window of each row begins; no row is idle."""
     windows = cut(count, room, room // 2)
-    places = np.arange(count)
-    around = np.stack([np.minimum(places - start, stop - 1 - places) for start, stop in windows])
+    positions = np.arange(count)
+    around = np.stack([np.minimum(positions - start, stop - 1 - positions) for start, stop in windows])
     at_edge = np.stack(  # the ends of a text are no edges of what the model sees
         [
-            np.where(start == 0, stop - 1 - places, np.where(stop == count, places - start, around[window]))
+            np.where(start == 0, stop - 1 - positions, np.where(stop == count, positions - start, around[window]))
             for window, (start, stop) in enumerate(windows)
         ]
     )
-    inside = np.stack([(places >= start) & (places < stop) for start, stop in windows])
+    inside = np.stack([(positions >= start) & (positions < stop) for start, stop in windows])
     window_of = np.where(inside, at_edge, -1).argmax(axis=0) if count else np.zeros(0, np.int64)
     mask_row = np.zeros(count, dtype=np.int64)
     starts: list[int] = []
@@ -92,11 +93,6 @@ def masked_rows(count: int, room: int, share: float, draw: np.random.Generator) 
     return mask_row, starts
 
 
-def _draw(seed: int, name: str) -> np.random.Generator:
-    digest = hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest()
-    return np.random.default_rng(int.from_bytes(digest, "big"))
-
-
 class MaskedExamples(ScoredTexts):
     """Prepared texts; each is as many model rows as its tokens need."""
 
@@ -110,9 +106,9 @@ class MaskedExamples(ScoredTexts):
         self.room = longest_input(model, max_length) - frame.size
 
     def batch(self, indices: np.ndarray, padded: int, device: torch.device) -> Batch:
-        """input_ids, attention_mask int64 [R, padded], places [S] of the masks; targets are the tokens under them."""
+        """input_ids, attention_mask int64 [R, padded], positions [S] of masks; targets are the tokens under them."""
         rows: list[np.ndarray] = []
-        places, targets = [], []
+        positions, targets = [], []
         for index in indices.tolist():
             before, own = np.split(self.ids.row(index), [int(self.first[index])])
             mask_row, starts = self.mask_row.row(index), self.row_start.row(index)
@@ -121,7 +117,7 @@ class MaskedExamples(ScoredTexts):
                 window = own[start : start + self.room - len(before)].copy()
                 window[masked - start] = self.mask_id
                 row = np.concatenate([self.front, before, window, self.back])
-                places.append(len(rows) * padded + len(self.front) + len(before) + masked - start)
+                positions.append(len(rows) * padded + len(self.front) + len(before) + masked - start)
                 targets.append(own[masked])
                 rows.append(row if len(row) else np.array([self.pad_id]))  # attention over nothing is not a number
-        return self.scored(indices, rows, places, targets, padded, device)
+        return self.scored(indices, rows, positions, targets, padded, device)

@@ -153,8 +153,8 @@ class WindowExamples:
             arrays["token_type_ids"] = np.where(mask, types[where], 0).astype(np.int64)
         return {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}
 
-    def places(self, example: int, flat: np.ndarray, first_row: int, padded: int) -> np.ndarray:
-        """Places among an example's pieces, as places in [R · T] of a batch where its windows begin at `first_row`."""
+    def flat_positions(self, example: int, flat: np.ndarray, first_row: int, padded: int) -> np.ndarray:
+        """Positions among an example's pieces as those in [R · T] of a batch; its windows begin at `first_row`."""
         start = self._first_window[example]
         ends = np.cumsum(self._own_sizes[start : start + self.rows[example]])
         window = np.searchsorted(ends, flat, side="right")

@@ -143,7 +143,7 @@ class Recommendation(EmbeddingTask):
         if isinstance(asked, Compared):
             pieces = asked.scores(network)
         else:
-            logits_BV = network({**batch.inputs, "places": asked.last})
+            logits_BV = network({**batch.inputs, "positions": asked.last})
             pieces = iter(logits_BV[:, 1:].split(PIECE, dim=1))
         return rank_unseen(pieces, asked.histories, asked.wanted, self.settings.depth)
 

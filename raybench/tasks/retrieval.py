@@ -134,12 +134,12 @@ class Retrieval(EmbeddingTask):
             return rank(pieces, asked.relevant, self.settings.depth)
 
     def records(self, predictions: Ranked, rows: pa.Table, dataset: DatasetKey) -> pa.Table:
-        """`predictions` are the places of documents and their scores, for each row."""
+        """`predictions` are the indices of documents and their scores, for each row."""
         relevance = []
         judged = zip(rows.column("documents").to_pylist(), rows.column("grades").to_pylist(), strict=True)
-        for places, (own, grades) in zip(predictions.places, judged, strict=True):
+        for indices, (own, grades) in zip(predictions.indices, judged, strict=True):
             known = dict(zip(own, grades, strict=True))
-            relevance.append([known.get(place, 0.0) for place in places.tolist()])
+            relevance.append([known.get(place, 0.0) for place in indices.tolist()])
         numbers = pa.list_(pa.float32())
         return pa.table(
             {

@@ -35,7 +35,7 @@ _MOST_TOKENS, _MOST_ROWS = 4096, 64  # of the corpus embedded at once, as in a p
 def tokenize_corpus(
     columns: Mapping[str, Any], queries: list[str], judged: Judged, model: ModelSpec, max_length: int, settings: Any
 ) -> pa.Table:
-    """`columns` with `input_ids` of the query, the corpus, `rows`, `length`, `key` and `compared`: the places of a
+    """`columns` with `input_ids` of the query, the corpus, `rows`, `length`, `key` and `compared`: the indices of a
     relevant document and of some that are not, to learn from; of a query without a relevant one none."""
     own = prompts_of(model)
     before = own.query if settings.query_prompt is None else settings.query_prompt
@@ -52,8 +52,8 @@ def tokenize_corpus(
         compared.append([relevant[0], *others] if relevant else [])
     lengths = asked.column("length").to_numpy()
     longest = [
-        max([int(size), *(int(sizes[place]) for place in places)])
-        for size, places in zip(lengths, compared, strict=True)
+        max([int(size), *(int(sizes[place]) for place in indices)])
+        for size, indices in zip(lengths, compared, strict=True)
     ]
     keys = zip(asked.column("key").to_pylist(), judged.documents, strict=True)
     return pa.table(
@@ -62,7 +62,7 @@ def tokenize_corpus(
             "input_ids": asked.column("input_ids"),
             "compared": ragged_column(compared),
             "corpus": corpus_column(documents, len(queries)),
-            "rows": pa.array([1 + len(places) for places in compared], pa.int32()),
+            "rows": pa.array([1 + len(indices) for indices in compared], pa.int32()),
             "length": pa.array(longest, pa.int32()),
             "key": key_column(key + np.array(known, dtype=np.int32).tobytes() for key, known in keys),
         }
@@ -99,8 +99,8 @@ class Corpus:
             stop = min(start + _MOST_ROWS, len(order))
             while stop > start + 1 and (stop - start) * _width(int(lengths[order[stop - 1]])) > _MOST_TOKENS:
                 stop -= 1
-            places = order[start:stop]
-            yield places, text_tensors([self.ids.row(place) for place in places.tolist()], self.pad_id, device)
+            indices = order[start:stop]
+            yield indices, text_tensors([self.ids.row(index) for index in indices.tolist()], self.pad_id, device)
             start = stop
 
 
@@ -123,7 +123,7 @@ def embed_corpus(network: EmbeddingNetwork, corpus: Corpus) -> torch.Tensor:
 
 
 class Asked(NamedTuple):
-    """What a batch is asked: how many queries, whose each document is (int64 [W − B]), the relevant places of each."""
+    """What a batch is asked: how many queries, whose each document is (int64 [W − B]), the relevant indices of each."""
 
     num_queries: int
     query_width: int

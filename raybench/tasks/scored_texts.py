@@ -61,17 +61,21 @@ class ScoredTexts:
         return max(1, int(self.num_tokens[indices].sum()))
 
     def scored(
-        self, indices: np.ndarray, rows: Sequence[np.ndarray], places: Sequence[np.ndarray],
+        self, indices: np.ndarray, rows: Sequence[np.ndarray], positions: Sequence[np.ndarray],
         targets: Sequence[np.ndarray], padded: int, device: torch.device,
     ) -> Batch:  # fmt: skip
-        """input_ids, attention_mask int64 [R, padded] and places [S] of `rows`; targets are the tokens scored there.
+        """input_ids, attention_mask int64 [R, padded] and positions [S] of `rows`; targets are the tokens scored there.
 
-        `places` and `targets` come in parts, as many of an example as it has rows.
+        `positions` and `targets` come in parts, as many of an example as it has rows.
         """
         import torch
 
         ids_RT, mask_RT = padded_rows(rows, padded, self.pad_id)
-        arrays = {"input_ids": ids_RT, "attention_mask": mask_RT, "places": np.concatenate(places).astype(np.int64)}
+        arrays = {
+            "input_ids": ids_RT,
+            "attention_mask": mask_RT,
+            "positions": np.concatenate(positions).astype(np.int64),
+        }
         tensors = {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}
         ids_S = torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(device, non_blocking=True)
         counts = self.rows[indices].astype(np.int64)

@@ -1,6 +1,6 @@
 """Several continuations of one context: the context is forwarded once, and what all contexts begin with once for all.
 
-    losses = continuation_losses(network, contexts, continuations, owner, device)     # float64, of all tokens
+    losses = continuation_losses(network, continuations, device)     # float64, of all tokens
 
 The keys and values of a context are kept (transformers' cache) and repeated for each of its continuations. Their last
 digits may differ from those of a whole row, for products of another shape round otherwise; tests hold how little.
@@ -19,7 +19,7 @@ import torch
 
 from raybench.metrics.records import token_nll
 from raybench.models.language import LanguageNetwork
-from raybench.tasks.language import padded_rows, whole_fours
+from raybench.tasks.language import Continuations, padded_rows, whole_fours
 
 __all__ = ["continuation_losses", "shares_context"]
 
@@ -39,25 +39,17 @@ def shares_context(network: LanguageNetwork) -> bool:
 
 
 def continuation_losses(
-    network: LanguageNetwork,
-    contexts: Sequence[np.ndarray],
-    continuations: Sequence[np.ndarray],
-    owner: np.ndarray,
-    device: torch.device,
+    network: LanguageNetwork, continuations: Continuations, device: torch.device
 ) -> np.ndarray | None:
-    """−ln p of every token of the continuations, one after the other, float64; None where a cache cannot be repeated.
-
-    `owner` [W] says whose context each continues, in ascending order; every context has a token.
-    """
+    """−ln p of each token of the continuations, one after the other, float64; None: a cache cannot be repeated."""
+    contexts, texts, owner = continuations
     sizes = np.array([len(one) for one in contexts])
     longest = np.zeros(len(contexts), dtype=np.int64)
-    np.maximum.at(longest, owner, [len(one) for one in continuations])
+    np.maximum.at(longest, owner, [len(one) for one in texts])
     keys = (sizes + longest) * np.bincount(owner, minlength=len(contexts))
     parts = []
     for first, last in _groups(keys, _MOST_KEYS.get(device.type, 1 << 13)):
-        places = np.flatnonzero((owner >= first) & (owner < last))
-        some = [continuations[place] for place in places.tolist()]
-        part = _forward(network, contexts[first:last], some, owner[places] - first, device)
+        part = _forward(network, continuations.of(first, last), device)
         if part is None:
             return None
         parts.append(part)
@@ -75,20 +67,15 @@ def _groups(keys: np.ndarray, most: int) -> list[tuple[int, int]]:
     return [*groups, (start, len(keys))]
 
 
-def _forward(
-    network: LanguageNetwork,
-    contexts: Sequence[np.ndarray],
-    continuations: Sequence[np.ndarray],
-    owner: np.ndarray,
-    device: torch.device,
-) -> np.ndarray | None:
-    sizes_W = np.array([len(one) for one in continuations])
+def _forward(network: LanguageNetwork, continuations: Continuations, device: torch.device) -> np.ndarray | None:
+    contexts, texts, owner = continuations
+    sizes_W = np.array([len(one) for one in texts])
     starts_W = np.cumsum(sizes_W) - sizes_W
-    targets_S = torch.from_numpy(np.concatenate(continuations).astype(np.int64)).to(device)
+    targets_S = torch.from_numpy(np.concatenate(texts).astype(np.int64)).to(device)
     nll_S = torch.empty(len(targets_S), dtype=torch.float64, device=device)
 
-    def put(places: np.ndarray, logits_SV: torch.Tensor) -> None:
-        where = torch.from_numpy(places).to(device)
+    def put(scored: np.ndarray, logits_SV: torch.Tensor) -> None:
+        where = torch.from_numpy(scored).to(device)
         nll_S[where] = token_nll(logits_SV, targets_S[where]).double()
 
     shared = _shared(contexts)
@@ -105,9 +92,9 @@ def _forward(
         cache.batch_select_indices(torch.zeros(len(rest), dtype=torch.int64, device=device))
     ids_BM, mask_BM = padded_rows(rest, width, 0)
     seen_BM = np.concatenate([np.ones((len(rest), shared), dtype=np.int64), mask_BM], axis=1)
-    positions = shared + np.arange(width)[None].repeat(len(rest), 0)
+    position_ids = shared + np.arange(width)[None].repeat(len(rest), 0)
     ends = np.arange(len(rest)) * width + sizes_B - 1  # what stands there foretells the first token of each choice
-    stepped = _step(network, [ids_BM, seen_BM, positions, ends], cache, device)
+    stepped = _step(network, [ids_BM, seen_BM, position_ids, ends], cache, device)
     cache = stepped.cache
     if not _repeatable(cache):
         return None
@@ -117,13 +104,13 @@ def _forward(
         return nll_S.cpu().numpy()
     owner = owner[longer]
     cache.batch_select_indices(torch.from_numpy(owner).to(device))
-    inputs = [continuations[place][:-1] for place in longer.tolist()]
+    inputs = [texts[index][:-1] for index in longer.tolist()]
     length = whole_fours(int(sizes_W.max()) - 1)
     ids_WK, mask_WK = padded_rows(inputs, length, 0)
     seen_WK = np.concatenate([seen_BM[owner], mask_WK], axis=1)
-    positions = shared + sizes_B[owner][:, None] + np.arange(length)[None]
-    given = [ids_WK, seen_WK, positions, np.flatnonzero(mask_WK)]
-    followed = np.concatenate([starts_W[place] + np.arange(1, sizes_W[place]) for place in longer.tolist()])
+    position_ids = shared + sizes_B[owner][:, None] + np.arange(length)[None]
+    given = [ids_WK, seen_WK, position_ids, np.flatnonzero(mask_WK)]
+    followed = np.concatenate([starts_W[index] + np.arange(1, sizes_W[index]) for index in longer.tolist()])
     put(followed, _step(network, given, cache, device).logits)
     return nll_S.cpu().numpy()
 
@@ -134,12 +121,12 @@ class _Stepped(NamedTuple):
 
 
 def _step(network: LanguageNetwork, given: Sequence[np.ndarray], cache: Any, device: torch.device) -> _Stepped:
-    """Forward ids, mask (over the cache too) and positions; logits are those of the places given last."""
+    """Forward ids, mask (over the cache too) and positions; logits are those of the positions given last."""
     name = _cache_name(set(inspect.signature(network.backbone.forward).parameters))
     assert name is not None
-    ids, mask, positions, places = (torch.from_numpy(array).to(device) for array in given)
-    known = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "use_cache": True, name: cache}
-    outputs = network.at(places, known)
+    ids, mask, position_ids, positions = (torch.from_numpy(array).to(device) for array in given)
+    known = {"input_ids": ids, "attention_mask": mask, "position_ids": position_ids, "use_cache": True, name: cache}
+    outputs = network.at(positions, known)
     return _Stepped(outputs.logits, getattr(outputs, name))
 
 

@@ -5,13 +5,13 @@ A task has the options and, beside a dataset's training rows (`Task.beside`), th
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
 import pyarrow as pa
 from pydantic import Field
 
 from raybench.core.errors import DataError
+from raybench.core.identity import seeded_digest
 from raybench.tasks.task import TaskOptions
 
 __all__ = ["ShotOptions", "draw_shots", "shots_for", "shots_from"]
@@ -38,14 +38,10 @@ def shots_from(train: pa.Table | None, options: ShotOptions) -> pa.Table | None:
 def draw_shots(train: pa.Table, count: int, seed: int) -> pa.Table:
     """`count` rows and one to spare, in the order of a hash of (seed, id): 3 shots lie within 5."""
     ids = train.column("id").to_pylist()
-    order = sorted(range(len(ids)), key=lambda row: _draw(seed, ids[row]))
+    order = sorted(range(len(ids)), key=lambda row: seeded_digest(seed, ids[row]))
     return train.take(pa.array(order[: count + 1], pa.int64())) if count else train.slice(0, 0)
 
 
 def shots_for(shots: list[str], ids: list[str], own: str, count: int) -> list[str]:
     """The first `count` shots, without the row itself where it is one of them."""
     return [shot for shot, name in zip(shots, ids, strict=True) if name != own][:count]
-
-
-def _draw(seed: int, name: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=16).digest()

@@ -110,9 +110,9 @@ class TextExamples:
         """input_ids and attention_mask int64 [B, padded], targets [B, …]."""
         import torch
 
-        places = np.arange(padded)
-        mask = places < self.lengths[indices][:, None]
-        where = self.ids.offsets[indices][:, None] + np.where(mask, places, 0)
+        positions = np.arange(padded)
+        mask = positions < self.lengths[indices][:, None]
+        where = self.ids.offsets[indices][:, None] + np.where(mask, positions, 0)
         inputs = {
             "input_ids": np.where(mask, self.ids.values[where], self.pad_id).astype(np.int64),
             "attention_mask": mask.astype(np.int64),

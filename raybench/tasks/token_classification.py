@@ -46,10 +46,10 @@ class TokenClassificationOptions(TaskOptions):
 
 
 class Words(NamedTuple):
-    """Tags int64 [R, T] where a word is judged, else -100; and of each example's words their places in [R · T]."""
+    """Tags int64 [R, T] where a word is judged, else -100; and of each example's words their positions in [R · T]."""
 
     tags: torch.Tensor
-    places: list[np.ndarray]
+    positions: list[np.ndarray]
 
 
 class TokenClassification(Task):
@@ -143,7 +143,7 @@ class TokenClassification(Task):
         """Of each example the tag of each word, int64; -1 for a word without a piece or whose outputs are NaN."""
         outputs_RTK = network(batch.inputs)
         best = outputs_RTK.argmax(dim=-1).masked_fill(outputs_RTK.isnan().any(dim=-1), -1).flatten().cpu().numpy()
-        return [np.where(places == NOWHERE, -1, best[places]) for places in batch.targets.places]
+        return [np.where(positions == NOWHERE, -1, best[positions]) for positions in batch.targets.positions]
 
     def records(self, predictions: Any, rows: pa.Table, dataset: DatasetKey) -> pa.Table:
         """`predictions` are the tags of each row's words; where it is -1, O, or without an O no tag ("")."""
@@ -166,11 +166,11 @@ class WordExamples(WindowExamples):
 
     def __init__(self, prepared: pa.Table, model: ModelSpec) -> None:
         super().__init__(prepared, model)
-        self.word_places, self.tags = ragged(prepared, "places"), ragged(prepared, "tags")
+        self.first_pieces, self.tags = ragged(prepared, "first_pieces"), ragged(prepared, "tags")
 
     def units(self, indices: np.ndarray) -> int:
         """Words that have a piece; at least 1, for a loss is divided by it."""
-        return max(1, sum(int((self._of(self.word_places, index) != NOWHERE).sum()) for index in indices))
+        return max(1, sum(int((self._of(self.first_pieces, index) != NOWHERE).sum()) for index in indices))
 
     @staticmethod
     def _of(column: Any, index: int) -> np.ndarray:
@@ -182,11 +182,11 @@ class WordExamples(WindowExamples):
 
         windows = self.padded(indices, padded)
         tags = np.full(windows.mask.size, _IGNORED, dtype=np.int64)
-        places = []
+        positions = []
         for index, first_row in zip(indices, np.cumsum(windows.counts) - windows.counts, strict=True):
-            flat = self._of(self.word_places, index)
-            where = np.where(flat == NOWHERE, NOWHERE, self.places(index, flat, first_row, padded))
+            flat = self._of(self.first_pieces, index)
+            where = np.where(flat == NOWHERE, NOWHERE, self.flat_positions(index, flat, first_row, padded))
             tags[where[where != NOWHERE]] = self._of(self.tags, index)[where != NOWHERE]
-            places.append(where)
-        targets = Words(torch.from_numpy(tags.reshape(windows.mask.shape)).to(device, non_blocking=True), places)
+            positions.append(where)
+        targets = Words(torch.from_numpy(tags.reshape(windows.mask.shape)).to(device, non_blocking=True), positions)
         return Batch(self.inputs(windows, device), targets, windows.counts)

@@ -22,8 +22,8 @@ NOWHERE = -1  # the place of a word without a piece
 
 
 def tokenize_words(rows: pa.Table, model: ModelSpec, max_length: int, overlap: int | None) -> pa.Table:
-    """`tokens` replaced by the columns of windows and `places`, list<int32>: of each word the place of its first piece
-    among the example's, -1 for a word that has none.
+    """`tokens` replaced by the columns of windows and `first_pieces`, list<int32>: of each word the position of
+    its first piece among the example's, -1 for a word that has none.
 
     Neighbouring windows share `overlap` pieces, a quarter of a window if it is None, never more than half.
     """
@@ -34,7 +34,7 @@ def tokenize_words(rows: pa.Table, model: ModelSpec, max_length: int, overlap: i
     before, after = map(list, frame.pieces)
     leading = model.instruction.split()
     made: list[list[list[int]]] = []
-    places: list[list[int]] = []
+    first_pieces: list[list[int]] = []
     words: list[list[str]] = rows.column("tokens").to_pylist()
     for (pieces, first), own in zip(_pieces([leading + row for row in words], tokenizer), words, strict=True):
         windows = cut(len(pieces), room, overlap)
@@ -43,15 +43,15 @@ def tokenize_words(rows: pa.Table, model: ModelSpec, max_length: int, overlap: i
         begins = np.concatenate([[0], np.cumsum(sizes)])[:-1] + len(before) - np.array([start for start, _ in windows])
         made.append([before + pieces[start:stop] + after for start, stop in windows])
         flat = np.where(first == NOWHERE, NOWHERE, first + begins[chosen]).tolist()
-        places.append(flat[len(leading) : len(leading) + len(own)])
+        first_pieces.append(flat[len(leading) : len(leading) + len(own)])
     kept = {name: rows.column(name) for name in rows.column_names if name != "tokens"}
-    return pa.table({**kept, **window_columns(made), "places": ragged_column(places)})
+    return pa.table({**kept, **window_columns(made), "first_pieces": ragged_column(first_pieces)})
 
 
 def best_windows(first: np.ndarray, windows: list[tuple[int, int]], length: int) -> np.ndarray:
     """For each word's first piece the window with most pieces on its poorer side; an end of the text cuts nothing off.
 
-    Of equal windows the earlier one. `first` [words] are places among `length` pieces.
+    Of equal windows the earlier one. `first` [words] are positions among `length` pieces.
     """
     starts, stops = np.array(windows).T
     left = np.where(starts == 0, length, first[:, None] - starts)

@@ -170,7 +170,7 @@ def test_logits_are_made_of_the_scored_places_alone_and_are_the_models_own(tiny_
     places = torch.tensor([0, 7, 19, 20, 39])
     with torch.inference_mode():
         whole = network.backbone(input_ids=ids).logits.flatten(0, 1)
-        few = network({"input_ids": ids, "places": places})
+        few = network({"input_ids": ids, "positions": places})
         again = network.backbone(input_ids=ids).logits.flatten(0, 1)
     torch.testing.assert_close(few, whole[places], rtol=1e-5, atol=1e-5)
     assert torch.equal(whole, again)  # nothing stays behind in the model

@@ -121,10 +121,10 @@ def test_the_best_are_the_same_in_pieces_of_any_size_and_ties_go_by_place() -> N
         ranked = rank(iter(scores.split(size, dim=1)), relevant, 6)
         for row in range(7):
             order = np.argsort(-scores[row].numpy(), kind="stable")[:6]
-            assert ranked.places[row][:6].tolist() == order.tolist(), size
+            assert ranked.indices[row][:6].tolist() == order.tolist(), size
             lower = [place for place in relevant[row].tolist() if place not in order]
-            assert ranked.places[row][6:].tolist() == lower
-            np.testing.assert_array_equal(ranked.scores[row], scores[row].numpy()[ranked.places[row]])
+            assert ranked.indices[row][6:].tolist() == lower
+            np.testing.assert_array_equal(ranked.scores[row], scores[row].numpy()[ranked.indices[row]])
 
 
 def test_bm25_is_its_formula(rows: pa.Table) -> None:

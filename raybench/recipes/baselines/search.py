@@ -25,7 +25,7 @@ def search(rows: pa.Table, index: Callable[[tuple[str, ...]], tuple[Any, Any]], 
     corpus = corpus_of(rows)
     whole, bounds = corpus.values.tobytes(), corpus.offsets.tolist()
     texts = tuple(whole[a:b].decode() for a, b in itertools.pairwise(bounds))
-    places, scores = [], []
+    indices, scores = [], []
     if texts:
         vectorizer, weights = index(texts)
         depth = task_of(dataset).settings.depth
@@ -38,6 +38,6 @@ def search(rows: pa.Table, index: Callable[[tuple[str, ...]], tuple[Any, Any]], 
                 for first in range(0, len(texts), PIECE)
             )
             found = rank(pieces, relevant[start : start + _AT_ONCE], depth)
-            places += found.places
+            indices += found.indices
             scores += found.scores
-    return Ranked(places, scores)
+    return Ranked(indices, scores)

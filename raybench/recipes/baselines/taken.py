@@ -36,15 +36,15 @@ def recommend(rows: pa.Table, scores: Callable[[Any], np.ndarray], dataset: Data
 
     depth = task_of(dataset).settings.depth
     matrix, history, wanted = taken_items(rows, "history"), ragged(rows, "history"), ragged(rows, "item")
-    places: list[np.ndarray] = []
+    indices: list[np.ndarray] = []
     found: list[np.ndarray] = []
     for start in range(0, rows.num_rows, _AT_ONCE):
         some = range(start, min(start + _AT_ONCE, rows.num_rows))
         piece = torch.from_numpy(np.asarray(scores(matrix[some.start : some.stop]), dtype=np.float32))
         ranked = rank_unseen(iter([piece]), rows_of(history, some), rows_of(wanted, some), depth)
-        places += ranked.places
+        indices += ranked.indices
         found += ranked.scores
-    return Ranked(places, found)
+    return Ranked(indices, found)
 
 
 def _values(lists: Ragged) -> np.ndarray:

@@ -49,7 +49,7 @@ class FeatureCache:
 
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
-        self._places: dict[tuple[int, bytes], tuple[int, int]] = {}  # → (piece, row of it)
+        self._index: dict[tuple[int, bytes], tuple[int, int]] = {}  # → (piece, row of it)
         self._pieces: list[_Piece] = []
         self.saved_seconds = 0.0
         self._new: list[tuple[int, bytes]] = []  # computed here and not on disk yet
@@ -61,7 +61,7 @@ class FeatureCache:
                     self._read(part)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._index)
 
     @property
     def num_bytes(self) -> int:
@@ -69,7 +69,7 @@ class FeatureCache:
         return sum(piece.features.nbytes for piece in self._pieces)
 
     def has(self, padded: int, key: bytes) -> bool:
-        return (padded, key) in self._places
+        return (padded, key) in self._index
 
     def put(self, padded: int, keys: list[bytes], features: np.ndarray, seconds: np.ndarray) -> None:
         """Keep float32 [K, H] under K new keys, and how long each took [K]."""
@@ -79,12 +79,12 @@ class FeatureCache:
 
     def _keep(self, rows: Sequence[tuple[int, bytes]], places: Iterable[int], piece: _Piece) -> None:
         """Take a piece whose rows of these `places` are new."""
-        self._places.update({rows[place]: (len(self._pieces), place) for place in places})
+        self._index.update({rows[place]: (len(self._pieces), place) for place in places})
         self._pieces.append(piece)
 
     def _gather(self, rows: Sequence[tuple[int, bytes]]) -> _Piece:
         """float32 [B, H] and [B] of rows in any order, piece by piece."""
-        found = np.array([self._places[row] for row in rows], dtype=np.int64).reshape(-1, 2)
+        found = np.array([self._index[row] for row in rows], dtype=np.int64).reshape(-1, 2)
         numbers = np.unique(found[:, 0]).tolist()
         features = np.empty((len(rows), self._pieces[numbers[0]].features.shape[1]), dtype=np.float32)
         seconds = np.empty(len(rows), dtype=np.float32)
@@ -122,7 +122,7 @@ class FeatureCache:
         """
         for batch in part.to_batches():
             rows, piece = _rows_of(batch)
-            fresh = [place for place, row in enumerate(rows) if row not in self._places]
+            fresh = [place for place, row in enumerate(rows) if row not in self._index]
             if fresh:
                 copied = _Piece(piece.features[fresh], piece.seconds[fresh])
                 self._keep([rows[place] for place in fresh], range(len(fresh)), copied)
@@ -151,7 +151,7 @@ class FeatureCache:
             with pa.memory_map(str(part)) as source:
                 mapped = [_rows_of(batch) for batch in pa.ipc.open_file(source).read_all().to_batches()]
             for rows, piece in mapped:
-                self._keep(rows, [place for place, row in enumerate(rows) if row not in self._places], piece)
+                self._keep(rows, [place for place, row in enumerate(rows) if row not in self._index], piece)
         except FileNotFoundError:
             return
         except (pa.ArrowException, OSError, KeyError, AttributeError):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raybench.core.errors import JobError
-from raybench.job.places import read_yaml
+from raybench.job.source_map import read_yaml
 
 LEAF = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
 TREE = st.recursive(
@@ -28,10 +28,10 @@ def test_values_are_those_that_safe_load_gives(tree: object) -> None:
 
 
 def test_every_key_and_item_has_its_line() -> None:
-    _, places = read_yaml("a: 1\nb:\n  - x\n  - {c: 2,\n     d: 3}\n", "x.yaml")
-    assert places.where(("b", 1, "d")) == "x.yaml:5: b[1].d"
-    assert places.where(("b", 1, "missing")) == "x.yaml:4: b[1].missing"
-    assert places.where(("a",)) == "x.yaml:1: a"
+    _, source_map = read_yaml("a: 1\nb:\n  - x\n  - {c: 2,\n     d: 3}\n", "x.yaml")
+    assert source_map.where(("b", 1, "d")) == "x.yaml:5: b[1].d"
+    assert source_map.where(("b", 1, "missing")) == "x.yaml:4: b[1].missing"
+    assert source_map.where(("a",)) == "x.yaml:1: a"
 
 
 @pytest.mark.parametrize("written", ["1e-4", "1E5", "-2e+3", "1.e3", "5e0"])
@@ -70,9 +70,9 @@ def test_what_is_not_yaml_names_its_line() -> None:
 
 def test_merged_keys_give_way_to_those_written() -> None:
     text = "base: &base {a: 1, b: 2}\nx: &x {<<: *base, b: 3}\ny: *x\n"
-    data, places = read_yaml(text, "x.yaml")
+    data, source_map = read_yaml(text, "x.yaml")
     assert data["x"] == data["y"] == {"a": 1, "b": 3}
-    assert places.line(("x", "b")) == 2
+    assert source_map.line(("x", "b")) == 2
 
 
 def test_an_anchor_that_holds_itself_is_refused() -> None:

@@ -1,7 +1,7 @@
 """YAML as plain values, with the line of every key and item.
 
-    data, places = read_yaml("name: x\nseeds: [0]\n", "jobs/x.yaml")
-    places.where(("seeds", 0))          # "jobs/x.yaml:2: seeds[0]"
+    data, source_map = read_yaml("name: x\nseeds: [0]\n", "jobs/x.yaml")
+    source_map.where(("seeds", 0))          # "jobs/x.yaml:2: seeds[0]"
 
 Builds mappings, lists, text, numbers, booleans and null alone: a tag that would build an object is an error, and
 so are a key written twice, an anchor that holds itself and a file that its anchors blow up. `1e-4` is a number
@@ -19,7 +19,7 @@ import yaml
 
 from raybench.core.errors import JobError
 
-__all__ = ["Path", "Places", "dotted", "read_yaml"]
+__all__ = ["Path", "SourceMap", "dotted", "read_yaml"]
 
 Path = tuple[str | int, ...]
 
@@ -36,7 +36,7 @@ def dotted(path: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class SourceMap:
     """Where each key and item of a file stands."""
 
     filename: str
@@ -55,8 +55,8 @@ class Places:
         return f"{place}: {dotted(path)}" if path else place
 
 
-def read_yaml(text: str, filename: str) -> tuple[Any, Places]:
-    """The file's values and their places; JobError for what is not plain YAML."""
+def read_yaml(text: str, filename: str) -> tuple[Any, SourceMap]:
+    """The file's values and their source_map; JobError for what is not plain YAML."""
     loader = None
     try:
         loader = yaml.SafeLoader(text)
@@ -72,7 +72,7 @@ def read_yaml(text: str, filename: str) -> tuple[Any, Places]:
     except RecursionError:
         line = loader.get_mark().line + 1 if loader is not None else 1
         raise JobError(f"{filename}:{line}: nested too deep; a job needs six levels") from None
-    return data, Places(filename=filename, lines=reader.lines)
+    return data, SourceMap(filename=filename, lines=reader.lines)
 
 
 class _Reader:
