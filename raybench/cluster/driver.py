@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from raybench.cluster.interrupt import noting_interrupts
-from raybench.cluster.observer import Observer
+from raybench.cluster.observer import AtWork, Observer
 from raybench.cluster.pool import Pool
 from raybench.core import Status
 from raybench.core.errors import StoreFullError
@@ -73,12 +73,17 @@ class Driver:
                     if time.monotonic() - self._last_turn >= _TURN_SECONDS:
                         self._last_turn = time.monotonic()
                         self.ledger.turn()
-                        self._observer.tick()
+                        self._observer.tick(self._at_work())
                 self.ledger.turn()
                 rows = [row for row in self.ledger.rows.values() if row.status is Status.OK]
                 self.measured = self._pool.measure(rows, interrupted)
             finally:
                 self._pool.stop_all()
+
+    def _at_work(self) -> list[AtWork]:
+        """Of each actor that has work, the piece it is at."""
+        pieces = [(actor, self._queue.in_flight(actor)[:1], said) for actor, said in self._pool.at_work()]
+        return [AtWork(actor, work[0], said) for actor, work, said in pieces if work]
 
     def _observe(self, event: Event) -> None:
         match event:

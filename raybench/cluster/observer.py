@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from raybench.schedule.work import Work
 from raybench.store.shards import ShardCommit
 from raybench.store.trials import TrialRow
 
-__all__ = ["Observer"]
+__all__ = ["AtWork", "Observer"]
+
+
+class AtWork(NamedTuple):
+    """An actor, the piece of work it is at, and how far a fit said it had got ("": nothing yet)."""
+
+    actor: int
+    work: Work
+    said: str
 
 
 class Observer:
@@ -29,5 +41,5 @@ class Observer:
     def note(self, line: str) -> None:
         """Something a user should know, such as fewer actors than were asked for."""
 
-    def tick(self) -> None:
-        """Called about once a second."""
+    def tick(self, at_work: Sequence[AtWork]) -> None:
+        """Called about once a second, with what the actors are at."""

@@ -92,6 +92,7 @@ class Pool:
         self._none_since = time.monotonic()  # since when no actor has been ready
         self._calls: dict[ray.ObjectRef[Any], _Call] = {}
         self._beats: dict[ray.ObjectRef[Any], int] = {}
+        self._doing: dict[int, str] = {}  # actor → how far it said its fit had got
         self._last_beat = time.monotonic()
         self._leaving: dict[ray.ObjectRef[Any], ray.ObjectRef[Any]] = {}  # call → the rows or features it will leave
         self._held: dict[str, dict[Part, ray.ObjectRef[Any]]] = {}  # rows and features by key
@@ -152,6 +153,7 @@ class Pool:
         self._watch.working(actor, now)
         self._clock.begin(actor, call.trial_ids, now)
         self._memory.pop(actor, None)
+        self._doing.pop(actor, None)
 
     def stop(self, actor: int) -> None:
         """Kill an actor; what was in flight on it is forgotten."""
@@ -285,6 +287,11 @@ class Pool:
             self.stop(event.actor)
         return events
 
+    def at_work(self) -> list[tuple[int, str]]:
+        """The actors that have work, and what they said last of how far a fit has got."""
+        actors = {call.actor for call in self._calls.values() if call.work}
+        return [(actor, self._doing.get(actor, "")) for actor in sorted(actors)]
+
     def _exchange_beats(self) -> list[Event]:
         """Ask every actor at work for a sign of life, take what has come in, and look which nodes are to go."""
         now = time.monotonic()
@@ -296,7 +303,7 @@ class Pool:
             for ref in answered:
                 actor = self._beats.pop(ref)
                 try:
-                    cpu_seconds, held_bytes, waits = ray.get(ref)
+                    cpu_seconds, held_bytes, waits, self._doing[actor] = ray.get(ref)
                 except exceptions.RayError:
                     continue  # its death is told by its own call
                 self._watch.beat(actor, cpu_seconds, now, waits=waits)

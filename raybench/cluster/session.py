@@ -81,6 +81,11 @@ class Session:
         self._predictor: tuple[str, Predictor, str] | None = None  # trial, what scores it, the digest of its checkpoint
         self._latencies: dict[tuple[str, str, str, int], Latency] = {}
 
+    @property
+    def doing(self) -> str:
+        """How far a fit has got, in words."""
+        return self._workspace.doing
+
     def prepare(self, data_key: str) -> tuple[PreparedData | None, tuple[int, int, str] | Failure]:
         """Tokenise and plan; the numbers of batches and their digest go to the driver, the rows stay by reference."""
         try:
@@ -174,6 +179,7 @@ class Session:
                 every_seconds=self._context.checkpoint_seconds,
                 urgent=self._leaving.is_set,
             )
+            self._workspace.tell("")
             fits = fit_in_turn(trials, prepared.train, self._workspace, validation=prepared.validation, saving=saving)
             for place, outcome in fits:  # no more than one checkpoint is held at a time
                 if isinstance(outcome, Exception):

@@ -63,12 +63,12 @@ class Worker:
         return [self._session.measure(row) for row in rows]
 
     @ray.method(concurrency_group="control")
-    def beat(self) -> tuple[float, int, bool]:
-        """Processor seconds used so far, bytes of memory held, and whether it waits for the hub.
+    def beat(self) -> tuple[float, int, bool, str]:
+        """Processor seconds used so far, bytes of memory held, whether it waits for the hub, and how far it has got.
 
         A process that uses no processor hangs, unless it waits for a download.
         """
-        return time.process_time(), resident_bytes(), waits_for_hub()
+        return time.process_time(), resident_bytes(), waits_for_hub(), self._session.doing
 
     @ray.method(concurrency_group="control")
     def release(self, keys: list[str]) -> None:

@@ -37,6 +37,10 @@ def print_status(url: str, console: Console | None = None) -> None:
     for _, cells in sorted(rows, key=lambda row: -row[0]):
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
+    for run_id, state in progress:
+        if state.get("state") == "running" and isinstance(doing := state.get("doing"), list):
+            for words in doing:
+                console.print(f"{run_id}: {words}", markup=False, soft_wrap=True)
 
 
 def state_text(state: dict[str, Any]) -> str:

@@ -56,8 +56,13 @@ class Workspace:
         self, device: torch.device, *, network_bytes: int | None = None, feature_bytes: int = _HOST_BYTES
     ) -> None:
         self.device = device
+        self.doing = ""  # how far the work in hand has got, for whoever asks from beside it
         self.networks: Kept[Network] = Kept(lambda: network_bytes or _half_of(device), _network_bytes)
         self.caches: Kept[FeatureCache] = Kept(lambda: feature_bytes, lambda cache: cache.num_bytes)
+
+    def tell(self, words: str) -> None:
+        """How far the work in hand has got."""
+        self.doing = words
 
     def network(self, trial: Trial, task: Task, *, own_head: bool, for_scoring: bool = True) -> Network:
         """The candidate's network as it was opened, in eval mode; whoever takes it changes nothing in it.

@@ -100,14 +100,14 @@ def beat(pool, ray, **held):
     pool._last_beat = 0.0
     events = pool.wait(0)
     for handle, size in held.values():
-        ray.answer(handle, "beat", (1.0, size, False))
+        ray.answer(handle, "beat", (1.0, size, False, ""))
     pool._last_beat = 0.0
     return events + pool.wait(0)
 
 
 def held(pool):
     """All that the pool keeps by actor, call or key."""
-    names = ("_handles", "_calls", "_beats", "_nodes", "_due", "_memory", "_drained", "_held", "_leaving",
+    names = ("_handles", "_calls", "_beats", "_doing", "_nodes", "_due", "_memory", "_drained", "_held", "_leaving",
              "_told", "_commits")  # fmt: skip
     return {name: getattr(pool, name) for name in names if getattr(pool, name)}
 

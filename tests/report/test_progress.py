@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from raybench.core import Status
+from raybench.cluster.observer import AtWork
+from raybench.core import Shard, Status
 from raybench.core.errors import StoreError
 from raybench.report.progress import Progress
 from raybench.report.status_table import print_status
-from raybench.schedule.work import TrialWork
+from raybench.schedule.work import Fit, Prepare, TrialWork
 from raybench.store import Store
 from raybench.store.shards import ShardCommit
 from raybench.store.trials import TrialRow
@@ -99,6 +100,33 @@ def test_a_store_that_refuses_progress_ends_no_run_and_is_said_once(store, capsy
         progress.begin(plan("a"), [work("a")])
         monkeypatch.setattr(type(store.files), "write", refuse)
         for _ in range(3):
-            progress.tick()
+            progress.tick([])
             progress._writing.result()
     assert capsys.readouterr().err.count("`raybench status` will not show this run: store x: is full") == 1
+
+
+def said(progress, work, words=""):
+    progress.tick([AtWork(0, work, words)])
+    (line,) = progress.as_dict()["doing"]
+    return line
+
+
+def test_what_an_actor_is_at_is_told_by_name(store):
+    progress = Progress(store.run("r"), quiet=True)
+    progress.begin(plan("a", "b", "c"), [work("a"), work("b"), work("c")])
+    assert said(progress, Fit(trial_ids=("a",))) == "a on rows, seed 0: a fit begins"
+    step = "epoch 1 of 2, step 12 of 26"
+    assert said(progress, Fit(trial_ids=("a", "b", "c")), step) == f"a on rows, seed 0 and 2 more: {step}"
+    progress.batches_planned("d", 4)
+    progress.shard_scored(commit("b", 0, 2))
+    assert said(progress, Shard(trial_id="b", start=2, stop=3)) == "b on rows, seed 0: 2 of 4 batches scored"
+    assert said(progress, Prepare(data_key="d")) == "rows are prepared"
+
+
+def test_status_shows_what_the_actors_of_a_running_run_are_at(store, capsys):
+    progress = Progress(store.run("r"), quiet=True)
+    progress.begin(plan("a"), [work("a")])
+    progress.tick([AtWork(0, Fit(trial_ids=("a",)), "epoch 3 of 9, step 1 of 2")])
+    store.run("r").write_json("progress.json", progress.as_dict())
+    print_status(store.files.url, Console(width=200))
+    assert "r: a on rows, seed 0: epoch 3 of 9, step 1 of 2" in capsys.readouterr().out

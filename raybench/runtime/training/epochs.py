@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -77,7 +77,9 @@ class Epochs:
         device: torch.device,
         validation: Examples | None,
         budget: int,
+        tell: Callable[[str], None],
     ) -> None:
+        self._tell = tell
         self._trial, self._given, self._method, self._validation = trial, given, method, validation
         self._names = [[name for name, _ in method.trained(network, h)] for h in given]
         union = {name for names in self._names for name in names}
@@ -129,6 +131,7 @@ class Epochs:
         losses = []
         with torch.random.fork_rng(devices=[stepper.device] if stepper.device.type == "cuda" else []):
             for number, rows in enumerate(steps, before.steps):
+                self._tell(f"epoch {epoch + 1} of {h.epochs}, step {number - before.steps + 1} of {len(steps)}")
                 factor = rate_factor(number, len(steps) * h.epochs, warmup=h.warmup, decay=h.decay)
                 for group in optimizer.param_groups:
                     group["lr"] = group["initial_lr"] * factor

@@ -9,7 +9,7 @@ later. The largest branch goes last and drops its snapshot as it starts, so at m
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
@@ -35,11 +35,12 @@ def fine_tune(
     validation: Examples | None,
     budget: int,
     saving: Saving | None = None,
+    tell: Callable[[str], None] = lambda words: None,
 ) -> Iterator[tuple[int, Tuned | Exception]]:
     """Train `network` in place for trials whose first epochs are the same; each as soon as it is done, by its place.
 
     `budget` is the padded tokens forwarded at once. With `saving`, what an earlier process has done of it is not done
-    again.
+    again. Each step is told in words.
 
     What goes wrong in an epoch (DivergedError: a loss was NaN or infinite) is the outcome of the trials that share
     it, and of no other.
@@ -51,7 +52,7 @@ def fine_tune(
     given = [method.read(trial.hyperparameters) for trial in trials]
     if given[0].patience and validation is None:
         raise DataError(f"dataset {trials[0].dataset.name!r}: patience needs a validation split; give one under splits")
-    epochs = Epochs(trials[0], given, task, method, network, train, device, validation, budget)
+    epochs = Epochs(trials[0], given, task, method, network, train, device, validation, budget, tell)
     resuming = Resuming(epochs, trials, given, saving, budget=budget)
     waiting = resuming.start()
     while waiting:

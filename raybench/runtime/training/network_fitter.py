@@ -108,6 +108,7 @@ def _fit_networks(
         device,
         validation=None if inputs.validation is None else task.examples(inputs.validation, first.model, first.dataset),
         budget=attempt.budget,
+        tell=workspace.tell,
         saving=inputs.saving,
     )
     opening, opening_peak = time.perf_counter() - began + saved, peak_memory_bytes(device)
