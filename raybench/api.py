@@ -6,14 +6,15 @@ ranking = raybench.run("jobs/quickstart.yaml")
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from raybench.core.errors import RaybenchError
 from raybench.job import Job, load_job, parse_job
 from raybench.planning.first_job import FirstJob
+from raybench.planning.given import job_of
 from raybench.planning.plan import Plan, PlannedTrial, make_plan
 from raybench.planning.resume import look_up
 from raybench.report.notify import ended, notifier, stopped
@@ -32,10 +33,16 @@ __all__ = ["StoreWarning", "rank", "run", "try_models", "warn_skipped"]
 
 
 def run(
-    job: str | Path | Job, *, address: str | None = None, actors: int | None = None, quiet: bool = False
+    job: str | Path | Job | Mapping[str, Any],
+    *,
+    address: str | None = None,
+    actors: int | None = None,
+    quiet: bool = False,
 ) -> Ranking:
     """Do what is missing of a job and rank.
 
+    `job` is a file, or what stands in one as a mapping, in which a dataset's `source` may be rows in memory: a pandas
+    frame, a pyarrow table, a Dataset or DatasetDict, a list of dicts, or a mapping of these by split.
     `address` is a Ray cluster's (default: an embedded Ray, or the cluster this runs inside); `actors` overrides the
     job's number. Raises RaybenchError for what a user can mend, before anything starts. A trial that fails does not
     raise: it has a status and a reason in the ranking. Running again does only what is missing; trials that another
@@ -113,7 +120,7 @@ def try_models(first: FirstJob, *, address: str | None = None, quiet: bool = Fal
     return run(parse_job(first.text(fine_tuned=pays), here), address=address, quiet=quiet)
 
 
-def rank(job: str | Path | Job) -> Ranking:
+def rank(job: str | Path | Job | Mapping[str, Any]) -> Ranking:
     """Rank what the store holds of a job; trials that have not ended are `stopped`, failures keep their reason.
 
     While the job runs its directory is the run's own: the ranking is returned and not written.
@@ -139,8 +146,8 @@ def rank(job: str | Path | Job) -> Ranking:
             return ranking
 
 
-def _plan(job: str | Path | Job, actors: int | None) -> Plan:
-    loaded = job if isinstance(job, Job) else load_job(job)
+def _plan(job: str | Path | Job | Mapping[str, Any], actors: int | None) -> Plan:
+    loaded = job if isinstance(job, Job) else job_of(job) if isinstance(job, Mapping) else load_job(job)
     if actors is not None:
         loaded = loaded.model_copy(update={"resources": loaded.resources.model_copy(update={"actors": actors})})
     plan = make_plan(loaded)

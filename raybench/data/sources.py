@@ -32,7 +32,7 @@ from raybench.data.files import (
 )
 from raybench.job.spec import DatasetSpec
 
-__all__ = ["open_source"]
+__all__ = ["open_source", "read_given"]
 
 
 def open_source(spec: DatasetSpec, directory: Path) -> dict[str, SplitReader]:
@@ -88,6 +88,11 @@ def _hub(spec: DatasetSpec) -> Any:
         ) from error
     finally:
         retries.setLevel(level)
+
+
+def read_given(rows: Any) -> dict[str, SplitReader]:
+    """Readers of rows in memory: one table, frame or Dataset for train, or a mapping of these by split."""
+    return _tables(rows, "given")
 
 
 def _tables(loaded: Any, source: str) -> dict[str, SplitReader]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,15 @@ class Ranking:
     def to_pandas(self) -> pd.DataFrame:
         """The ranking as a data frame, best first."""
         return self.table.to_pandas()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: where each candidate stands, and the notes; names are escaped."""
+        frame = self.to_pandas().query("split == 'test'")
+        metrics = [name for name in dict.fromkeys(frame["rank_by"].dropna()) if name in frame]
+        around = [f"{name}{end}" for name in metrics for end in ("", "_low", "_high")]
+        shown = frame[["dataset", "rank", "candidate", *around, "fit_seconds", "status"]]
+        table = shown.dropna(axis=1, how="all").to_html(index=False, na_rep="–", float_format="{:.3f}".format, border=0)
+        return table + "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
 
     @property
     def complete(self) -> bool:

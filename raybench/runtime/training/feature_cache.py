@@ -24,6 +24,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from raybench.core.cache import cache_directory
+
 __all__ = ["FeatureCache", "feature_directory", "remove_oldest"]
 
 _DEFAULT_BYTES = 4 << 30
@@ -32,11 +34,8 @@ _KEY_BYTES = 16
 
 def feature_directory() -> Path | None:
     """Where caches lie on this machine, or None for memory alone."""
-    asked = os.environ.get("RAYBENCH_CACHE")
-    if asked == "":
-        return None
-    base = Path(asked) if asked else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "raybench"
-    return base / "features"
+    base = cache_directory()
+    return None if base is None else base / "features"
 
 
 class FeatureCache:
