@@ -20,7 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from raybench.core.errors import JobError
 from raybench.core.suggestion import did_you_mean
 from raybench.job.explain import explain
-from raybench.job.places import Path, read_yaml
+from raybench.job.source_map import Path, read_yaml
 from raybench.metrics.catalog import find
 
 __all__ = ["Gate", "load_gate", "make_gate"]

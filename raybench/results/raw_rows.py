@@ -25,7 +25,7 @@ from raybench.data import LoadedDataset, load_dataset
 from raybench.data.kinds import LABEL_KINDS, is_list
 from raybench.job import DatasetSpec, Job
 from raybench.job.completion import complete_dataset
-from raybench.job.places import read_yaml
+from raybench.job.source_map import read_yaml
 from raybench.store.runs import JOB_DIRECTORY, RunDirectory
 from raybench.tasks.catalog import get_task
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from raybench.core.errors import JobError
-from raybench.job.places import read_yaml
+from raybench.job.source_map import read_yaml
 from raybench.store import Store
 from raybench.store.garbage import trial_of
 from raybench.store.runs import RunDirectory, list_runs

@@ -40,7 +40,8 @@ def test_features_do_not_depend_on_the_batch(
         "resnet": ModelSpec(reference="arch:resnet", config=RESNET),
     }[kind]
     task = get_task("text-classification" if text else "image-classification")
-    rows = make_texts(60) if text else packaged.digits()["train"].slice(0, 60)
+    pictures = packaged.digits()["train"].slice(0, 60)
+    rows = make_texts(60) if text else pictures.append_column("id", pa.array([f"p{row}" for row in range(60)]))
     trial = make_trial(model, task=task.name)
     examples = task.examples(task.prepare(rows, model, 48), model, trial.dataset)
     network = Workspace(CPU).network(trial, task, own_head=False)
