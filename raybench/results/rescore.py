@@ -7,7 +7,8 @@ Published as a run of its own, `rescore-<hash>`, whose id is the content of what
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
@@ -17,12 +18,13 @@ from raybench.core.identity import content_hash
 from raybench.core.suggestion import did_you_mean
 from raybench.metrics import MetricSet
 from raybench.metrics.requirements import fitting, misfit
+from raybench.results.difficulty import DIFFICULTY, difficulties
 from raybench.results.entry import Entry
 from raybench.results.made_on import made_on
 from raybench.results.publish import traits_of, write_tables
 from raybench.results.ranking import Ranking
 from raybench.results.slices import slice_scores
-from raybench.results.stored import RESCORED, find_run, read_run, read_whole_records
+from raybench.results.stored import RESCORED, StoredRun, find_run, read_run, read_whole_records
 from raybench.results.tables import MetricTrait
 from raybench.store import Store
 from raybench.store.parquet import Skipped
@@ -44,7 +46,8 @@ def rescore(
 ) -> Ranking:
     """Score the trials of a run anew (the latest run, unless one is named) and rank by `rank_by` or the first metric.
 
-    `slices` are columns of the records: a slice column of the dataset, or any other such as `target`.
+    `slices` are columns of the records: a slice column of the dataset, any other such as `target`, or `difficulty`: how
+    many of the run's trials get an example right (`results/difficulty.py`).
     """
     if not metrics:
         raise MetricError("rescore: name at least one metric")
@@ -55,6 +58,7 @@ def rescore(
     traits: dict[str, MetricTrait] = {}
     rank_by = rank_by or metrics[0]
     names = list(dict.fromkeys([*metrics, rank_by]))
+    hard = _difficulties(run, skipped) if DIFFICULTY in slices else {}
     for trial, row in ((one.trial, one.row) for one in run.trials):
         records = read_whole_records(store, row, skipped)
         task = task_of(trial.dataset)
@@ -65,7 +69,8 @@ def rescore(
                 raise MetricError(f"rescore: {reason}; metrics that fit these records: {known}")
         metric_set = MetricSet(names, config)
         traits |= traits_of(metric_set)
-        entries.append(_entry(trial, row, records, metric_set, slices, rank_by))
+        parts = {DIFFICULTY: hard[trial.dataset.name]} if hard else {}
+        entries.append(_entry(trial, row, records, metric_set, slices, parts, rank_by))
     asked = [run.run_id, names, list(slices), rank_by, sorted(entry.trial.trial_id for entry in entries)]
     by_dataset = dict.fromkeys((entry.trial.dataset.name for entry in entries), rank_by)
     rescored = store.run(f"{RESCORED}{content_hash(asked)[:12]}")
@@ -77,9 +82,18 @@ def rescore(
 
 
 def _entry(
-    trial: Trial, row: TrialRow, records: pa.Table, metric_set: MetricSet, slices: Sequence[str], rank_by: str
+    trial: Trial,
+    row: TrialRow,
+    records: pa.Table,
+    metric_set: MetricSet,
+    slices: Sequence[str],
+    parts: Mapping[str, Mapping[str, str]],
+    rank_by: str,
 ) -> Entry:
-    columns = {name: records.column(_record_column(name, records)).cast(pa.string()) for name in slices}
+    named = [name for name in slices if name not in parts]
+    columns = {name: records.column(_record_column(name, records)).cast(pa.string()) for name in named}
+    ids = records.column("id").to_pylist() if parts else []
+    columns |= {name: pa.chunked_array([[part[one] for one in ids]], pa.string()) for name, part in parts.items()}
     return Entry(
         trial=trial,
         status=Status.OK,
@@ -91,6 +105,16 @@ def _entry(
         replicates=metric_set.replicates(rank_by, records),
         made_on=made_on(row.provenance),
     )
+
+
+def _difficulties(run: StoredRun, skipped: Skipped) -> dict[str, dict[str, str]]:
+    """By dataset, how hard each example is."""
+    rows: dict[str, list[TrialRow]] = defaultdict(list)
+    for one in run.trials:
+        rows[one.trial.dataset.name].append(one.row)
+    return {
+        name: difficulties(read_whole_records(run.store, row, skipped) for row in group) for name, group in rows.items()
+    }
 
 
 def _record_column(name: str, records: pa.Table) -> str:

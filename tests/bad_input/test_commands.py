@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -78,6 +79,12 @@ def test_torn_records_are_one_line_that_names_the_file(finished: Path, refused: 
     assert "has no whole records (records/trial=" in line
     assert "torn or not Parquet" in line
     assert line.endswith("run its job again")
+
+
+def test_difficulty_is_a_slice_of_any_run(finished: Path, command: Callable[..., tuple[int, str, str]]) -> None:
+    assert command("rescore", "store", "--metrics", "accuracy", "--slice", "difficulty")[0] == 0
+    (scores,) = (finished / "runs").glob("rescore-*/scores.parquet")
+    assert {"difficulty=easy", None} <= set(pq.read_table(scores).column("slice").to_pylist())
 
 
 def test_other_metrics_of_records_that_lack_their_columns_are_one_line(finished: Path, refused: Refused) -> None:
