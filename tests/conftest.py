@@ -26,6 +26,11 @@ WORDS = {
 FILLER = ["the", "a", "of", "and", "in", "some", "new", "old", "said", "on"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file of all comes first, or the others would wait for it in the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/cluster/test_run.py"))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """A process does whole files, in the order of their names, so that those with Ray, which wait much, begin early.

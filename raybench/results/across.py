@@ -22,15 +22,15 @@ from raybench.metrics.permutation import holm
 __all__ = ["across_notes", "friedman", "mean_interval", "signed_rank"]
 
 _ALPHA = 0.05
-_LEAST_FOR_FRIEDMAN = 3  # datasets, and candidates
+_LEAST = 3  # datasets, and candidates
 _MOST_SHOWN = 6  # pairs
 
 
 def mean_interval(values: Sequence[float], bounds: tuple[float, float]) -> tuple[float, float] | None:
-    """Student's 95 % interval of the mean over datasets, within the range; None of fewer than two."""
+    """Student's 95 % interval of the mean over datasets, within the range; None of fewer than three."""
     from scipy.special import stdtrit
 
-    if len(values) < 2:
+    if len(values) < _LEAST:
         return None
     mean = math.fsum(values) / len(values)
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
@@ -75,7 +75,7 @@ def across_notes(rows: Sequence[Mapping[str, Any]], higher_is_better: Mapping[st
             sign = 1 if higher_is_better.get(metric, True) else -1
             values[row["candidate"], row["method"], row["hyperparameters"]][row["dataset"]] = sign * row[metric]
     whole = {key: [found[name] for name in datasets] for key, found in values.items() if len(found) == len(datasets)}
-    if len(datasets) < _LEAST_FOR_FRIEDMAN or len(whole) < _LEAST_FOR_FRIEDMAN:
+    if len(datasets) < _LEAST or len(whole) < _LEAST:
         return []
     p_value = friedman(np.array(list(whole.values())).T)
     head = f"over {len(datasets)} datasets as if drawn from others like them: "

@@ -13,8 +13,8 @@ def test_the_interval_of_a_mean_is_students_within_the_range():
     values = [0.9, 0.8, 0.85, 0.95]
     low, high = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
     assert mean_interval(values, (0.0, 10.0)) == pytest.approx((low, high))
-    assert mean_interval([0.1, 0.9], (0.0, 1.0)) == (0.0, 1.0)
-    assert mean_interval([0.5], (0.0, 1.0)) is None
+    assert mean_interval([0.1, 0.9, 0.9], (0.0, 1.0)) == (0.0, 1.0)
+    assert mean_interval([0.5, 0.6], (0.0, 1.0)) is None
 
 
 def test_the_interval_of_a_mean_holds_95_percent():

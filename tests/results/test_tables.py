@@ -108,11 +108,12 @@ def test_a_cost_that_is_not_known_is_beyond_its_limit():
 
 
 def test_over_all_datasets_a_mean_has_the_interval_of_datasets_as_drawn():
-    entries = [entry("a", value, dataset=name) for name, value in (("d1", 0.5), ("d2", 0.54))]
+    entries = [entry("a", value, dataset=name) for name, value in (("d", 0.5), ("d1", 0.52), ("d2", 0.54))]
     overall = next(row for row in ranked(entries) if row["dataset"] == OVERALL)
-    assert (overall["accuracy_low"], overall["accuracy_high"]) == pytest.approx(
-        (0.52 - 0.2541, 0.52 + 0.2541), abs=1e-3
-    )
+    half = 4.302653 * 0.02 / 3**0.5  # Student's 97.5 % point of two degrees
+    assert overall["accuracy_high"] - overall["accuracy"] == pytest.approx(half, rel=1e-5)
+    two = next(row for row in ranked(entries[:2]) if row["dataset"] == OVERALL)
+    assert two["accuracy_low"] is None
 
 
 def test_over_all_datasets_the_mean_rank_decides():
