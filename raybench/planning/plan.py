@@ -176,7 +176,7 @@ def make_plan(job: Job) -> Plan:
     """Every candidate configuration × dataset × seed; of those to be chosen among, each on the validation rows too."""
     datasets = {spec.name: _plan_dataset(job, spec) for spec in job.datasets}
     validation = _on_validation(job, datasets)
-    named = [candidate.baseline or candidate.method.name for candidate in job.candidates]
+    named = [candidate.baseline or candidate.images or candidate.method.name for candidate in job.candidates]
     code = code_digests([*named, *(spec.task for spec in job.datasets)], job.directory)
     data: dict[str, DataNeeds] = {}
     trials: dict[str, PlannedTrial] = {}
@@ -247,6 +247,9 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
     try:
         loaded = load_dataset(spec, task.columns, job.directory)
         notes = _review(task, spec, loaded)
+        if opened := task.opened():
+            loaded = replace(loaded, fingerprint=content_hash([loaded.fingerprint, opened]))
+        loaded = replace(loaded, splits={**loaded.splits, "test": task.scored_rows(loaded.splits["test"])})
     except DataError as error:
         raise job.placed(error, spec) from error
     if (reason := task.check_labels(loaded.labels)) is not None:
@@ -330,7 +333,7 @@ def _plan_trial(
         statistics=dataset.statistics,
         scored=dataset.scored,
     )
-    code = {name: code[name] for name in (spec.task, model.baseline or method) if name in code}
+    code = {name: code[name] for name in (spec.task, model.baseline or model.images or method) if name in code}
     identity = {
         "version": RESULT_VERSION,
         "weights": weights,

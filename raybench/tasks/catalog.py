@@ -25,6 +25,7 @@ TASKS = {
     "retrieval": "raybench.tasks.retrieval:Retrieval",
     "recommendation": "raybench.tasks.recommendation:Recommendation",
     "sentence-similarity": "raybench.tasks.sentence_similarity:SentenceSimilarity",
+    "image-generation": "raybench.tasks.image_generation:ImageGeneration",
     "image-regression": "raybench.tasks.image_regression:ImageRegression",
     "causal-lm": "raybench.tasks.causal_lm:CausalLM",
     "multiple-choice": "raybench.tasks.multiple_choice:MultipleChoice",
