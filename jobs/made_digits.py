@@ -1,6 +1,6 @@
 """For jobs/made-digits.yaml: three generators of digits, and the network that looks at what they make.
 
-    python jobs/made_digits.py        # once: trains the network on the training digits and saves it to ./digit-network
+    python jobs/made_digits.py        # once: trains the network on the training digits and saves it beside this file
 
 A generator gives as many pictures as it is asked for.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from raybench.data.packaged import digits
@@ -42,9 +43,12 @@ def mixture(count: int) -> np.ndarray:
 
 def _training() -> tuple[np.ndarray, np.ndarray]:
     """Pixels float64 [N, 64] and labels [N]."""
-    table = digits()["train"]
+    return _pixels(digits()["train"])
+
+
+def _pixels(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     images = [np.frombuffer(one["data"], dtype=np.uint8) for one in table["image"].to_pylist()]
-    return np.stack(images).astype(np.float64), table["label"].to_numpy()
+    return np.stack(images).astype(np.float64), table["label"].to_numpy().astype(np.int64)
 
 
 def _gaussian(images_ND: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -63,9 +67,10 @@ def train_network(folder: Path) -> float:
     config = ViTConfig(image_size=8, patch_size=2, num_channels=1, hidden_size=64, intermediate_size=128,
                        num_hidden_layers=3, num_attention_heads=4, num_labels=10)  # fmt: skip
     model = ViTForImageClassification(config)
-    images_ND, labels_N = _training()
-    values = torch.from_numpy(images_ND).float().reshape(-1, 1, 8, 8) / 127.5 - 1
-    targets = torch.from_numpy(labels_N.astype(np.int64))
+    (values, targets), (test_values, test_targets) = (
+        (torch.from_numpy(pixels_ND).float().reshape(-1, 1, 8, 8) / 127.5 - 1, torch.from_numpy(labels_N))
+        for pixels_ND, labels_N in map(_pixels, (digits()["train"], digits()["test"]))
+    )
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
     for _ in range(30):
         for rows in torch.randperm(len(values)).split(64):
@@ -75,12 +80,11 @@ def train_network(folder: Path) -> float:
     model.eval().save_pretrained(folder)
     size = {"height": 8, "width": 8}
     ViTImageProcessorPil(size=size, image_mean=[0.5], image_std=[0.5]).save_pretrained(folder)
-    test = digits()["test"]
-    pixels = np.stack([np.frombuffer(one["data"], dtype=np.uint8) for one in test["image"].to_pylist()])
     with torch.inference_mode():
-        found = model(pixel_values=torch.from_numpy(pixels).float().reshape(-1, 1, 8, 8) / 127.5 - 1).logits.argmax(1)
-    return float((found.numpy() == test["label"].to_numpy()).mean())
+        found = model(pixel_values=test_values).logits.argmax(1)
+    return float((found == test_targets).double().mean())
 
 
 if __name__ == "__main__":
-    print(f"saved to digit-network; {train_network(Path('digit-network')):.1%} of the test digits are told apart")
+    place = Path(__file__).with_name("digit-network")
+    print(f"saved to {place}; {train_network(place):.1%} of the test digits are told apart")

@@ -9,6 +9,8 @@ from raybench.core.errors import JobError
 from raybench.job.paths import default_name, file_path, finds_files, folders, input_path, is_glob
 from raybench.job.spec import ALL_BASELINES, FILE_FORMATS, CandidateSpec, DatasetSpec
 
+_NAMES_A_MODEL = "feature_network"  # an option of a task
+
 __all__ = ["complete_candidates", "complete_dataset"]
 
 
@@ -54,6 +56,9 @@ def complete_dataset(spec: DatasetSpec, directory: Path) -> DatasetSpec:
             }
         except JobError as error:
             raise JobError(str(error), key=("data_files",)) from None
+    if isinstance(named := spec.task_config.get(_NAMES_A_MODEL), str):
+        whole = _input(named, directory, _NAMES_A_MODEL)
+        update["task_config"] = {**spec.task_config, _NAMES_A_MODEL: whole}
     return spec.model_copy(update=update)
 
 

@@ -338,7 +338,7 @@ def _plan_trial(
         "version": RESULT_VERSION,
         "weights": weights,
         "data": loaded.fingerprint,
-        "task": [spec.task, dict(spec.task_config), spec.max_length],
+        "task": [spec.task, {k: v for k, v in spec.task_config.items() if k not in task.opened()}, spec.max_length],
         "method": method,
         "hyperparameters": hyperparameters,
         "seed": seed,

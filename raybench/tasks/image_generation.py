@@ -7,6 +7,7 @@ what its function gives, or what a baseline makes fill them. Shapes: B pictures,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -122,7 +123,7 @@ class ImageGeneration(Task):
         if "place" not in rows.column_names:  # nothing is learned from others
             rows = self.scored_rows(rows.slice(0, 0))
         place = rows.column("place").to_numpy()
-        made = made_pictures(model, int(place.max(initial=-1)) + 1)
+        made = made_pictures(model, int(place.max()) + 1) if len(place) else []
         real = rows.column("image").to_pylist()
         pictures = [own if at < 0 else _decoded(*made[at]) for own, at in zip(real, place.tolist(), strict=True)]
         column = rows.column_names.index("image")
@@ -170,8 +171,9 @@ class ImageGeneration(Task):
 
 
 def seen_by(network: ModelSpec) -> str:
-    """The name of the network that looks, and the beginning of its weights' fingerprint."""
-    return f"{network.reference} ({weights_fingerprint(network)[:12]})"
+    """The name of the network that looks, wherever it lies, and the beginning of its weights' fingerprint."""
+    name = Path(network.reference).name if Path(network.reference).is_absolute() else network.reference
+    return f"{name} ({weights_fingerprint(network)[:12]})"
 
 
 def see(network: FeatureNetwork, batch: Batch) -> Seen:

@@ -126,7 +126,7 @@ class Task(ABC):
         return ()
 
     def opened(self) -> dict[str, str]:
-        """What the task opens beside the candidates, by name its fingerprint; part of what the dataset is.
+        """What the task opens beside the candidates: the option that names it → its fingerprint, part of the dataset's.
 
         Raises:
             DataError: it cannot be opened.

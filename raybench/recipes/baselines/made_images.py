@@ -18,7 +18,7 @@ from raybench.core.identity import seed_from
 from raybench.data.images import IMAGE, image_array
 from raybench.recipes.baselines.baseline import Arrays
 from raybench.tasks.catalog import task_of
-from raybench.tasks.image_generation import Seen, see
+from raybench.tasks.image_generation import ImageGeneration, Seen, see
 from raybench.tasks.image_inputs import ImageExamples, model_images, pixels, resize_images
 
 __all__ = ["BlurredImages", "PixelNoise", "TrainingImages"]
@@ -42,6 +42,7 @@ class _MadeImages(ABC):
         import torch
 
         task = task_of(dataset)
+        assert isinstance(task, ImageGeneration)
         network = _network(task.settings.feature_network, task.opened()["feature_network"])
         seen = []
         images, places = rows.column("image"), rows.column("place").to_pylist()
