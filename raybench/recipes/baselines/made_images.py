@@ -38,22 +38,22 @@ class _MadeImages(ABC):
         return {"images": np.ascontiguousarray(images)}
 
     def outputs(self, arrays: Arrays, rows: pa.Table, dataset: DatasetKey) -> Seen:
-        """One picture at a time, so that none depends on how rows are cut into shards."""
+        """Looked at one by one, so that none depends on how rows are cut into shards."""
         import torch
 
         task = task_of(dataset)
         assert isinstance(task, ImageGeneration)
         network = _network(task.settings.feature_network, task.opened()["feature_network"])
-        seen = []
-        images, places = rows.column("image"), rows.column("place").to_pylist()
-        for row, place in enumerate(places):
-            cell = (
-                images[row].as_py() if place < 0 else image_array(self.made(arrays["images"], place)[None])[0].as_py()
-            )
-            prepared = model_images(pa.table({"image": pa.array([cell], IMAGE)}), task.network_spec)
-            examples = ImageExamples(prepared, task.network_spec, np.zeros(1, dtype=np.int32))
-            with torch.inference_mode():
-                seen.append(see(network, examples.batch(np.zeros(1, dtype=np.int64), 0, torch.device("cpu"))))
+        pictures = [
+            own if place < 0 else image_array(self.made(arrays["images"], place)[None])[0].as_py()
+            for own, place in zip(rows.column("image").to_pylist(), rows.column("place").to_pylist(), strict=True)
+        ]
+        prepared = model_images(pa.table({"image": pa.array(pictures, IMAGE)}), task.network_spec)
+        examples = ImageExamples(prepared, task.network_spec, np.zeros(len(pictures), dtype=np.int32))
+        with torch.inference_mode():
+            seen = [
+                see(network, examples.batch(np.array([row]), 0, torch.device("cpu"))) for row in range(len(pictures))
+            ]
         told = [one.probabilities for one in seen if one.probabilities is not None]
         return Seen(np.concatenate([one.features for one in seen]), np.concatenate(told) if told else None)
 
