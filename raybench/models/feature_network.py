@@ -1,6 +1,6 @@
 """A network of pictures by which others' pictures are compared: what its last layer reads, and its classes.
 
-    seen = open_feature_network(ModelSpec(reference="timm/inception_v3.tf_in1k"))
+    seen = open_feature_network(ModelSpec(reference="google/vit-base-patch16-224"))
     features_BH, logits_BC = seen.both(inputs)              # logits None: it has no classes
 
 Features are what the last linear layer of a classifier is given, as Inception's pool3 is; of a network without a

@@ -97,6 +97,17 @@ def test_figures_are_those_of_torch_fidelitys_formulas(tiny_vit: Path, tmp_path:
     assert len(told_by.rpartition("(")[2]) == 13
 
 
+def test_places_for_made_pictures_stand_beside_the_real_ones_with_slices_or_without() -> None:
+    real = rows(pictures(12, 0))
+    sliced = real.add_column(1, "slice_shop", pa.array(["a"] * 12))
+    for table, shops in ((real, None), (sliced, ["a"] * 12 + [""] * 12)):
+        scored_rows = get_task(NAME).scored_rows(table)
+        assert scored_rows["place"].to_pylist() == [-1] * 12 + list(range(12))
+        assert scored_rows["image"].null_count == 12
+        assert len(set(scored_rows["id"].to_pylist())) == 24
+        assert shops is None or scored_rows["slice_shop"].to_pylist() == shops
+
+
 def test_files_are_taken_by_content_and_so_are_folders_and_globs(tiny_vit: Path, tmp_path: Path) -> None:
     real, made = pictures(12, 0), pictures(12, 1)
     first, second = saved(made, tmp_path / "a"), saved(made[::-1], tmp_path / "b")
