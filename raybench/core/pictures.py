@@ -28,6 +28,7 @@ __all__ = [
     "IMAGE",
     "check_picture",
     "decode_picture",
+    "image_array",
     "open_picture",
     "picture_arrays",
     "picture_sizes",
@@ -39,6 +40,17 @@ _DEEP = {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}  # Pillow's modes; it woul
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}  # what a whole file ends in
 _AT_ONCE = 64  # pictures decoded ahead
 _ORIENTATION = 0x0112  # the EXIF tag
+
+
+def image_array(pixels: np.ndarray) -> pa.Array:
+    """uint8 pixels [N, H, W] or [N, H, W, C] as a column."""
+    if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4):
+        raise DataError(f"pictures must be uint8 [N, H, W] or [N, H, W, C], got {pixels.dtype} {list(pixels.shape)}")
+    count, height, width = pixels.shape[:3]
+    channels = pixels.shape[3] if pixels.ndim == 4 else 1
+    sizes = [pa.array(np.full(count, size, np.int32)) for size in (height, width, channels)]
+    data = pa.array([picture.tobytes() for picture in np.ascontiguousarray(pixels)], pa.binary())
+    return pa.StructArray.from_arrays([*sizes, data], fields=list(IMAGE))
 
 
 def picture_arrays(rows: pa.Table) -> Iterator[np.ndarray]:

@@ -44,7 +44,8 @@ class ModelSpec:
     """What is opened: a reference and all that changes what comes out of it.
 
     `reference` is a hub id, a local directory, `pkg:<import name>/<path>` inside an installed package,
-    `arch:<transformers model type>` (an architecture without weights), or `baseline:<name>`.
+    `arch:<transformers model type>` (an architecture without weights), `baseline:<name>`, or `images:` and a folder, a
+    glob of files or the `module:attribute` that makes pictures.
     """
 
     reference: str
@@ -64,6 +65,11 @@ class ModelSpec:
     def baseline(self) -> str | None:
         """The baseline's name, or None for a model."""
         return self.reference.removeprefix("baseline:") if self.reference.startswith("baseline:") else None
+
+    @property
+    def images(self) -> str | None:
+        """Where pictures that someone has made are, or what makes them; None for a model."""
+        return self.reference.removeprefix("images:") if self.reference.startswith("images:") else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from raybench.core.errors import DataError, summary
+from raybench.core.picture_files import picture_files
 from raybench.data.audio_folder import audio_folder
 from raybench.data.coco import coco_rows, is_coco
 from raybench.data.file_kind import HEAD_BYTES, refuse_other_kind
@@ -35,7 +36,6 @@ __all__ = [
     "subfolders",
 ]
 
-_PICTURES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 _SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json"}
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
 
@@ -189,8 +189,7 @@ def _imagefolder(folder: str, wanted: Collection[str]) -> RawSplit:
     """Pictures below a folder; the label is the name of the folder that a picture lies in."""
     if not Path(folder).is_dir():
         raise DataError("want a folder of pictures")
-    found = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in _PICTURES)
-    files = [path for path in found if not path.is_dir() and not path.name.startswith(".")]
+    files = picture_files(folder)
     labels = pa.array([path.parent.name for path in files], pa.string())
     content = pa.array([path.read_bytes() for path in files], pa.large_binary())
     paths = pa.array(map(str, files), pa.string())

@@ -19,20 +19,9 @@ import pyarrow.compute as pc
 from raybench.core.errors import DataError
 from raybench.core.pictures import ENCODED, IMAGE, check_picture, decode_picture
 
-__all__ = ["canonical_images", "check_images", "decode_images", "image_array", "image_paths"]
+__all__ = ["canonical_images", "check_images", "decode_images", "image_paths"]
 
 _CHANNELS = pa.array([1, 3, 4], pa.int32())  # grey, colour, colour with an alpha that no model reads
-
-
-def image_array(pixels: np.ndarray) -> pa.Array:
-    """uint8 pixels [N, H, W] or [N, H, W, C] as a column."""
-    if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4):
-        raise DataError(f"pictures must be uint8 [N, H, W] or [N, H, W, C], got {pixels.dtype} {list(pixels.shape)}")
-    count, height, width = pixels.shape[:3]
-    channels = pixels.shape[3] if pixels.ndim == 4 else 1
-    sizes = [pa.array(np.full(count, size, np.int32)) for size in (height, width, channels)]
-    data = pa.array([picture.tobytes() for picture in np.ascontiguousarray(pixels)], pa.binary())
-    return pa.StructArray.from_arrays([*sizes, data], fields=list(IMAGE))
 
 
 def canonical_images(column: pa.ChunkedArray, source: str, directory: Path) -> pa.ChunkedArray:

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from raybench.core.errors import JobError
-from raybench.job.paths import default_name, file_path, folders, input_path, is_glob
+from raybench.job.paths import default_name, file_path, finds_files, folders, input_path, is_glob
 from raybench.job.spec import ALL_BASELINES, FILE_FORMATS, CandidateSpec, DatasetSpec
+
+_NAMES_A_MODEL = "feature_network"  # an option of a task
 
 __all__ = ["complete_candidates", "complete_dataset"]
 
 
 def complete_candidates(spec: CandidateSpec, directory: Path) -> list[CandidateSpec]:
-    """The candidate, or one for every checkpoint that its glob finds, or for every baseline there is."""
+    """The candidate, or one for every folder that its glob finds, or for every baseline there is."""
     if spec.baseline == ALL_BASELINES:
         from raybench.recipes.baselines.catalog import BASELINES
 
@@ -24,20 +26,21 @@ def complete_candidates(spec: CandidateSpec, directory: Path) -> list[CandidateS
         return every
     if spec.baseline is not None:
         return [spec.model_copy(update={"name": spec.name or default_name(spec.baseline)})]
-    assert spec.model is not None
+    key, given = ("model", spec.model) if spec.model is not None else ("images", str(spec.images))
     update: dict[str, Any] = {"tokenizer": _input(spec.tokenizer, directory, "tokenizer")}
-    if not is_glob(spec.model):
-        name = spec.name or default_name(spec.model)
-        update |= {"model": _input(spec.model, directory, "model"), "name": name}
+    if not is_glob(given) or (key == "images" and finds_files(given, directory)):
+        name = spec.name or default_name(given)
+        whole = file_path(given, directory) if is_glob(given) else _input(given, directory, key)
+        update |= {key: whole, "name": name}
         return [spec.model_copy(update=update)]
     try:
-        found = folders(spec.model, directory)
+        found = folders(given, directory)
     except JobError as error:
-        raise JobError(str(error), key=("model",)) from None
+        raise JobError(str(error), key=(key,)) from None
     prefix = f"{spec.name}/" if spec.name else ""
     return [
-        spec.model_copy(update=update | {"model": model, "name": prefix + name})
-        for model, name in zip(found, _distinct_names(found), strict=True)
+        spec.model_copy(update=update | {key: path, "name": prefix + name})
+        for path, name in zip(found, _distinct_names(found), strict=True)
     ]
 
 
@@ -53,6 +56,9 @@ def complete_dataset(spec: DatasetSpec, directory: Path) -> DatasetSpec:
             }
         except JobError as error:
             raise JobError(str(error), key=("data_files",)) from None
+    if isinstance(named := spec.task_config.get(_NAMES_A_MODEL), str):
+        whole = _input(named, directory, _NAMES_A_MODEL)
+        update["task_config"] = {**spec.task_config, _NAMES_A_MODEL: whole}
     return spec.model_copy(update=update)
 
 

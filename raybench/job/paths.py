@@ -13,7 +13,7 @@ from pathlib import Path
 
 from raybench.core.errors import JobError
 
-__all__ = ["default_name", "expand_variables", "file_path", "folders", "input_path", "is_glob"]
+__all__ = ["default_name", "expand_variables", "file_path", "finds_files", "folders", "input_path", "is_glob"]
 
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 _SCHEME = re.compile(r"^[a-zA-Z][\w+.-]+:")
@@ -58,6 +58,11 @@ def folders(pattern: str, directory: Path) -> list[str]:
     if not found:
         raise JobError(f"no directory matches {pattern}")
     return sorted(found, key=_natural)
+
+
+def finds_files(pattern: str, directory: Path) -> bool:
+    """Whether a pattern finds files, and not folders alone."""
+    return any(map(os.path.isfile, glob.iglob(os.path.normpath(directory / expand_variables(pattern)), recursive=True)))
 
 
 def default_name(reference: str) -> str:

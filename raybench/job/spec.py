@@ -142,6 +142,11 @@ class CandidateSpec(_Spec):
         description="majority, tfidf-logistic, …, or all: on each dataset those that do its task",
         min_length=1,
     )
+    images: str | None = Field(
+        default=None,
+        description="pictures to compare with real ones: a folder, a glob of files or of folders, or module:attribute",
+        min_length=1,
+    )
     revision: str | None = Field(default=None, description="the hub's commit, tag or branch to pin")
     init: Literal["pretrained", "scratch"] = Field(
         default="pretrained", description="scratch: the architecture with random weights"
@@ -171,15 +176,20 @@ class CandidateSpec(_Spec):
 
     @model_validator(mode="after")
     def _consistent(self) -> CandidateSpec:
-        if (self.model is None) == (self.baseline is None):
-            raise ValueError("want exactly one of model and baseline" + (", got both" if self.model else ""))
-        if self.baseline is not None:
+        named = [name for name in ("model", "baseline", "images") if getattr(self, name) is not None]
+        if len(named) != 1:
+            raise ValueError(
+                "want exactly one of model, baseline and images" + (f", got {len(named)}" if named else "")
+            )
+        if self.model is None:
             of_models = {"revision", "init", "num_layers", "tokenizer", "config", "pooling", "dtype"}
             of_models |= {"compile", "allow_pickle"}
+            what = "a baseline has" if self.baseline is not None else "images have"
             if idle := sorted(of_models & self.model_fields_set):
-                raise ValueError(f"a baseline has no {idle[0]}")
-            if "method" in self.model_fields_set and self.method.name != BASELINE_METHOD:
-                raise ValueError(f"a baseline has no method {self.method.name}; leave method out")
+                raise ValueError(f"{what} no {idle[0]}")
+            own = BASELINE_METHOD if self.baseline is not None else "none"
+            if "method" in self.model_fields_set and self.method.name != own:
+                raise ValueError(f"{what} no method {self.method.name}; leave method out")
         for key, values in self.grid.items():
             if key in self.method.hyperparameters:
                 raise ValueError(f"{key} is set both in method and in grid")
@@ -194,8 +204,9 @@ class CandidateSpec(_Spec):
 
     def expand(self) -> tuple[Configuration, ...]:
         """The grid's product, in the order in which it is written."""
+        made = f"images:{self.images}" if self.images is not None else f"baseline:{self.baseline}"
         model = ModelSpec(
-            reference=self.model if self.model is not None else f"baseline:{self.baseline}",
+            reference=self.model if self.model is not None else made,
             revision=self.revision,
             init=self.init,
             num_layers=self.num_layers,
@@ -206,7 +217,7 @@ class CandidateSpec(_Spec):
             compile=self.compile,
             allow_pickle=self.allow_pickle,
         )
-        method = self.method.name if self.model is not None else BASELINE_METHOD
+        method = self.method.name if self.baseline is None else BASELINE_METHOD
         fixed = self.method.hyperparameters
         combinations = itertools.product(*self.grid.values())
         return tuple(

@@ -4,7 +4,8 @@ Features are rounded to a grid of 2⁻¹⁶, so sums and Gram matrices are integ
 in float64 over chunks whose products cannot exceed 2⁵³. FID's interval is the delta method: with T the optimal
 transport map between the two Gaussians, d FID / d weight of x is 2 Δμ·(x − μ) + (x − μ)ᵀ(I − T)(x − μ) − mean.
 FID of few examples is too large by its nature, which its interval allows for; compare equal numbers only. Features come
-with the records: this module computes none.
+with the records: this module computes none. A record without probabilities, such as a real example's, counts nowhere in
+the Inception score.
 """
 
 from __future__ import annotations
@@ -274,10 +275,14 @@ def _inception(records: pa.Table, options: Options) -> dict[str, Contribution]:
     n = records.num_rows
     if not n:
         return {"n": np.ones(0, dtype=np.int64)}
-    offsets = lists_of(records, "probabilities").offsets
-    if not offsets[1]:
-        refuse(records, "probabilities", 0, "an empty list", "the probability of each class")
-    p_NC = matrix_of(records, "probabilities", int(offsets[1]), low=0.0, high=1.0 + _ROUNDING, nan=False)
+    lengths = np.diff(lists_of(records, "probabilities").offsets)
+    told = lengths > 0
+    if not told.any():
+        return {"n": told.astype(np.int64)}
+    if not told.all():
+        given = _inception(records.filter(pa.array(told)), options)
+        return {name: _spread(np.asarray(values), told) for name, values in given.items()}
+    p_NC = matrix_of(records, "probabilities", int(lengths[0]), low=0.0, high=1.0 + _ROUNDING, nan=False)
     p_NC = p_NC.astype(np.float64)
     off = np.abs(p_NC.sum(axis=1) - 1.0) > _ROUNDING * max(1, p_NC.shape[1])
     if off.any():
@@ -285,6 +290,13 @@ def _inception(records: pa.Table, options: Options) -> dict[str, Contribution]:
         refuse(records, "probabilities", row, f"a sum of {p_NC[row].sum():g}", "probabilities that sum to 1")
     negative_entropy = (p_NC * np.log(np.where(p_NC > 0, p_NC, 1.0))).sum(axis=1)
     return {"n": np.ones(n, dtype=np.int64), "p": p_NC, "p_log_p": negative_entropy}
+
+
+def _spread(values: np.ndarray, told: np.ndarray) -> np.ndarray:
+    """The values of the rows that have some, 0 at the others."""
+    spread = np.zeros((len(told), *values.shape[1:]), dtype=values.dtype)
+    spread[told] = values
+    return spread
 
 
 def _inception_score(sums: Sums, options: Options) -> np.ndarray:

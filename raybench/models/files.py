@@ -58,7 +58,7 @@ def pinned(model: ModelSpec, pins: dict[tuple[str, str | None], str | None]) -> 
     `pins` are those resolved before, and takes new ones. What cannot be resolved stays as it is: whoever opens it says
     why it cannot be.
     """
-    if model.baseline is not None:
+    if model.baseline is not None or model.images is not None:
         return model
     tokenizer = _pin(model.tokenizer, model.tokenizer_revision, pins) if model.tokenizer else None
     return replace(model, revision=_pin(model.reference, model.revision, pins), tokenizer_revision=tokenizer)

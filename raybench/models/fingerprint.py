@@ -17,6 +17,7 @@ from raybench.models.files import (
     tokenizer_directory,
     weight_files,
 )
+from raybench.models.pictures import pictures_stamp
 from raybench.models.tokenizer import tokenizer_hash
 
 __all__ = ["weights_fingerprint", "weights_stamp"]
@@ -55,8 +56,10 @@ def weights_fingerprint(model: ModelSpec) -> str:
 def weights_stamp(model: ModelSpec) -> str:
     """What the file system says of the files in the fingerprint: an equal stamp, the same files, without reading them.
 
-    "" where there are none: a baseline, an architecture with the tokenizer it is given.
+    "" where there are none: a baseline, a function that makes pictures, an architecture with the tokenizer it is given.
     """
+    if model.images is not None:
+        return pictures_stamp(model)
     directory = None if model.baseline is not None else model_directory(model)
     if directory is None:
         return ""

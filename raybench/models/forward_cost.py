@@ -9,11 +9,11 @@ __all__ = ["forward_cost"]
 
 
 def forward_cost(model: ModelSpec) -> float:
-    """Multiplications a token, about: 12·layers·hidden² of a transformer (Kaplan et al. 2020), 0 for a baseline.
+    """Multiplications a token, about: 12·layers·hidden² of a transformer (Kaplan et al. 2020), 0 without a model.
 
     An architecture that does not say its sizes counts as BERT-base, for a guess too high only starts it sooner.
     """
-    if model.baseline is not None:
+    if model.baseline is not None or model.images is not None:
         return 0.0
     config = open_config(model)
     if model.pooling == "static":

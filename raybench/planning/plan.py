@@ -175,7 +175,7 @@ def make_plan(job: Job) -> Plan:
     """Every candidate configuration × dataset × seed; of those to be chosen among, each on the validation rows too."""
     datasets = {spec.name: _plan_dataset(job, spec) for spec in job.datasets}
     validation = _on_validation(job, datasets)
-    named = [candidate.baseline or candidate.method.name for candidate in job.candidates]
+    named = [candidate.baseline or candidate.images or candidate.method.name for candidate in job.candidates]
     code = code_digests([*named, *(spec.task for spec in job.datasets)], job.directory)
     data: dict[str, DataNeeds] = {}
     trials: dict[str, PlannedTrial] = {}
@@ -247,6 +247,10 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
         loaded = load_dataset(spec, task.columns, job.directory)
         loaded = replace(loaded, labels=_said(spec, lambda: task.label_names(loaded.splits, loaded.labels)))
         notes = [f"{spec.name}: {note}" for note in _said(spec, lambda: task.review(loaded.splits, loaded.labels))]
+        if opened := task.opened():
+            loaded = replace(loaded, fingerprint=content_hash([loaded.fingerprint, opened]))
+        splits = {n: rows if n == "train" else task.scored_rows(rows) for n, rows in loaded.splits.items()}
+        loaded = replace(loaded, splits=splits)
     except DataError as error:
         raise job.placed(error, spec) from error
     if (reason := task.check_labels(loaded.labels)) is not None:
@@ -331,12 +335,12 @@ def _plan_trial(
         statistics=dataset.statistics,
         scored=dataset.scored,
     )
-    code = {name: code[name] for name in (spec.task, model.baseline or method) if name in code}
+    code = {name: code[name] for name in (spec.task, model.baseline or model.images or method) if name in code}
     identity = {
         "version": RESULT_VERSION,
         "weights": weights,
         "data": loaded.fingerprint,
-        "task": [spec.task, dict(spec.task_config), spec.max_length],
+        "task": [spec.task, {k: v for k, v in spec.task_config.items() if k not in task.opened()}, spec.max_length],
         "method": method,
         "hyperparameters": hyperparameters,
         "seed": seed,

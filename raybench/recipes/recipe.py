@@ -1,4 +1,4 @@
-"""How a trial is made: a baseline, a head on features, a fine-tuned network, or the checkpoint as it is.
+"""How a trial is made: a baseline, a head on features, a fine-tuned network, the checkpoint as it is, or made pictures.
 
     recipe = recipe_of(model, "frozen")
     hyperparameters = recipe.resolve({"weight_decay": 0.01})
@@ -117,6 +117,17 @@ class _AsItIs(_OfMethod):
         task.check_own_head(model, labels)
 
 
+class _Images(Recipe):
+    """Pictures that were made before: there is nothing to fit and no head to look for."""
+
+    fitter = "raybench.runtime.training.network_fitter:AsItIs"
+    needs_fit = False
+    uses_seed = False
+
+    def check(self, task: Task, model: ModelSpec, labels: Sequence[str], hyperparameters: Mapping[str, Any]) -> None:
+        task.check_images(model)
+
+
 class _Head(_OfMethod):
     fitter = "raybench.runtime.training.head_fitter:HeadFitter"
 
@@ -161,6 +172,8 @@ def recipe_of(model: ModelSpec, method: str) -> Recipe:
     """The recipe of a candidate's model and method; JobError for names that no catalogue knows."""
     if model.baseline is not None:
         return _Baseline()
+    if model.images is not None:
+        return _Images()
     found = get_method(method)
     if not found.needs_fit:
         return _AsItIs(found)

@@ -27,6 +27,7 @@ TASKS = {
     "sentence-similarity": "raybench.tasks.sentence_similarity:SentenceSimilarity",
     "object-detection": "raybench.tasks.object_detection:ObjectDetection",
     "semantic-segmentation": "raybench.tasks.semantic_segmentation:SemanticSegmentation",
+    "image-generation": "raybench.tasks.image_generation:ImageGeneration",
     "image-regression": "raybench.tasks.image_regression:ImageRegression",
     "causal-lm": "raybench.tasks.causal_lm:CausalLM",
     "multiple-choice": "raybench.tasks.multiple_choice:MultipleChoice",

@@ -135,6 +135,18 @@ class Task(ABC):
         """What a user should know of the rows, in lines; DataError for rows that cannot be read."""
         return ()
 
+    def opened(self) -> dict[str, str]:
+        """What the task opens beside the candidates: the option that names it → its fingerprint, part of the dataset's.
+
+        Raises:
+            DataError: it cannot be opened.
+        """
+        return {}
+
+    def scored_rows(self, test: pa.Table) -> pa.Table:
+        """The examples that there are scores of: the test rows, if nothing else is said."""
+        return test
+
     def statistics(self, train: pa.Table) -> dict[str, float]:
         """Of the training rows' targets, what every network of the dataset must share, such as mean and deviation."""
         return {}
@@ -169,6 +181,10 @@ class Task(ABC):
     def check_own_head(self, model: ModelSpec, labels: Sequence[str]) -> Any:
         """Raise IncompatibleError where the checkpoint has no trained head to score as it is; else what tells which."""
         raise IncompatibleError(f"{self.name}: no checkpoint can be scored as it is; use a method that fits")
+
+    def check_images(self, model: ModelSpec) -> None:
+        """Raise IncompatibleError unless the task compares pictures that someone has made."""
+        raise IncompatibleError(f"images are compared with real ones by image-generation; {self.name} wants a model")
 
     def has_own_head(self, model: ModelSpec, labels: Sequence[str]) -> bool:
         """Whether the checkpoint's own head serves."""

@@ -48,8 +48,12 @@ Wrong = Callable[..., str]
             "method: 3",
             "3: candidates[0].method: want a method's name or {name: …, hyperparameter: …}, got 3",
         ),
-        ("method: frozen", "baseline: majority", "3: candidates[0]: want exactly one of model and baseline, got both"),
-        ("model: org/bert, ", "", "3: candidates[0]: want exactly one of model and baseline"),
+        (
+            "method: frozen",
+            "baseline: majority",
+            "3: candidates[0]: want exactly one of model, baseline and images, got 2",
+        ),
+        ("model: org/bert, ", "", "3: candidates[0]: want exactly one of model, baseline and images"),
         (
             "model: org/bert, method: frozen",
             "baseline: majority, num_layers: 3",

@@ -151,6 +151,20 @@ def test_fid_kid_and_inception_score_equal_direct_formulas():
     assert scores["inception_score"].value == pytest.approx(expected, rel=1e-12)
 
 
+def test_the_inception_score_is_of_the_rows_that_have_probabilities():
+    table = features(60)
+    real = np.array(table["real"].to_pylist())
+    told = [[] if is_real else row for is_real, row in zip(real, table["probabilities"].to_pylist(), strict=True)]
+    place = table.column_names.index("probabilities")
+    mixed = table.set_column(place, "probabilities", pa.array(told, pa.list_(pa.float64())))
+    alone, beside = (evaluate(["inception_score"], one, {}) for one in (table.filter(pa.array(~real)), mixed))
+    assert beside["inception_score"].value == alone["inception_score"].value
+    assert beside["inception_score"].n == int((~real).sum())
+    nobody = evaluate(["inception_score"], mixed.filter(pa.array(real)), {})["inception_score"]
+    assert nobody.value is None
+    assert nobody.reason
+
+
 def test_influences_of_fid_and_kid_are_the_derivatives_by_a_record_weight():
     from raybench.metrics.frechet import FID, KID
 

@@ -114,6 +114,31 @@ def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ViT with a classifier of three, large random weights and a processor that resizes to 8 × 8."""
+    import torch
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+
+    path = tmp_path_factory.mktemp("models") / "tiny-vit"
+    torch.manual_seed(1)
+    ViTForImageClassification(ViTConfig(**VIT, num_labels=3, initializer_range=0.3)).save_pretrained(path)
+    size = {"height": 8, "width": 8}
+    ViTImageProcessor(size=size, image_mean=[0.5], image_std=[0.25]).save_pretrained(path)
+    return path
+
+
+def save_pictures(folder: Path, count: int, seed: int = 5) -> Path:
+    """Grey pictures of 10 × 9 as PNG files."""
+    from PIL import Image
+
+    folder.mkdir(parents=True)
+    draw = np.random.default_rng(seed)
+    for place in range(count):
+        Image.fromarray(draw.integers(0, 256, (10, 9), dtype=np.uint8)).save(folder / f"{place}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def make_toy(
     tiny_bert: Path,
     tiny_causal: Path,
@@ -121,7 +146,9 @@ def make_toy(
     tiny_t5: Path,
     tiny_ctc: Path,
     tiny_whisper: Path,
+    tiny_vit: Path,
     make_texts: Callable[..., pa.Table],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str], Toy]:
     """The toy of a task, by its name."""
 
@@ -176,6 +203,12 @@ def make_toy(
             rows = pa.table({"id": queries["id"], "query": queries["text"], "document": document})
             rows = rows.append_column("negative", pa.array([texts] * 24))  # the corpus of each row alone is that of all
             return Toy(task=name, rows=rows, model=ModelSpec(reference=str(tiny_bert)), task_config={"depth": 10})
+        if name == "image-generation":
+            rows = get_task(name).scored_rows(_pictures(20).drop_columns(["label"]))
+            folder = save_pictures(tmp_path_factory.mktemp("made") / "samples", 20)
+            config = {"feature_network": str(tiny_vit)}
+            return Toy(task=name, rows=rows, model=ModelSpec(reference=f"images:{folder}"), task_config=config,
+                       method="none")  # fmt: skip
         if name.startswith("recommendation"):
             texts = make_texts(24, seed=4)["text"].to_pylist()
             model = ModelSpec(reference=str(tiny_bert))

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core.errors import DataError
-from raybench.data.images import image_array
+from raybench.core.pictures import image_array
 from raybench.data.packaged.installed import package_directory
 
 __all__ = ["land_and_sea"]

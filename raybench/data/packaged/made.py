@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from raybench.data.images import image_array
+from raybench.core.pictures import image_array
 from raybench.data.packaged.bbc_news import bbc_news
 from raybench.data.packaged.digits import digits
 
