@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from raybench.core import Shard
 from raybench.schedule.artefacts import Artefact, Artefacts
-from raybench.schedule.shards import feature_parts, remaining_shards
+from raybench.schedule.shards import feature_parts, head_parts, remaining_shards
 from raybench.schedule.work import Features, Fit, Part, Prepare, Prepared, TrialWork, Work
 
 __all__ = ["Backlog"]
@@ -91,7 +91,9 @@ class Backlog:
             else:
                 over += self.fitted(trial_id)
         for trial_ids in bundles.values():
-            self._offer(Fit(trial_ids=tuple(trial_ids)))
+            on_features = self.trials[trial_ids[0]].work.is_head
+            parts = head_parts(trial_ids, self._num_actors) if on_features else [tuple(trial_ids)]
+            self._offer(*(Fit(trial_ids=part) for part in parts))
         return over
 
     def made(self, part: Prepare | Features) -> bool:

@@ -1,16 +1,18 @@
-"""Cutting batch plans: what remains to score into shards, the same for any number of actors; features into parts."""
+"""Cutting work: what remains to score into shards, the same for any number of actors; features and heads into parts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from raybench.core import Shard
 from raybench.schedule.work import Features
 
-__all__ = ["feature_parts", "remaining_shards"]
+__all__ = ["feature_parts", "head_parts", "remaining_shards"]
 
 _PARTS_AN_ACTOR = 4  # so that the last part is short beside the whole
 _MAX_BATCHES = 64  # a part that is lost with its actor is not much
+_HEADS = 8  # fitted in one batched product: fewer take as long
+_MAX_HEADS = 64
 
 
 def remaining_shards(
@@ -38,3 +40,10 @@ def feature_parts(group: str, num_batches: int, num_actors: int) -> tuple[Featur
     size = max(1, min(_MAX_BATCHES, -(-num_batches // (_PARTS_AN_ACTOR * num_actors))))
     starts = range(0, num_batches, size)
     return tuple(Features(group=group, start=at, stop=min(at + size, num_batches)) for at in starts)
+
+
+def head_parts(trial_ids: Sequence[str], num_actors: int) -> list[tuple[str, ...]]:
+    """Heads on the same features, which every actor has, in parts of whole batched products for any actor to fit."""
+    share = -(-len(trial_ids) // (_PARTS_AN_ACTOR * num_actors))
+    size = min(_MAX_HEADS, -(-share // _HEADS) * _HEADS)
+    return [tuple(trial_ids[at : at + size]) for at in range(0, len(trial_ids), size)]

@@ -93,6 +93,11 @@ class TrialWork:
     test_features: str | None = None  # and scoring it
 
     @property
+    def is_head(self) -> bool:
+        """Whether all that its fit shares with others are features, which every actor has."""
+        return self.train_features is not None and self.test_features is not None
+
+    @property
     def fit_reads(self) -> tuple[str, ...]:
         """The keys of what must be there for its fit: rows, and features of its training rows."""
         return (self.data_key, *filter(None, [self.train_features]))

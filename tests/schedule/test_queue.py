@@ -184,6 +184,14 @@ def test_features_are_computed_by_all_actors_before_anything_reads_them():
     assert {seen for work, seen in cluster.waited_for if isinstance(work, Shard)} == {parts.total()}
 
 
+def test_heads_of_a_large_grid_are_fitted_by_all_actors():
+    trials = [trial(2 * number, bundle="b", features="net") for number in range(20)]
+    cluster = FakeCluster(Queue(trials, num_actors=2, shard_batches=2), 9, lambda work: None, random.Random(0)).run()
+    fits = [work.trial_ids for work, _ in cluster.waited_for if isinstance(work, Fit)]
+    assert sorted(map(len, fits)) == [4, 8, 8]
+    assert sorted(sum(fits, ())) == sorted(one.trial_id for one in trials)
+
+
 def test_who_reads_no_features_does_not_wait_for_them():
     queue = Queue([trial(0, features="net"), trial(2)], num_actors=3, shard_batches=2)
     queue.start()

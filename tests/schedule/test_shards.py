@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raybench.schedule.shards import remaining_shards
+from raybench.schedule.shards import head_parts, remaining_shards
 
 
 @given(num_batches=st.integers(0, 60), size=st.integers(1, 9), done=st.sets(st.integers(0, 59)))
@@ -30,3 +30,13 @@ def test_a_resumed_trial_has_the_shards_it_had(num_batches, size, keep):
     whole = remaining_shards("t", num_batches, [], size)
     scored = [(shard.start, shard.stop) for shard in whole[:keep]]
     assert remaining_shards("t", num_batches, scored, size) == whole[keep:]
+
+
+@given(num_trials=st.integers(1, 400), num_actors=st.integers(1, 20))
+def test_heads_are_fitted_once_in_parts_that_occupy_the_actors_and_fill_batched_products(num_trials, num_actors):
+    trial_ids = [f"t{number}" for number in range(num_trials)]
+    parts = head_parts(trial_ids, num_actors)
+    assert [trial_id for part in parts for trial_id in part] == trial_ids
+    assert all(len(part) % 8 == 0 for part in parts[:-1])
+    assert max(map(len, parts)) <= min(64, num_trials)
+    assert len(parts) >= min(num_actors, -(-num_trials // 8))
