@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from raybench.core.costs import COSTS
 from raybench.core.errors import RaybenchError, summary
 from raybench.core.suggestion import did_you_mean
+from raybench.job.rank_by import weights_of
 from raybench.job.source_map import Path
 from raybench.job.spec import CandidateSpec, DatasetSpec, Job
 
@@ -88,8 +89,9 @@ def _options(dataset: DatasetSpec) -> Iterator[Problem]:
 
 def measured_paths(job: Job) -> dict[str, Path]:
     """Where each metric that the job names stands in the file."""
-    named: dict[str, Path] = {} if job.rank_by is None else {job.rank_by: ("rank_by",)}
-    named |= {name: ("metrics", index) for index, name in enumerate(job.metrics) if name != job.rank_by}
+    weights = weights_of(job.rank_by) if job.rank_by is not None else {}
+    named: dict[str, Path] = {name: ("rank_by", name) if len(weights) > 1 else ("rank_by",) for name in weights}
+    named |= {name: ("metrics", index) for index, name in enumerate(job.metrics) if name not in weights}
     limited = {limit.name: ("limits", place) for place, limit in enumerate(job.limits) if limit.name not in COSTS}
     return limited | named
 

@@ -22,6 +22,7 @@ from raybench.job.completion import complete_candidates, complete_dataset
 from raybench.job.explain import explain
 from raybench.job.overrides import with_settings
 from raybench.job.paths import expand_variables
+from raybench.job.rank_by import weights_of
 from raybench.job.source_map import Path, SourceMap, read_yaml
 from raybench.job.spec import CandidateSpec, DatasetSpec, Job, first_repeated
 
@@ -75,8 +76,8 @@ def parse_job(text: str, filename: str = "job.yaml", settings: Sequence[str] = (
     ]
     too_many = list(_too_many_trials(job, candidates, datasets))
     update: dict[str, Any] = {"candidates": tuple(candidates), "datasets": tuple(datasets)}
-    if job.metrics and job.rank_by and job.rank_by not in job.metrics:
-        update["metrics"] = (*job.metrics, job.rank_by)
+    if job.metrics and job.rank_by:
+        update["metrics"] = tuple(dict.fromkeys((*job.metrics, *weights_of(job.rank_by))))
     try:
         update["store"] = expand_variables(job.store)
     except JobError as error:

@@ -20,6 +20,7 @@ from raybench.core.errors import RaybenchError
 from raybench.core.identity import canonical_json
 from raybench.core.suggestion import did_you_mean
 from raybench.job.limits import Limit
+from raybench.job.rank_by import read_rank_by
 from raybench.job.source_map import Path, SourceMap
 
 __all__ = [
@@ -105,6 +106,10 @@ def _limits(value: Any) -> Any:
     return tuple(Limit.read(one) if isinstance(one, str) else one for one in given)
 
 
+def _rank_by(value: Any) -> Any:
+    return read_rank_by(value) if isinstance(value, (str, dict)) else value
+
+
 def _auto_or(kind: type, minimum: float, wanted: str) -> BeforeValidator:
     def check(value: Any) -> Any:
         number = isinstance(value, (int, kind)) and not isinstance(value, bool)
@@ -120,6 +125,15 @@ _AnyOfNameAndMapping = WithJsonSchema(
         "anyOf": [
             {"type": "string"},
             {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}},
+        ]
+    }
+)
+_MetricOrWeights = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string"},
+            {"type": "object", "minProperties": 1, "additionalProperties": {"type": "number", "exclusiveMinimum": 0}},
+            {"type": "null"},
         ]
     }
 )
@@ -351,9 +365,10 @@ class Job(_Spec):
     )
     seeds: Seeds = Field(default=(0,), description="every configuration is fitted once a seed")
     metrics: Names = Field(default=(), description="what is measured; the task's own metrics when empty")
-    rank_by: Name | None = Field(
+    rank_by: Annotated[Name | None, BeforeValidator(_rank_by), _MetricOrWeights] = Field(
         default=None,
-        description="the metric that ranks all datasets; when not given, each is ranked by its task's primary",
+        description="the metric that ranks all datasets, or several by weights, {macro_f1: 2, ece: 1}: by the weighted "
+        "mean of a candidate's ranks; when not given, each dataset is ranked by its task's primary",
     )
     limits: Annotated[tuple[Limit, ...], BeforeValidator(_limits), WithJsonSchema(_TextList)] = Field(
         default=(), description="what is ranked: latency_p95_ms <= 20, params_total <= 1e8, recall >= 0.9, …"

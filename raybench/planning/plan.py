@@ -22,6 +22,7 @@ from raybench.core.identity import RESULT_VERSION, content_hash
 from raybench.data import LoadedDataset, load_dataset
 from raybench.job import Configuration, DatasetSpec, Job
 from raybench.job.catalogs import measured_paths, remarks, unfit
+from raybench.job.rank_by import weights_of
 from raybench.metrics import MetricSet
 from raybench.models.files import pinned
 from raybench.models.fingerprint import weights_stamp
@@ -162,7 +163,7 @@ class Plan:
 
     @property
     def rank_by(self) -> dict[str, str]:
-        """By dataset, the metric that ranks: the job's, else that of the dataset's task."""
+        """By dataset, what ranks: the job's metric or metrics, else that of the dataset's task."""
         return {name: dataset.rank_by for name, dataset in self.datasets.items()}
 
 
@@ -263,7 +264,7 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
             raise JobError(f"{job.where(None, path)}: dataset {spec.name}: {reason}")
     rank_by = job.rank_by or (task.primary if task.primary in names else names[0])
     limited = [limit.name for limit in job.limits if limit.name not in COSTS]
-    names = tuple(dict.fromkeys((*names, rank_by, *limited)))
+    names = tuple(dict.fromkeys((*names, *weights_of(rank_by), *limited)))
     return PlannedDataset(
         spec=spec,
         loaded=replace(loaded, notes=(*loaded.notes, *notes)),

@@ -139,7 +139,7 @@ def _entry(planned: PlannedTrial, row: TrialRow | None, measured: Measured | Non
         slices=measured.slices if measured else {},
         num_examples=row.num_examples,
         cost=row.cost,
-        replicates=measured.replicates if measured else None,
+        replicates=measured.replicates if measured else {},
         made_on=made_on(row.provenance),
     )
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from raybench.job.rank_by import weights_of
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -35,9 +37,9 @@ class Ranking:
     def _repr_html_(self) -> str:
         """What a notebook shows: where each candidate stands, and the notes; names are escaped."""
         frame = self.to_pandas().query("split == 'test'")
-        metrics = [name for name in dict.fromkeys(frame["rank_by"].dropna()) if name in frame]
-        around = [f"{name}{end}" for name in metrics for end in ("", "_low", "_high")]
-        shown = frame[["dataset", "rank", "candidate", *around, "fit_seconds", "status"]]
+        named = [name for rank_by in frame["rank_by"].dropna() for name in weights_of(rank_by)]
+        around = [f"{name}{end}" for name in dict.fromkeys(named) if name in frame for end in ("", "_low", "_high")]
+        shown = frame[["dataset", "rank", "candidate", "mean_rank", *around, "fit_seconds", "status"]]
         table = shown.dropna(axis=1, how="all").to_html(index=False, na_rep="–", float_format="{:.3f}".format, border=0)
         return table + "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
 

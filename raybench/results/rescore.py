@@ -16,11 +16,13 @@ from raybench.core import Status, Trial, slice_column
 from raybench.core.errors import MetricError, StoreError
 from raybench.core.identity import content_hash
 from raybench.core.suggestion import did_you_mean
+from raybench.job.rank_by import read_rank_by, weights_of
 from raybench.metrics import MetricSet
 from raybench.metrics.requirements import fitting, misfit
 from raybench.results.difficulty import DIFFICULTY, difficulties
 from raybench.results.entry import Entry
 from raybench.results.made_on import made_on
+from raybench.results.measure import replicates_of
 from raybench.results.publish import traits_of, write_tables
 from raybench.results.ranking import Ranking
 from raybench.results.slices import slice_scores
@@ -46,6 +48,8 @@ def rescore(
 ) -> Ranking:
     """Score the trials of a run anew (the latest run, unless one is named) and rank by `rank_by` or the first metric.
 
+    `rank_by` may weigh several, as in a job: "2 macro_f1 + 1 ece".
+
     `slices` are columns of the records: a slice column of the dataset, any other such as `target`, or `difficulty`: how
     many of the run's trials get an example right (`results/difficulty.py`).
     """
@@ -56,8 +60,12 @@ def rescore(
     store.files.check_writable()
     entries: list[Entry] = []
     traits: dict[str, MetricTrait] = {}
-    rank_by = rank_by or metrics[0]
-    names = list(dict.fromkeys([*metrics, rank_by]))
+    try:
+        rank_by = read_rank_by(rank_by or metrics[0])
+    except ValueError as error:
+        raise MetricError(f"rescore: rank_by {rank_by!r}: {error}") from error
+    ranked = tuple(weights_of(rank_by))
+    names = list(dict.fromkeys([*metrics, *ranked]))
     hard = _difficulties(run, skipped) if DIFFICULTY in slices else {}
     for trial, row in ((one.trial, one.row) for one in run.trials):
         records = read_whole_records(store, row, skipped)
@@ -70,7 +78,7 @@ def rescore(
         metric_set = MetricSet(names, config)
         traits |= traits_of(metric_set)
         parts = {DIFFICULTY: hard[trial.dataset.name]} if hard else {}
-        entries.append(_entry(trial, row, records, metric_set, slices, parts, rank_by))
+        entries.append(_entry(trial, row, records, metric_set, slices, parts, ranked))
     asked = [run.run_id, names, list(slices), rank_by, sorted(entry.trial.trial_id for entry in entries)]
     by_dataset = dict.fromkeys((entry.trial.dataset.name for entry in entries), rank_by)
     rescored = store.run(f"{RESCORED}{content_hash(asked)[:12]}")
@@ -88,7 +96,7 @@ def _entry(
     metric_set: MetricSet,
     slices: Sequence[str],
     parts: Mapping[str, Mapping[str, str]],
-    rank_by: str,
+    ranked: Sequence[str],
 ) -> Entry:
     named = [name for name in slices if name not in parts]
     columns = {name: records.column(_record_column(name, records)).cast(pa.string()) for name in named}
@@ -102,7 +110,7 @@ def _entry(
         slices=slice_scores(metric_set, records, columns),
         num_examples=row.num_examples,
         cost=row.cost,
-        replicates=metric_set.replicates(rank_by, records),
+        replicates=replicates_of(metric_set, ranked, records),
         made_on=made_on(row.provenance),
     )
 

@@ -47,7 +47,7 @@ def ends(scores, metric="accuracy"):
         status = Status.OK if isinstance(score, float) else score
         rows[trial_id] = TrialRow(trial_id=trial_id, status=status, reason=None if status is Status.OK else "it burned")
         if status is Status.OK:
-            measured[trial_id] = Measured({metric: Score(value=score, n=9)}, {}, None)
+            measured[trial_id] = Measured({metric: Score(value=score, n=9)}, {}, {})
     return rows, measured
 
 

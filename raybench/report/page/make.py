@@ -106,7 +106,7 @@ class _Details:
         except JobError as error:  # a task of the user's own, which only the job file itself brings
             remarks.append(f"not compared in detail: {without_secrets(str(error))}")
             best, config = [], {}
-        metric = ranking.metric or ""
+        metric = next(iter(ranking.metrics), "")
         return DatasetPart(
             name=name,
             task=key.task if key is not None else "",

@@ -82,7 +82,7 @@ def as_csv(report: Report) -> str:
     """A row a configuration and dataset; over all datasets the dataset is `*`."""
     out = io.StringIO()
     rows = [
-        {"dataset": part, "rank_by": ranking.metric, **_flat(row)}
+        {"dataset": part, "rank_by": ranking.rank_by, **_flat(row)}
         for part, ranking in [
             *([("*", report.overall)] if report.overall is not None else []),
             *((part.name, part.ranking) for part in report.datasets),
@@ -106,25 +106,25 @@ def _rankings(report: Report) -> Iterator[tuple[str, Ranking]]:
     if report.overall is not None:
         yield "Over all datasets, by mean rank", report.overall
     for part in report.datasets:
-        yield f"{part.name}, {part.num_examples:,} examples, by {part.ranking.metric}", part.ranking
+        yield f"{part.name}, {part.num_examples:,} examples, by {part.ranking.told}", part.ranking
 
 
 def _table(ranking: Ranking) -> tuple[list[tuple[str, str]], list[list[str]]]:
     """Head, each with how its column is set, and cells."""
-    metric, is_over_all = ranking.metric, ranking.is_over_all
+    by_mean_rank = ranking.by_mean_rank
     head = [("rank", _OTHER), ("95 %", _OTHER), ("candidate", _NAME)]
-    head += [("mean rank", _OTHER)] if is_over_all else []
-    head += [(metric, _OTHER)] if metric is not None else []
-    head += [] if is_over_all else [("95 % interval", _OTHER)]
+    head += [("mean rank", _OTHER)] if by_mean_rank else []
+    head += [(metric, _OTHER) for metric in ranking.metrics]
+    head += [] if by_mean_rank else [("95 % interval", _OTHER)]
     head += [("P(best)", _OTHER), ("fit s", _OTHER), ("examples/s", _OTHER)]
     rows = []
     for row in ranking.rows:
         cells = [str(row.rank or "–"), span(row.rank_low, row.rank_high), row.name]
-        cells += [f"{row.mean_rank:.2f}" if row.mean_rank is not None else "–"] if is_over_all else []
-        if metric is not None:
+        cells += [f"{row.mean_rank:.2f}" if row.mean_rank is not None else "–"] if by_mean_rank else []
+        for metric in ranking.metrics:
             score = row.scores[metric]
             cells.append(number(score.value) if row.status == "ok" else row.status)
-            cells += [] if is_over_all else [interval(score.low, score.high)]
+            cells += [] if by_mean_rank else [interval(score.low, score.high)]
         cells += [share(row.p_best), seconds(row.costs["fit_seconds"]), rate(row.costs["examples_per_second"])]
         rows.append(cells)
     return head, rows
