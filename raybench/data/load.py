@@ -11,6 +11,7 @@ within `limit: 300` and is the same on any machine, from any file format.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +22,13 @@ from raybench.core import Column, slice_column
 from raybench.core.errors import DataError, summary
 from raybench.data.broken import check_rows
 from raybench.data.columns import Rows, canonical_rows, map_columns
+from raybench.data.files import SplitReader
 from raybench.data.fingerprint import RowHashes, fingerprint
 from raybench.data.images import check_images, decode_images
 from raybench.data.interactions import by_user
 from raybench.data.kinds import is_list
 from raybench.data.labels import encode, encode_lists, flat_names, label_dictionary, refuse_unseen
+from raybench.data.lengths import LENGTH, with_lengths
 from raybench.data.masks import decode_masks
 from raybench.data.sounds import check_sounds
 from raybench.data.sources import open_source
@@ -60,10 +63,11 @@ def load_dataset(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path
 
 
 def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> LoadedDataset:
-    columns = (*columns, *(Column(slice_column(name), "slice") for name in spec.slices))
-    given = dict(spec.columns) | {slice_column(name): name for name in spec.slices}
     readers = open_source(spec, directory)
     chosen = choose_splits(spec.splits, readers)
+    found = [name for name in spec.slices if name != LENGTH or _have(readers, chosen.values(), LENGTH)]
+    inputs, columns = columns, (*columns, *(Column(slice_column(name), "slice") for name in found))
+    given = dict(spec.columns) | {slice_column(name): name for name in found}
     notes: list[str] = []
     rows: dict[str, Rows] = {}
     for role, name in chosen.items():
@@ -107,13 +111,19 @@ def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> Lo
         notes += [f"{spec.name}: {role}: {note}"] if note else []
     if "train" in splits and (shared := _shared(splits["train"][1], splits["test"][1])):
         notes.append(f"{spec.name}: {shared} of {splits['test'][0].num_rows} test rows have the content of a train row")
+    tables = {role: table for role, (table, _) in splits.items()}
     return LoadedDataset(
         name=spec.name,
-        splits={role: table for role, (table, _) in splits.items()},
+        splits=tables if len(found) == len(spec.slices) else with_lengths(tables, inputs),
         labels=labels,
         fingerprint=fingerprint(labels, splits, tuple(rows["test"].targets)),
         notes=tuple(notes),
     )
+
+
+def _have(readers: Mapping[str, SplitReader], names: Collection[str], column: str) -> bool:
+    """Whether every one of these splits has a column of its own."""
+    return all(column in readers[name](()).column_names for name in names)
 
 
 def _cut(train: Rows, name: str, role: str) -> tuple[Rows, Rows]:

@@ -291,7 +291,9 @@ class DatasetSpec(_Spec):
         pattern=r"^\d{1,2}(\.\d+)?%$",
         description="up to so many of a split's pictures or sounds that cannot be decoded are left out, such as 1%",
     )
-    slices: Names = Field(default=(), description="columns of the source; every value of each is scored on its own too")
+    slices: Names = Field(
+        default=(), description="columns of the source, or length; every value of each is scored on its own too"
+    )
     private: bool = Field(default=False, description="its rows are shown in no report and by no command")
 
     _path: Path = PrivateAttr(default=())

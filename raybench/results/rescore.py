@@ -16,6 +16,7 @@ from raybench.core import Status, Trial, slice_column
 from raybench.core.errors import MetricError, StoreError
 from raybench.core.identity import content_hash
 from raybench.core.suggestion import did_you_mean
+from raybench.data.lengths import LENGTH
 from raybench.job.rank_by import read_rank_by, weights_of
 from raybench.metrics import MetricSet
 from raybench.metrics.requirements import fitting, misfit
@@ -50,8 +51,8 @@ def rescore(
 
     `rank_by` may weigh several, as in a job: "2 macro_f1 + 1 ece".
 
-    `slices` are columns of the records: a slice column of the dataset, any other such as `target`, or `difficulty`: how
-    many of the run's trials get an example right (`results/difficulty.py`).
+    `slices` are columns of the records: a slice column of the dataset (`length`, where the job names it), any other such
+    as `target`, or `difficulty`: how many of the run's trials get an example right (`results/difficulty.py`).
     """
     if not metrics:
         raise MetricError("rescore: name at least one metric")
@@ -129,6 +130,11 @@ def _record_column(name: str, records: pa.Table) -> str:
     for column in (slice_column(name), name):
         if column in records.column_names:
             return column
+    if name == LENGTH:
+        raise StoreError(
+            "slice 'length': these records do not say how long examples are; name it in the job, slices: [length] of "
+            "the dataset, and rank the job: that reads the rows again and fits nothing"
+        )
     prefix = slice_column("")
     known = [column.removeprefix(prefix) for column in records.column_names if column != "scores"]
     raise StoreError(f"slice {name!r}: no such column of the records{did_you_mean(name, known)}")

@@ -79,8 +79,7 @@ def test_one_undefined_metric_leaves_a_candidate_unranked():
     bad = entry("bad", 0.5)
     scores = dict(bad.scores)
     del scores["log_loss"]
-    rows = ranked([entry("good", 0.4), type(bad)(trial=bad.trial, status=bad.status, reason=None, scores=scores)],
-                  "1 accuracy + 1 log_loss")  # fmt: skip
+    rows = ranked([entry("good", 0.4), replace(bad, scores=scores)], "1 accuracy + 1 log_loss")
     assert [(row["candidate"], row["rank"], row["mean_rank"]) for row in rows] == [
         ("good", 1, 1.0),
         ("bad", None, None),
