@@ -51,8 +51,8 @@ def rescore(
 
     `rank_by` may weigh several, as in a job: "2 macro_f1 + 1 ece".
 
-    `slices` are columns of the records: a slice column of the dataset (`length`, where the job names it), any other such
-    as `target`, or `difficulty`: how many of the run's trials get an example right (`results/difficulty.py`).
+    `slices` are columns of the records: a slice column of the dataset (`length`, where the job names it), any other
+    such as `target`, or `difficulty`: how many of the run's trials get an example right (`results/difficulty.py`).
     """
     if not metrics:
         raise MetricError("rescore: name at least one metric")
