@@ -20,6 +20,7 @@ from raybench.core.errors import JobError
 from raybench.job.catalogs import check_names
 from raybench.job.completion import complete_candidates, complete_dataset
 from raybench.job.explain import explain
+from raybench.job.likeness import with_originals
 from raybench.job.overrides import with_settings
 from raybench.job.paths import expand_variables
 from raybench.job.rank_by import weights_of
@@ -68,6 +69,10 @@ def parse_job(text: str, filename: str = "job.yaml", settings: Sequence[str] = (
     directory = FilePath(filename).absolute().parent
     candidates = _each(job.candidates, "candidates", lambda spec: complete_candidates(spec, directory), problems)
     datasets = _each(job.datasets, "datasets", lambda spec: [complete_dataset(spec, directory)], problems)
+    try:
+        datasets = with_originals(datasets) if len(datasets) == len(job.datasets) else datasets
+    except JobError as error:
+        problems.append((("datasets", *error.key), str(error)))
     problems += _repeated(candidates, "candidate", source_map) + _repeated(datasets, "dataset", source_map)
     problems += [
         ((key, index), f"{values[index]} stands here twice")

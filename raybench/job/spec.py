@@ -20,6 +20,7 @@ from raybench.core.errors import RaybenchError
 from raybench.core.identity import canonical_json
 from raybench.core.suggestion import did_you_mean
 from raybench.job.limits import Limit
+from raybench.job.perturbations import PERTURBATIONS, read_perturb
 from raybench.job.rank_by import read_rank_by
 from raybench.job.source_map import Path, SourceMap
 
@@ -134,6 +135,16 @@ _MetricOrWeights = WithJsonSchema(
             {"type": "string"},
             {"type": "object", "minProperties": 1, "additionalProperties": {"type": "number", "exclusiveMinimum": 0}},
             {"type": "null"},
+        ]
+    }
+)
+_Strength = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+_Perturb = WithJsonSchema(
+    {
+        "anyOf": [
+            {"enum": list(PERTURBATIONS)},
+            {"type": "array", "items": {"enum": list(PERTURBATIONS)}},
+            {"type": "object", "properties": dict.fromkeys(PERTURBATIONS, _Strength), "additionalProperties": False},
         ]
     }
 )
@@ -269,16 +280,29 @@ class DatasetSpec(_Spec):
 
     name: Name = Field(default="", description="shown in every table; the last part of the source when not given")
     source: str = Field(
+        default="",
         description="a hub id; parquet, csv, json, imagefolder, audiofolder with data_files; a file; a saved dataset's "
         "directory; module:function or file.py:function",
         min_length=1,
+    )
+    like: str | None = Field(
+        default=None,
+        description="the name of another dataset: its task and its training rows, with test rows of a source of one's "
+        "own, or perturbed",
+        min_length=1,
+    )
+    perturb: Annotated[dict[str, float] | None, BeforeValidator(read_perturb), _Perturb] = Field(
+        default=None,
+        description="what is done to the test rows of the dataset that it is like: [typos, case], {blur: 0.1}",
     )
     config: str | None = Field(default=None, description="the hub set's configuration, such as sst2")
     revision: str | None = Field(default=None, description="the hub's commit, tag or branch to pin")
     data_files: Annotated[
         dict[str, Annotated[tuple[str, ...], Field(strict=False, min_length=1)]] | None, BeforeValidator(_files), _Files
     ] = Field(default=None, description="{split: path, glob or list of them}, relative to the job file")
-    task: Name = Field(description="text-classification, image-classification, … or module:attribute of your own")
+    task: Name = Field(
+        default="", description="text-classification, image-classification, … or module:attribute of your own"
+    )
     columns: dict[str, str] = Field(
         default_factory=dict, description="{column of the task: column of the source}; equal names need no entry"
     )
@@ -297,6 +321,12 @@ class DatasetSpec(_Spec):
     private: bool = Field(default=False, description="its rows are shown in no report and by no command")
 
     _path: Path = PrivateAttr(default=())
+    _original: DatasetSpec | None = PrivateAttr(default=None)  # what it is like, whole
+
+    @property
+    def original(self) -> DatasetSpec | None:
+        """The dataset that it is like."""
+        return self._original
 
     @property
     def broken_share(self) -> float:
@@ -305,6 +335,13 @@ class DatasetSpec(_Spec):
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetSpec:
+        for key in ("source", "task") if self.like is None else ():
+            if not getattr(self, key):
+                raise ValueError(f"{key} is missing: {DatasetSpec.model_fields[key].description}")
+        if self.like is None and self.perturb:
+            raise ValueError("perturb wants like: the name of the dataset whose test rows are perturbed")
+        if self.like is not None and not self.source and not self.perturb:
+            raise ValueError("like wants test rows that are others: perturb, or a source of its own")
         if self.source in FILE_FORMATS and not self.data_files:
             raise ValueError(f"source {self.source} wants data_files: {{train: path, test: path}}")
         named = self.splits.named

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from raybench.job.rank_by import told, weights_of
-from raybench.report.numbers import count, interval, number, rate, seconds, share, span
+from raybench.report.numbers import count, interval, number, p_value, rate, seconds, share, signed, span
+from raybench.results.entry import Configuration
 from raybench.results.names import names
 from raybench.results.ranking import Ranking
 from raybench.results.tables import OVERALL
@@ -38,8 +39,11 @@ def print_ranking(ranking: Ranking, console: Console | None = None, *, tried: bo
             continue
         if dataset != OVERALL:
             console.print(_table(of_dataset, console))
+            if of_dataset[0]["original"] is not None and ranking.drops is not None:
+                console.print(_drops(of_dataset, ranking.drops.to_pylist()))
         elif any(row["rank"] for row in of_dataset):  # some candidate was scored on every dataset
-            console.print(_overall(of_dataset, len({row["dataset"] for row in rows if row["split"] == "test"}) - 1))
+            drawn = {row["dataset"] for row in rows if row["split"] == "test" and row["original"] is None}
+            console.print(_overall(of_dataset, len(drawn) - 1))
     causes = Counter(
         (row["status"], row["reason"]) for row in rows if row["dataset"] != OVERALL and row["rank"] is None
     )
@@ -98,6 +102,31 @@ def _around(row: dict[str, Any], ranked: list[str]) -> str:
 
 def _mean_rank(row: dict[str, Any]) -> str:
     return f"{row['mean_rank']:.2f}" if row["mean_rank"] is not None else "–"
+
+
+def _drops(rows: list[dict[str, Any]], drops: list[dict[str, Any]]) -> Table:
+    """What perturbing changed, in the order of the dataset's ranking."""
+    found = {(drop["metric"], *_configuration(drop)): drop for drop in drops if drop["dataset"] == rows[0]["dataset"]}
+    title = f"{rows[0]['dataset']} against {rows[0]['original']}, on the same examples"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("candidate", overflow="fold")
+    table.add_column("metric")
+    for head in ("before", "after", "change"):
+        table.add_column(head, justify="right")
+    table.add_column("95 % interval")
+    table.add_column("adj. p", justify="right")
+    for metric in weights_of(rows[0]["rank_by"]):
+        for row, name in zip(rows, names(rows), strict=True):
+            drop = found.get((metric, *_configuration(row)))
+            if drop is not None:
+                cells = [name, metric, number(drop["original_value"]), number(drop["value"]), signed(drop["change"])]
+                cells += [interval(drop["low"], drop["high"]), p_value(drop["adjusted"])]
+                table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _configuration(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(row[name] for name in Configuration._fields)
 
 
 def _overall(rows: list[dict[str, Any]], num_datasets: int) -> Table:

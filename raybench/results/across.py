@@ -69,7 +69,8 @@ def across_notes(rows: Sequence[Mapping[str, Any]], higher_is_better: Mapping[st
     `rows` are those of the ranking, of which each has a candidate's value on a dataset by what ranks there.
     """
     values: dict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
-    datasets = list(dict.fromkeys(row["dataset"] for row in rows if row["dataset"] != "*" and row["split"] == "test"))
+    drawn = [row["dataset"] for row in rows if row["split"] == "test" and row.get("original") is None]
+    datasets = [name for name in dict.fromkeys(drawn) if name != "*"]
     for row in rows:
         if row["dataset"] in datasets and row["rank"] is not None:
             value = quality(row, higher_is_better)

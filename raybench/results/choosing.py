@@ -35,10 +35,11 @@ def choose(plan: Plan, rows: Mapping[str, TrialRow], measured: Mapping[str, Meas
     plan, with the reason as its problem.
     """
     tried = _groups(one for one in plan.trials if one.trial.dataset.scored == "validation")
-    trials, lines = list(plan.trials), []
+    trials, lines = list(plan.trials), {}
     for (candidate, dataset), offered in _groups(plan.offered).items():
         by = _criterion(plan.datasets[dataset])
-        attempts = tried[candidate, validation_name(dataset)]
+        on = plan.datasets[dataset].chosen_on
+        attempts = tried[candidate, validation_name(on)]
         means = {configuration: _means(group, rows, measured, by) for configuration, group in attempts.items()}
         scores = {configuration: found for configuration, found in means.items() if found is not None}
         best = _best(scores, by) if _all_ended(attempts, rows) else None
@@ -49,11 +50,11 @@ def choose(plan: Plan, rows: Mapping[str, TrialRow], measured: Mapping[str, Meas
         trials += offered[best]
         differing = _differing(best, list(attempts))
         values = ", ".join(f"{name} {value:.3f}" for name, value in scores[best].items())
-        lines.append(
-            f"{candidate} on {dataset}: {differing} is the best of {len(attempts)} configurations on the validation "
+        lines[candidate, on] = (  # the same for all datasets that are like it
+            f"{candidate} on {on}: {differing} is the best of {len(attempts)} configurations on the validation "
             f"rows ({values}); it alone was scored on the test rows"
         )
-    return replace(plan, trials=tuple(trials), offered=()), lines
+    return replace(plan, trials=tuple(trials), offered=()), list(lines.values())
 
 
 def _groups(trials: Any) -> dict[tuple[str, str], dict[Configuration, list[PlannedTrial]]]:

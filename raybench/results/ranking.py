@@ -18,7 +18,7 @@ __all__ = ["Ranking"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ranking:
-    """`table` is ranking.parquet and `scores` scores.parquet of one run.
+    """`table` is ranking.parquet, `scores` scores.parquet and `drops`, where test rows are perturbed, drops.parquet.
 
     `tracebacks` holds, by trial id, those of the trials that failed in this process' run.
     """
@@ -28,6 +28,7 @@ class Ranking:
     scores: pa.Table
     location: str
     notes: tuple[str, ...] = ()
+    drops: pa.Table | None = None
     tracebacks: dict[str, str] = field(default_factory=dict)
 
     def to_pandas(self) -> pd.DataFrame:

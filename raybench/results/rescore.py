@@ -21,6 +21,7 @@ from raybench.job.rank_by import read_rank_by, weights_of
 from raybench.metrics import MetricSet
 from raybench.metrics.requirements import fitting, misfit
 from raybench.results.difficulty import DIFFICULTY, difficulties
+from raybench.results.drops import drops_table
 from raybench.results.entry import Entry
 from raybench.results.made_on import made_on
 from raybench.results.measure import replicates_of
@@ -87,7 +88,9 @@ def rescore(
     if store.files.exists(job):  # where its rows are from
         rescored.write_text("job.yaml", store.files.read(job).decode())
     directory = (run.directory.read_json("environment.json") or {}).get(JOB_DIRECTORY)
-    return write_tables(rescored, entries, names, by_dataset, traits, job_directory=directory)
+    rows = {one.trial.trial_id: one.row for one in run.trials}
+    drops = drops_table(entries, by_dataset, lambda trial_id: read_whole_records(store, rows[trial_id], skipped))
+    return write_tables(rescored, entries, names, by_dataset, traits, job_directory=directory, drops=drops)
 
 
 def _entry(

@@ -122,8 +122,11 @@ def ranking_table(
     records: list[dict[str, Any]] = []
     for name in datasets:
         records += _rank_dataset(by_dataset[name], metrics, ranked_by[name])
-    scored = {dataset: group[0].trial.dataset.scored for (dataset, _), group in grouped.items()}
-    on_test = {name: rows for name, rows in by_dataset.items() if scored[name] == "test"}
+    keys = {dataset: group[0].trial.dataset for (dataset, _), group in grouped.items()}
+    # perturbed rows are the same examples again: no dataset that was drawn beside its original
+    on_test = {
+        name: rows for name, rows in by_dataset.items() if keys[name].scored == "test" and not keys[name].original
+    }
     if len(on_test) > 1:
         records = _rank_overall(on_test, metrics, ranked_by, traits) + records
     return pa.Table.from_pylist(records, _ranking_schema(metrics))
@@ -273,6 +276,7 @@ def _record(row: _Row, metrics: Sequence[str], rank_by: str | None, place: _Plac
         **row.configuration._asdict(),
         "dataset": row.dataset,
         "split": first.trial.dataset.scored if row.dataset != OVERALL else "test",
+        "original": (first.trial.dataset.original or None) if row.dataset != OVERALL else None,
         "rank_by": rank_by,
         "status": str(row.status),
         "reason": row.reason,
@@ -315,7 +319,7 @@ def _ranking_schema(metrics: Sequence[str]) -> pa.Schema:
             ("mean_rank", pa.float64()),
             *(
                 (name, pa.string())
-                for name in (*Configuration._fields, "dataset", "split", "rank_by", "status", "reason")
+                for name in (*Configuration._fields, "dataset", "split", "original", "rank_by", "status", "reason")
             ),
             ("num_seeds", pa.int32()),
             *((f"{name}{suffix}", pa.float64()) for name in metrics for suffix in ("", "_low", "_high")),

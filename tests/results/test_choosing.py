@@ -31,7 +31,7 @@ def planned(rate, seed, scored, problem=None):
 
 
 def plan(rates, metric="accuracy", seeds=(0, 1), problem=None):
-    dataset = SimpleNamespace(rank_by=metric, metric_config={"labels": ["a", "b"]})
+    dataset = SimpleNamespace(rank_by=metric, metric_config={"labels": ["a", "b"]}, chosen_on="d")
     tried, offered = (
         tuple(planned(rate, seed, scored, problem) for rate in rates for seed in seeds)
         for scored in ("validation", "test")

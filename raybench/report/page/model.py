@@ -20,6 +20,7 @@ __all__ = [
     "ClassRow",
     "Curves",
     "DatasetPart",
+    "Drop",
     "Example",
     "Examples",
     "Failure",
@@ -105,6 +106,20 @@ class Pairs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """What perturbing changed for a configuration: `change` is after − before, `p_value` after Holm."""
+
+    name: str
+    metric: str
+    before: float | None
+    after: float | None
+    change: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassRow:
     """Of one class: its examples, and by configuration its scores by measure."""
 
@@ -186,6 +201,8 @@ class DatasetPart:
     num_labels: int
     ranking: Ranking
     pairs: Pairs | None
+    original: str | None  # the dataset whose test rows are perturbed here
+    drops: tuple[Drop, ...]
     by_class: ByClass | None
     curves: Curves | None
     slices: Slices | None
