@@ -70,9 +70,11 @@ def parse_job(text: str, filename: str = "job.yaml", settings: Sequence[str] = (
     candidates = _each(job.candidates, "candidates", lambda spec: complete_candidates(spec, directory), problems)
     datasets = _each(job.datasets, "datasets", lambda spec: [complete_dataset(spec, directory)], problems)
     try:
-        datasets = with_originals(datasets) if len(datasets) == len(job.datasets) else datasets
+        whole = with_originals(datasets) if len(datasets) == len(job.datasets) else None
     except JobError as error:
         problems.append((("datasets", *error.key), str(error)))
+        whole = None
+    datasets = whole if whole is not None else [one for one in datasets if one.like is None]
     problems += _repeated(candidates, "candidate", source_map) + _repeated(datasets, "dataset", source_map)
     problems += [
         ((key, index), f"{values[index]} stands here twice")

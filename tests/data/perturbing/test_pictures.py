@@ -73,4 +73,5 @@ def test_files_and_pixels_of_the_same_picture_are_perturbed_alike() -> None:
 def test_an_alpha_channel_stays_as_it_is() -> None:
     pixels = np.dstack([PIXELS, np.full(PIXELS.shape[:2], 77, np.uint8)])
     made = next(picture_arrays(pa.table({"image": perturbed_pictures(image_array(pixels[None]), noise, 0.2, [rng()])})))
-    assert (made[:, :, 3] == 77).all() and not np.array_equal(made[:, :, :3], PIXELS)
+    assert (made[:, :, 3] == 77).all()
+    assert not np.array_equal(made[:, :, :3], PIXELS)
