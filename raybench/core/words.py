@@ -82,12 +82,19 @@ class Column:
     "slice" (string: splits scores, no model sees it). Cells of labels become int32 indices into the dataset's labels.
     role: "input" is what a model is given, and the content that ids come from; "target" is what it is compared with;
     "group": rows are of one example where this is equal (`raybench.data.interactions`).
+    fixed: what is asked hangs on its very content (a passage to quote, a text to foretell), so it is never perturbed.
     """
 
     name: str
     kind: str
     required: bool = True
     role: str = "input"
+    fixed: bool = False
+
+    @property
+    def is_perturbed(self) -> bool:
+        """Whether it may be others and mean the same."""
+        return self.role == "input" and not self.fixed
 
 
 def slice_column(name: str) -> str:
@@ -107,6 +114,13 @@ class DatasetKey:
     task_config: Mapping[str, Any] = field(default_factory=dict)
     statistics: Mapping[str, float] = field(default_factory=dict)  # of the training targets, where the task wants some
     scored: str = "test"  # the role of the rows that scores are of; "validation": they choose what is scored on test
+    trained_on: str = ""  # the fingerprint of the dataset whose training rows these are, where it is another
+    original: str = ""  # the name of the dataset whose test rows these are, perturbed
+
+    @property
+    def training(self) -> str:
+        """The fingerprint that training draws from: equal training rows of datasets that are like one, equal draws."""
+        return self.trained_on or self.fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,7 @@ __all__ = [
     "label_dictionary",
     "label_lists",
     "label_names",
+    "refuse_strangers",
     "refuse_unseen",
 ]
 
@@ -127,3 +128,17 @@ def refuse_unseen(names: Mapping[str, pa.ChunkedArray]) -> None:
                 f"{len(unseen)} of {len(distinct)} labels are only in the {split} split, never in train: {listed}; "
                 "nothing could learn them"
             )
+
+
+def refuse_strangers(names: pa.ChunkedArray, labels: Sequence[str], like: str) -> None:
+    """DataError for labels that are not among those fitted."""
+    distinct = pc.unique(names)
+    strange = distinct.filter(pc.invert(pc.is_in(distinct, value_set=pa.array(labels, pa.string())))).to_pylist()
+    if strange:
+        listed = ", ".join(map(repr, sorted(strange)[:_MAX_NAMED])) + (", …" if len(strange) > _MAX_NAMED else "")
+        fitted = ", ".join(map(repr, labels[:_MAX_NAMED])) + (", …" if len(labels) > _MAX_NAMED else "")
+        raise DataError(
+            f"{len(strange)} of {len(distinct)} labels are none of those of {like!r}, which is fitted: {listed}; want "
+            f"{fitted}",
+            key=("columns",),
+        )

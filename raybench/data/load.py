@@ -11,7 +11,7 @@ within `limit: 300` and is the same on any machine, from any file format.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +21,16 @@ from raybench.core import Column, slice_column
 from raybench.core.errors import DataError, summary
 from raybench.data.broken import check_rows
 from raybench.data.columns import Rows, canonical_rows, map_columns
+from raybench.data.files import SplitReader
 from raybench.data.fingerprint import RowHashes, fingerprint
 from raybench.data.images import check_images, decode_images
 from raybench.data.interactions import by_user
 from raybench.data.kinds import is_list
-from raybench.data.labels import encode, encode_lists, flat_names, label_dictionary, refuse_unseen
+from raybench.data.labels import encode, encode_lists, flat_names, label_dictionary, refuse_strangers, refuse_unseen
+from raybench.data.lengths import LENGTH, with_lengths
+from raybench.data.loaded import LoadedDataset
 from raybench.data.masks import decode_masks
+from raybench.data.siblings import elsewhere, perturbed
 from raybench.data.sounds import check_sounds
 from raybench.data.sources import open_source
 from raybench.data.splits import CUT_FRACTION, choose_splits, cut
@@ -38,32 +42,38 @@ _CHECKS = {"image": check_images, "mask": decode_masks, "audio": check_sounds}
 _THOROUGH = {**_CHECKS, "image": decode_images}  # what skip_broken asks for: none that is torn may be left
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedDataset:
-    """A dataset ready for a task; `splits` has test, mostly train, sometimes validation."""
+def load_dataset(
+    spec: DatasetSpec, columns: tuple[Column, ...], directory: Path, original: LoadedDataset | None = None
+) -> LoadedDataset:
+    """The rows that a job asks for; DataError, one line that begins with the dataset's name, if they can't be had.
 
-    name: str
-    splits: dict[str, pa.Table]
-    labels: tuple[str, ...]
-    fingerprint: str
-    notes: tuple[str, ...] = ()
-
-
-def load_dataset(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> LoadedDataset:
-    """The rows that a job asks for; DataError, one line that begins with the dataset's name, if they can't be had."""
+    `original` is the dataset that it is like, where whoever calls has read it.
+    """
+    directory = Path(directory)
+    if spec.original is not None and original is None:
+        original = load_dataset(spec.original, columns, directory)
     try:
-        return _load(spec, columns, Path(directory))
+        if original is not None and spec.perturb:
+            return perturbed(spec, original, columns)
+        own = _load(spec, columns, directory, original)
+        return own if original is None else elsewhere(spec, original, own)
     except DataError as error:
         raise DataError(f"dataset {spec.name}: {error}", key=error.key) from error.__cause__
     except (Exception, SystemExit) as error:  # what a user's rows made a library raise that no rule above has foreseen
         raise DataError(f"dataset {spec.name}: {summary(error)}") from error
 
 
-def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> LoadedDataset:
-    columns = (*columns, *(Column(slice_column(name), "slice") for name in spec.slices))
-    given = dict(spec.columns) | {slice_column(name): name for name in spec.slices}
+def _load(
+    spec: DatasetSpec, columns: tuple[Column, ...], directory: Path, original: LoadedDataset | None
+) -> LoadedDataset:
+    """The source's rows; with an original the test rows alone, their labels in its places."""
     readers = open_source(spec, directory)
     chosen = choose_splits(spec.splits, readers)
+    if original is not None:
+        chosen = {"test": chosen.get("test") or chosen["train"]}
+    found = [name for name in spec.slices if name != LENGTH or _have(readers, chosen.values(), LENGTH)]
+    inputs, columns = columns, (*columns, *(Column(slice_column(name), "slice") for name in found))
+    given = dict(spec.columns) | {slice_column(name): name for name in found}
     notes: list[str] = []
     rows: dict[str, Rows] = {}
     for role, name in chosen.items():
@@ -100,6 +110,9 @@ def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> Lo
         labels = label_dictionary(
             declared | {name for column in names.values() for name in column.unique().to_pylist()}
         )
+        if original is not None:
+            labels = original.labels
+            refuse_strangers(names["test"], labels, original.name)
     splits: dict[str, tuple[pa.Table, RowHashes]] = {}
     for role, split in rows.items():
         table, hashes, note = _ordered(split, labels, getattr(spec.limit, role), spec.broken_share)
@@ -107,13 +120,19 @@ def _load(spec: DatasetSpec, columns: tuple[Column, ...], directory: Path) -> Lo
         notes += [f"{spec.name}: {role}: {note}"] if note else []
     if "train" in splits and (shared := _shared(splits["train"][1], splits["test"][1])):
         notes.append(f"{spec.name}: {shared} of {splits['test'][0].num_rows} test rows have the content of a train row")
+    tables = {role: table for role, (table, _) in splits.items()}
     return LoadedDataset(
         name=spec.name,
-        splits={role: table for role, (table, _) in splits.items()},
+        splits=tables if len(found) == len(spec.slices) else with_lengths(tables, inputs),
         labels=labels,
         fingerprint=fingerprint(labels, splits, tuple(rows["test"].targets)),
         notes=tuple(notes),
     )
+
+
+def _have(readers: Mapping[str, SplitReader], names: Collection[str], column: str) -> bool:
+    """Whether every one of these splits has a column of its own."""
+    return all(column in readers[name](()).column_names for name in names)
 
 
 def _cut(train: Rows, name: str, role: str) -> tuple[Rows, Rows]:

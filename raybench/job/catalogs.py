@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from raybench.core.costs import COSTS
 from raybench.core.errors import RaybenchError, summary
 from raybench.core.suggestion import did_you_mean
+from raybench.job.perturbations import PERTURBATIONS
+from raybench.job.rank_by import weights_of
 from raybench.job.source_map import Path
 from raybench.job.spec import CandidateSpec, DatasetSpec, Job
 
@@ -34,9 +36,12 @@ def check_names(job: Job) -> list[Problem]:
     for name, path in measured.items():
         problems += _asked(path, find, name) if path[0] != "limits" else ()
     for dataset in job.datasets:
-        problems += _asked((*dataset._path, "task"), get_task, dataset.task)
-        problems += _unknown_options(dataset)
-        problems += _options(dataset)
+        if dataset.original is None:  # else they are the original's
+            problems += _asked((*dataset._path, "task"), get_task, dataset.task)
+            problems += _unknown_options(dataset)
+            problems += _options(dataset)
+        elif not problems:
+            problems += _unlike(dataset)
     problems += _unknown_limits(job)
     if not problems:
         problems += _misfits(job, measured)
@@ -86,10 +91,26 @@ def _options(dataset: DatasetSpec) -> Iterator[Problem]:
             yield (*dataset._path, "task_config", *error.key), str(error)
 
 
+def _unlike(dataset: DatasetSpec) -> Iterator[Problem]:
+    """Perturbations that are for other columns than the task's, and tasks of which no other dataset can be asked."""
+    from raybench.tasks.catalog import get_task
+
+    columns = get_task(dataset.task, dataset.task_config).columns
+    if any(column.role == "group" for column in columns):
+        yield (*dataset._path, "like"), f"what {dataset.task} learns is of its own users and items alone"
+    kinds = {"text" if column.kind == "texts" else column.kind for column in columns if column.is_perturbed}
+    for name in dataset.perturb or ():
+        if (kind := PERTURBATIONS[name].kind) not in kinds:
+            what = {"text": "texts", "image": "pictures"}[kind]
+            reason = f"{name} is for {what}, and {dataset.task} has none that could be others and mean the same"
+            yield (*dataset._path, "perturb"), reason
+
+
 def measured_paths(job: Job) -> dict[str, Path]:
     """Where each metric that the job names stands in the file."""
-    named: dict[str, Path] = {} if job.rank_by is None else {job.rank_by: ("rank_by",)}
-    named |= {name: ("metrics", index) for index, name in enumerate(job.metrics) if name != job.rank_by}
+    weights = weights_of(job.rank_by) if job.rank_by is not None else {}
+    named: dict[str, Path] = {name: ("rank_by", name) if len(weights) > 1 else ("rank_by",) for name in weights}
+    named |= {name: ("metrics", index) for index, name in enumerate(job.metrics) if name not in weights}
     limited = {limit.name: ("limits", place) for place, limit in enumerate(job.limits) if limit.name not in COSTS}
     return limited | named
 

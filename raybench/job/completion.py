@@ -46,18 +46,19 @@ def complete_candidates(spec: CandidateSpec, directory: Path) -> list[CandidateS
 
 def complete_dataset(spec: DatasetSpec, directory: Path) -> DatasetSpec:
     """The dataset with absolute paths and a name; what is inside a hub repository stays relative to it."""
-    update: dict[str, Any] = {"name": spec.name or "-".join(filter(None, [default_name(spec.source), spec.config]))}
-    if spec.source not in FILE_FORMATS:
+    named = (default_name(spec.source), spec.config) if spec.source else (spec.like, *(spec.perturb or ()))
+    update: dict[str, Any] = {"name": spec.name or "-".join(filter(None, named))}
+    if spec.source and spec.source not in FILE_FORMATS:
         update["source"] = _input(spec.source, directory, "source")
-    elif spec.data_files:
+    elif spec.source and spec.data_files:
         try:
             update["data_files"] = {
                 split: tuple(file_path(file, directory) for file in files) for split, files in spec.data_files.items()
             }
         except JobError as error:
             raise JobError(str(error), key=("data_files",)) from None
-    if isinstance(named := spec.task_config.get(_NAMES_A_MODEL), str):
-        whole = _input(named, directory, _NAMES_A_MODEL)
+    if isinstance(looks := spec.task_config.get(_NAMES_A_MODEL), str):
+        whole = _input(looks, directory, _NAMES_A_MODEL)
         update["task_config"] = {**spec.task_config, _NAMES_A_MODEL: whole}
     return spec.model_copy(update=update)
 

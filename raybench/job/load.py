@@ -20,8 +20,10 @@ from raybench.core.errors import JobError
 from raybench.job.catalogs import check_names
 from raybench.job.completion import complete_candidates, complete_dataset
 from raybench.job.explain import explain
+from raybench.job.likeness import with_originals
 from raybench.job.overrides import with_settings
 from raybench.job.paths import expand_variables
+from raybench.job.rank_by import weights_of
 from raybench.job.source_map import Path, SourceMap, read_yaml
 from raybench.job.spec import CandidateSpec, DatasetSpec, Job, first_repeated
 
@@ -67,6 +69,12 @@ def parse_job(text: str, filename: str = "job.yaml", settings: Sequence[str] = (
     directory = FilePath(filename).absolute().parent
     candidates = _each(job.candidates, "candidates", lambda spec: complete_candidates(spec, directory), problems)
     datasets = _each(job.datasets, "datasets", lambda spec: [complete_dataset(spec, directory)], problems)
+    try:
+        whole = with_originals(datasets) if len(datasets) == len(job.datasets) else None
+    except JobError as error:
+        problems.append((("datasets", *error.key), str(error)))
+        whole = None
+    datasets = whole if whole is not None else [one for one in datasets if one.like is None]
     problems += _repeated(candidates, "candidate", source_map) + _repeated(datasets, "dataset", source_map)
     problems += [
         ((key, index), f"{values[index]} stands here twice")
@@ -75,8 +83,8 @@ def parse_job(text: str, filename: str = "job.yaml", settings: Sequence[str] = (
     ]
     too_many = list(_too_many_trials(job, candidates, datasets))
     update: dict[str, Any] = {"candidates": tuple(candidates), "datasets": tuple(datasets)}
-    if job.metrics and job.rank_by and job.rank_by not in job.metrics:
-        update["metrics"] = (*job.metrics, job.rank_by)
+    if job.metrics and job.rank_by:
+        update["metrics"] = tuple(dict.fromkeys((*job.metrics, *weights_of(job.rank_by))))
     try:
         update["store"] = expand_variables(job.store)
     except JobError as error:

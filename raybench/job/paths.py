@@ -13,7 +13,16 @@ from pathlib import Path
 
 from raybench.core.errors import JobError
 
-__all__ = ["default_name", "expand_variables", "file_path", "finds_files", "folders", "input_path", "is_glob"]
+__all__ = [
+    "default_name",
+    "expand_variables",
+    "file_path",
+    "finds_files",
+    "folders",
+    "input_path",
+    "is_glob",
+    "natural",
+]
 
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 _SCHEME = re.compile(r"^[a-zA-Z][\w+.-]+:")
@@ -57,7 +66,7 @@ def folders(pattern: str, directory: Path) -> list[str]:
     found = [path for path in glob.glob(pattern, recursive=True) if os.path.isdir(path)]
     if not found:
         raise JobError(f"no directory matches {pattern}")
-    return sorted(found, key=_natural)
+    return sorted(found, key=natural)
 
 
 def finds_files(pattern: str, directory: Path) -> bool:
@@ -70,6 +79,7 @@ def default_name(reference: str) -> str:
     return re.split(r"[/\\:]", reference.rstrip("/\\"))[-1] or reference
 
 
-def _natural(text: str) -> list[tuple[int, int, str]]:
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """A key to sort by in which numbers inside text count as numbers."""
     parts = re.split(r"(\d+)", text)
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]

@@ -20,6 +20,8 @@ from raybench.core.errors import RaybenchError
 from raybench.core.identity import canonical_json
 from raybench.core.suggestion import did_you_mean
 from raybench.job.limits import Limit
+from raybench.job.perturbations import PERTURBATIONS, read_perturb
+from raybench.job.rank_by import read_rank_by
 from raybench.job.source_map import Path, SourceMap
 
 __all__ = [
@@ -105,6 +107,10 @@ def _limits(value: Any) -> Any:
     return tuple(Limit.read(one) if isinstance(one, str) else one for one in given)
 
 
+def _rank_by(value: Any) -> Any:
+    return read_rank_by(value) if isinstance(value, (str, dict)) else value
+
+
 def _auto_or(kind: type, minimum: float, wanted: str) -> BeforeValidator:
     def check(value: Any) -> Any:
         number = isinstance(value, (int, kind)) and not isinstance(value, bool)
@@ -120,6 +126,25 @@ _AnyOfNameAndMapping = WithJsonSchema(
         "anyOf": [
             {"type": "string"},
             {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}},
+        ]
+    }
+)
+_MetricOrWeights = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string"},
+            {"type": "object", "minProperties": 1, "additionalProperties": {"type": "number", "exclusiveMinimum": 0}},
+            {"type": "null"},
+        ]
+    }
+)
+_Strength = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+_Perturb = WithJsonSchema(
+    {
+        "anyOf": [
+            {"enum": list(PERTURBATIONS)},
+            {"type": "array", "items": {"enum": list(PERTURBATIONS)}},
+            {"type": "object", "properties": dict.fromkeys(PERTURBATIONS, _Strength), "additionalProperties": False},
         ]
     }
 )
@@ -255,16 +280,29 @@ class DatasetSpec(_Spec):
 
     name: Name = Field(default="", description="shown in every table; the last part of the source when not given")
     source: str = Field(
+        default="",
         description="a hub id; parquet, csv, json, imagefolder, audiofolder with data_files; a file; a saved dataset's "
         "directory; module:function or file.py:function",
         min_length=1,
+    )
+    like: str | None = Field(
+        default=None,
+        description="the name of another dataset: its task and its training rows, with test rows of a source of one's "
+        "own, or perturbed",
+        min_length=1,
+    )
+    perturb: Annotated[dict[str, float] | None, BeforeValidator(read_perturb), _Perturb] = Field(
+        default=None,
+        description="what is done to the test rows of the dataset that it is like: [typos, case], {blur: 0.1}",
     )
     config: str | None = Field(default=None, description="the hub set's configuration, such as sst2")
     revision: str | None = Field(default=None, description="the hub's commit, tag or branch to pin")
     data_files: Annotated[
         dict[str, Annotated[tuple[str, ...], Field(strict=False, min_length=1)]] | None, BeforeValidator(_files), _Files
     ] = Field(default=None, description="{split: path, glob or list of them}, relative to the job file")
-    task: Name = Field(description="text-classification, image-classification, … or module:attribute of your own")
+    task: Name = Field(
+        default="", description="text-classification, image-classification, … or module:attribute of your own"
+    )
     columns: dict[str, str] = Field(
         default_factory=dict, description="{column of the task: column of the source}; equal names need no entry"
     )
@@ -277,10 +315,18 @@ class DatasetSpec(_Spec):
         pattern=r"^\d{1,2}(\.\d+)?%$",
         description="up to so many of a split's pictures or sounds that cannot be decoded are left out, such as 1%",
     )
-    slices: Names = Field(default=(), description="columns of the source; every value of each is scored on its own too")
+    slices: Names = Field(
+        default=(), description="columns of the source, or length; every value of each is scored on its own too"
+    )
     private: bool = Field(default=False, description="its rows are shown in no report and by no command")
 
     _path: Path = PrivateAttr(default=())
+    _original: DatasetSpec | None = PrivateAttr(default=None)  # what it is like, whole
+
+    @property
+    def original(self) -> DatasetSpec | None:
+        """The dataset that it is like."""
+        return self._original
 
     @property
     def broken_share(self) -> float:
@@ -289,6 +335,13 @@ class DatasetSpec(_Spec):
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetSpec:
+        for key in ("source", "task") if self.like is None else ():
+            if not getattr(self, key):
+                raise ValueError(f"{key} is missing: {DatasetSpec.model_fields[key].description}")
+        if self.like is None and self.perturb:
+            raise ValueError("perturb wants like: the name of the dataset whose test rows are perturbed")
+        if self.like is not None and not self.source and not self.perturb:
+            raise ValueError("like wants test rows that are others: perturb, or a source of its own")
         if self.source in FILE_FORMATS and not self.data_files:
             raise ValueError(f"source {self.source} wants data_files: {{train: path, test: path}}")
         named = self.splits.named
@@ -351,9 +404,10 @@ class Job(_Spec):
     )
     seeds: Seeds = Field(default=(0,), description="every configuration is fitted once a seed")
     metrics: Names = Field(default=(), description="what is measured; the task's own metrics when empty")
-    rank_by: Name | None = Field(
+    rank_by: Annotated[Name | None, BeforeValidator(_rank_by), _MetricOrWeights] = Field(
         default=None,
-        description="the metric that ranks all datasets; when not given, each is ranked by its task's primary",
+        description="the metric that ranks all datasets, or several by weights, {macro_f1: 2, ece: 1}: by the weighted "
+        "mean of a candidate's ranks; when not given, each dataset is ranked by its task's primary",
     )
     limits: Annotated[tuple[Limit, ...], BeforeValidator(_limits), WithJsonSchema(_TextList)] = Field(
         default=(), description="what is ranked: latency_p95_ms <= 20, params_total <= 1e8, recall >= 0.9, …"

@@ -14,14 +14,18 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.core.code import code_digests
 from raybench.core.costs import COSTS
 from raybench.core.errors import DataError, IncompatibleError, JobError, ModelError, summary
 from raybench.core.identity import RESULT_VERSION, content_hash
 from raybench.data import LoadedDataset, load_dataset
+from raybench.data.labels import refuse_strangers
 from raybench.job import Configuration, DatasetSpec, Job
 from raybench.job.catalogs import measured_paths, remarks, unfit
+from raybench.job.rank_by import weights_of
 from raybench.metrics import MetricSet
 from raybench.models.files import pinned
 from raybench.models.fingerprint import weights_stamp
@@ -97,6 +101,15 @@ class PlannedDataset:
     rank_by: str
     statistics: Mapping[str, float] = field(default_factory=dict)  # of the training targets
     scored: str = "test"  # or "validation", see `DatasetKey.scored`
+    trained_on: str = ""  # see `DatasetKey.trained_on`
+
+    @property
+    def chosen_on(self) -> str:
+        """The name of the dataset on whose validation rows configurations are tried: of those it is like, the last."""
+        spec = self.spec
+        while spec.original is not None:
+            spec = spec.original
+        return spec.name
 
     def on_validation(self) -> PlannedDataset:
         """The same, its validation rows in the place of the test rows: what configurations are tried on."""
@@ -138,7 +151,9 @@ class Plan:
     def notes(self) -> tuple[str, ...]:
         """What a reader of the table must know of the job and its data."""
         of_data = (note for dataset in self.datasets.values() for note in dataset.loaded.notes)
-        tried = dict.fromkeys((one.trial.candidate, one.trial.dataset.name) for one in self.offered)
+        tried = dict.fromkeys(
+            (one.trial.candidate, self.datasets[one.trial.dataset.name].chosen_on) for one in self.offered
+        )
         to_choose = (
             f"{candidate} on {dataset}: its configurations are tried on the validation rows; the best is scored on test"
             for candidate, dataset in tried
@@ -162,7 +177,7 @@ class Plan:
 
     @property
     def rank_by(self) -> dict[str, str]:
-        """By dataset, the metric that ranks: the job's, else that of the dataset's task."""
+        """By dataset, what ranks: the job's metric or metrics, else that of the dataset's task."""
         return {name: dataset.rank_by for name, dataset in self.datasets.items()}
 
 
@@ -173,8 +188,9 @@ def validation_name(dataset: str) -> str:
 
 def make_plan(job: Job) -> Plan:
     """Every candidate configuration × dataset × seed; of those to be chosen among, each on the validation rows too."""
-    datasets = {spec.name: _plan_dataset(job, spec) for spec in job.datasets}
-    validation = _on_validation(job, datasets)
+    planned_datasets = _plan_datasets(job)
+    datasets = {spec.name: planned_datasets[spec.name] for spec in job.datasets}
+    validation = _on_validation(job, planned_datasets)
     named = [candidate.baseline or candidate.images or candidate.method.name for candidate in job.candidates]
     code = code_digests([*named, *(spec.task for spec in job.datasets)], job.directory)
     data: dict[str, DataNeeds] = {}
@@ -186,7 +202,7 @@ def make_plan(job: Job) -> Plan:
         for candidate in job.candidates:
             if candidate._where_it_fits and task.name not in get_baseline(str(candidate.baseline)).tasks:
                 continue
-            tried_on = validation.get(dataset.spec.name) if candidate.num_configurations > 1 else None
+            tried_on = validation.get(dataset.chosen_on) if candidate.num_configurations > 1 else None
             places = [(dataset, trials)] if tried_on is None else [(tried_on, trials), (dataset, offered)]
             for configuration in candidate.expand():
                 adaptation = _Adaptation.of(configuration, pins)
@@ -241,11 +257,38 @@ class _Adaptation:
         )
 
 
-def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
-    task = _task(job, spec)
+def _plan_datasets(job: Job) -> dict[str, PlannedDataset]:
+    """The job's datasets and those that they are like, by name."""
+    as_read: dict[str, LoadedDataset] = {}
+    planned: dict[str, PlannedDataset] = {}
+
+    def plan(spec: DatasetSpec) -> None:
+        if spec.original is not None and spec.original.name not in planned:
+            plan(spec.original)
+        original = planned[spec.original.name] if spec.original is not None else None
+        task = _task(job, spec)
+        try:
+            known = as_read[spec.original.name] if spec.original is not None else None
+            as_read[spec.name] = load_dataset(spec, task.columns, job.directory, known)
+        except DataError as error:
+            raise job.placed(error, spec) from error
+        planned[spec.name] = _plan_dataset(job, spec, task, as_read[spec.name], original)
+
+    for spec in job.datasets:
+        if spec.name not in planned:
+            plan(spec)
+    return planned
+
+
+def _plan_dataset(
+    job: Job, spec: DatasetSpec, task: Task, loaded: LoadedDataset, original: PlannedDataset | None
+) -> PlannedDataset:
     try:
-        loaded = load_dataset(spec, task.columns, job.directory)
-        loaded = replace(loaded, labels=_said(spec, lambda: task.label_names(loaded.splits, loaded.labels)))
+        names = _said(spec, lambda: task.label_names(loaded.splits, loaded.labels))
+        if original is not None:
+            refuse_strangers(pa.chunked_array([names], pa.string()), original.loaded.labels, original.spec.name)
+            names = original.loaded.labels
+        loaded = replace(loaded, labels=names)
         notes = [f"{spec.name}: {note}" for note in _said(spec, lambda: task.review(loaded.splits, loaded.labels))]
         if opened := task.opened():
             loaded = replace(loaded, fingerprint=content_hash([loaded.fingerprint, opened]))
@@ -263,7 +306,7 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
             raise JobError(f"{job.where(None, path)}: dataset {spec.name}: {reason}")
     rank_by = job.rank_by or (task.primary if task.primary in names else names[0])
     limited = [limit.name for limit in job.limits if limit.name not in COSTS]
-    names = tuple(dict.fromkeys((*names, rank_by, *limited)))
+    names = tuple(dict.fromkeys((*names, *weights_of(rank_by), *limited)))
     return PlannedDataset(
         spec=spec,
         loaded=replace(loaded, notes=(*loaded.notes, *notes)),
@@ -272,6 +315,7 @@ def _plan_dataset(job: Job, spec: DatasetSpec) -> PlannedDataset:
         metric_code=code_digests(names, job.directory),
         rank_by=rank_by,
         statistics=statistics,
+        trained_on=(original.trained_on or original.loaded.fingerprint) if original is not None else "",
     )
 
 
@@ -279,7 +323,8 @@ def _on_validation(job: Job, datasets: Mapping[str, PlannedDataset]) -> dict[str
     """By dataset, its validation rows, where there are some and a candidate has several configurations."""
     if all(candidate.num_configurations == 1 for candidate in job.candidates):
         return {}
-    found = {name: one.on_validation() for name, one in datasets.items() if "validation" in one.loaded.splits}
+    tried = dict.fromkeys(one.chosen_on for one in datasets.values())
+    found = {name: datasets[name].on_validation() for name in tried if "validation" in datasets[name].loaded.splits}
     for name, dataset in found.items():
         if dataset.spec.name in datasets:
             where = job.where(datasets[dataset.spec.name].spec, ("name",))
@@ -334,6 +379,8 @@ def _plan_trial(
         task_config=dict(spec.task_config),
         statistics=dataset.statistics,
         scored=dataset.scored,
+        trained_on=dataset.trained_on,
+        original=spec.like or "" if spec.perturb else "",
     )
     code = {name: code[name] for name in (spec.task, model.baseline or model.images or method) if name in code}
     identity = {

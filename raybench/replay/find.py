@@ -125,5 +125,6 @@ def _code_in(data: Any) -> Iterator[str]:
             task, source = str(dataset.get("task", "")), str(dataset.get("source", ""))
             is_function = ":" in source and "://" not in source and not source.startswith(_OWN_SOURCES)
             yield from (f"code of its own ({name})" for name in ([task] * (":" in task) + [source] * is_function))
-    named = [*(data.get("metrics") or ()), data.get("rank_by")]
+    rank_by = data.get("rank_by")
+    named = [*(data.get("metrics") or ()), *(rank_by if isinstance(rank_by, Mapping) else [rank_by])]
     yield from (f"code of its own ({name})" for name in named if isinstance(name, str) and ":" in name)

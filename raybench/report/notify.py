@@ -24,6 +24,7 @@ from raybench.core.code import module_file
 from raybench.core.errors import JobError, summary
 from raybench.job import Job
 from raybench.job.paths import expand_variables
+from raybench.job.rank_by import weights_of
 from raybench.results.ranking import Ranking
 from raybench.results.tables import OVERALL
 
@@ -65,7 +66,7 @@ def ended(ranking: Ranking, job: Job, seconds: float) -> dict[str, Any]:
     """What is told of a run that came to its end; `text` says it in a line, as chats show it."""
     rows = [row for row in ranking.table.to_pylist() if row["dataset"] != OVERALL and row.get("split") != "validation"]
     best = {
-        row["dataset"]: {"candidate": row["candidate"], row["rank_by"]: row[row["rank_by"]]}
+        row["dataset"]: {"candidate": row["candidate"], **{name: row[name] for name in weights_of(row["rank_by"])}}
         for row in rows
         if row["rank"] == 1
     }

@@ -5,12 +5,21 @@ number(0.9234), span(2, 4), seconds(19.53), rate(20052.0), count(22_700_000)    
 
 from __future__ import annotations
 
-__all__ = ["brief", "count", "interval", "number", "rate", "seconds", "share", "span"]
+__all__ = ["brief", "count", "interval", "number", "p_value", "rate", "seconds", "share", "signed", "span"]
 
 
 def number(value: float | None) -> str:
     """A metric's value."""
     return "–" if value is None else f"{value:.3f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def signed(value: float | None) -> str:
+    """A difference of two values."""
+    return "–" if value is None else f"{value:+.3f}"
+
+
+def p_value(value: float | None) -> str:
+    return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def interval(low: float | None, high: float | None) -> str:

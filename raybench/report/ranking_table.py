@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from raybench.report.numbers import count, interval, number, rate, seconds, share, span
+from raybench.job.rank_by import told, weights_of
+from raybench.report.numbers import count, interval, number, p_value, rate, seconds, share, signed, span
+from raybench.results.entry import Configuration
 from raybench.results.names import names
 from raybench.results.ranking import Ranking
 from raybench.results.tables import OVERALL
@@ -37,8 +39,11 @@ def print_ranking(ranking: Ranking, console: Console | None = None, *, tried: bo
             continue
         if dataset != OVERALL:
             console.print(_table(of_dataset, console))
+            if of_dataset[0]["original"] is not None and ranking.drops is not None:
+                console.print(_drops(of_dataset, ranking.drops.to_pylist()))
         elif any(row["rank"] for row in of_dataset):  # some candidate was scored on every dataset
-            console.print(_overall(of_dataset, len({row["dataset"] for row in rows if row["split"] == "test"}) - 1))
+            drawn = {row["dataset"] for row in rows if row["split"] == "test" and row["original"] is None}
+            console.print(_overall(of_dataset, len(drawn) - 1))
     causes = Counter(
         (row["status"], row["reason"]) for row in rows if row["dataset"] != OVERALL and row["rank"] is None
     )
@@ -53,14 +58,18 @@ def print_ranking(ranking: Ranking, console: Console | None = None, *, tried: bo
 
 
 def _table(rows: list[dict[str, Any]], console: Console) -> Table:
-    metric = rows[0]["rank_by"]
-    title = f"{rows[0]['dataset']}, {max(row['num_examples'] or 0 for row in rows):,} examples, by {metric}"
+    rank_by = rows[0]["rank_by"]
+    ranked = list(weights_of(rank_by))
+    title = f"{rows[0]['dataset']}, {max(row['num_examples'] or 0 for row in rows):,} examples, by {told(rank_by)}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("rank", justify="right")
     table.add_column("(95 %)")
     table.add_column("candidate", overflow="fold")
-    table.add_column(metric, justify="right")
-    table.add_column("95 % interval")
+    if len(ranked) > 1:
+        table.add_column("mean rank", justify="right")
+    for metric in ranked:
+        table.add_column(metric, justify="right")
+    table.add_column("95 % interval" if len(ranked) == 1 else "")
     table.add_column("fit s", justify="right")
     table.add_column("examples/s", justify="right")
     if console.width >= _NARROW:
@@ -72,8 +81,9 @@ def _table(rows: list[dict[str, Any]], console: Console) -> Table:
             str(row["rank"] or "–"),
             span(row["rank_low"], row["rank_high"]),
             name,
-            number(row[metric]),
-            interval(row[f"{metric}_low"], row[f"{metric}_high"]) if row["status"] == "ok" else row["status"],
+            *([_mean_rank(row)] if len(ranked) > 1 else []),
+            *(number(row[metric]) for metric in ranked),
+            _around(row, ranked),
             seconds(row["fit_seconds"]),
             rate(row["examples_per_second"]),
         ]
@@ -83,26 +93,59 @@ def _table(rows: list[dict[str, Any]], console: Console) -> Table:
     return table
 
 
+def _around(row: dict[str, Any], ranked: list[str]) -> str:
+    """The interval of the one metric that ranks (those of several are in the file), or how it ended."""
+    if row["status"] != "ok":
+        return str(row["status"])
+    return interval(row[f"{ranked[0]}_low"], row[f"{ranked[0]}_high"]) if len(ranked) == 1 else ""
+
+
+def _mean_rank(row: dict[str, Any]) -> str:
+    return f"{row['mean_rank']:.2f}" if row["mean_rank"] is not None else "–"
+
+
+def _drops(rows: list[dict[str, Any]], drops: list[dict[str, Any]]) -> Table:
+    """What perturbing changed, in the order of the dataset's ranking."""
+    found = {(drop["metric"], *_configuration(drop)): drop for drop in drops if drop["dataset"] == rows[0]["dataset"]}
+    title = f"{rows[0]['dataset']} against {rows[0]['original']}, on the same examples"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("candidate", overflow="fold")
+    table.add_column("metric")
+    for head in ("before", "after", "change"):
+        table.add_column(head, justify="right")
+    table.add_column("95 % interval")
+    table.add_column("adj. p", justify="right")
+    for metric in weights_of(rows[0]["rank_by"]):
+        for row, name in zip(rows, names(rows), strict=True):
+            drop = found.get((metric, *_configuration(row)))
+            if drop is not None:
+                cells = [name, metric, number(drop["original_value"]), number(drop["value"]), signed(drop["change"])]
+                cells += [interval(drop["low"], drop["high"]), p_value(drop["adjusted"])]
+                table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _configuration(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(row[name] for name in Configuration._fields)
+
+
 def _overall(rows: list[dict[str, Any]], num_datasets: int) -> Table:
-    metric = rows[0]["rank_by"]  # None: the datasets have metrics of their own, and no mean
+    rank_by = rows[0]["rank_by"]  # None: the datasets have metrics of their own, and no mean
+    ranked = list(weights_of(rank_by)) if rank_by is not None else []
     table = Table(title="over all datasets, by mean rank", title_justify="left", box=None, pad_edge=False)
     table.add_column("rank", justify="right")
     table.add_column("(95 %)")
     table.add_column("candidate", overflow="fold")
     table.add_column("mean rank", justify="right")
-    if metric is not None:
+    has_intervals = len(ranked) == 1 and num_datasets >= _LEAST_DRAWN
+    for metric in ranked:
         table.add_column(f"mean {metric}", justify="right")
-        if num_datasets >= _LEAST_DRAWN:
-            table.add_column("(datasets as drawn)")
+    if has_intervals:
+        table.add_column("(datasets as drawn)")
     for row, name in zip(rows, names(rows), strict=True):
-        mean_rank = f"{row['mean_rank']:.2f}" if row["mean_rank"] is not None else "–"
+        means = [number(row[metric]) for metric in ranked]
+        around = [interval(row[f"{ranked[0]}_low"], row[f"{ranked[0]}_high"])] if has_intervals else []
         place = str(row["rank"] or "–")
-        mean = [] if metric is None else [number(row[metric])]
-        mean += (
-            [interval(row[f"{metric}_low"], row[f"{metric}_high"])]
-            if metric is not None and num_datasets >= _LEAST_DRAWN
-            else []
-        )
-        cells = [place, span(row["rank_low"], row["rank_high"]), name, mean_rank, *mean]
+        cells = [place, span(row["rank_low"], row["rank_high"]), name, _mean_rank(row), *means, *around]
         table.add_row(*(Text(cell) for cell in cells))
     return table

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raybench.core.errors import StoreError
+from raybench.job.rank_by import told, weights_of
 from raybench.report.clean_table import size_text
 from raybench.report.numbers import number, seconds
 from raybench.report.status_table import state_text
@@ -75,7 +76,7 @@ def print_run(run: StoredRun, console: Console | None = None) -> None:
         say(f"merged from {one['store']}, written {one['written_at']} by {one['written_by'] or 'whom it does not say'}")
     for dataset in {one.trial.dataset.name: one.trial.dataset for one in run.trials}.values():
         labels = f", {len(dataset.labels)} labels" if dataset.labels else ""
-        ranked = run.rank_by.get(dataset.name, "a metric that it does not say")
+        ranked = told(run.rank_by[dataset.name]) if dataset.name in run.rank_by else "a metric that it does not say"
         say(
             f"dataset {dataset.name}: {dataset.task}{labels}, ranked by {ranked}, fingerprint {dataset.fingerprint[:8]}"
         )
@@ -113,7 +114,7 @@ def _state(run: RunSummary) -> str:
 
 def _trials(run: StoredRun) -> Table:
     table = Table(box=None, pad_edge=False)
-    metrics = list(dict.fromkeys(run.rank_by.values()))
+    metrics = list(dict.fromkeys(name for rank_by in run.rank_by.values() for name in weights_of(rank_by)))
     for name in ("trial", "candidate", "dataset", "seed", *metrics, "n", "fit s", "score s", "weights"):
         is_number = name in ("seed", "n", "fit s", "score s", *metrics)
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from raybench.metrics.permutation import holm
+from raybench.results.criterion import quality
 
 __all__ = ["across_notes", "friedman", "mean_interval", "signed_rank"]
 
@@ -65,15 +66,16 @@ def signed_rank(a: Sequence[float], b: Sequence[float]) -> float:
 def across_notes(rows: Sequence[Mapping[str, Any]], higher_is_better: Mapping[str, bool]) -> list[str]:
     """A line on whether candidates differ over datasets, and one on which; nothing of fewer than three datasets.
 
-    `rows` are those of the ranking, of which each has a candidate's value on a dataset by the metric that ranks there.
+    `rows` are those of the ranking, of which each has a candidate's value on a dataset by what ranks there.
     """
     values: dict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
-    datasets = list(dict.fromkeys(row["dataset"] for row in rows if row["dataset"] != "*" and row["split"] == "test"))
+    drawn = [row["dataset"] for row in rows if row["split"] == "test" and row.get("original") is None]
+    datasets = [name for name in dict.fromkeys(drawn) if name != "*"]
     for row in rows:
-        metric = row["rank_by"]
-        if row["dataset"] in datasets and row["rank"] is not None and row[metric] is not None:
-            sign = 1 if higher_is_better.get(metric, True) else -1
-            values[row["candidate"], row["method"], row["hyperparameters"]][row["dataset"]] = sign * row[metric]
+        if row["dataset"] in datasets and row["rank"] is not None:
+            value = quality(row, higher_is_better)
+            if value is not None:
+                values[row["candidate"], row["method"], row["hyperparameters"]][row["dataset"]] = value
     whole = {key: [found[name] for name in datasets] for key, found in values.items() if len(found) == len(datasets)}
     if len(datasets) < _LEAST or len(whole) < _LEAST:
         return []

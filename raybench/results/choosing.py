@@ -17,8 +17,10 @@ from typing import Any
 
 from raybench.core import Status
 from raybench.core.identity import canonical_json
+from raybench.job.rank_by import weights_of
 from raybench.metrics import MetricSet
-from raybench.planning.plan import Plan, PlannedTrial, Problem, validation_name
+from raybench.planning.plan import Plan, PlannedDataset, PlannedTrial, Problem, validation_name
+from raybench.results.criterion import Criterion
 from raybench.results.entry import Configuration
 from raybench.results.measure import Measured
 from raybench.store.trials import TrialRow
@@ -33,24 +35,26 @@ def choose(plan: Plan, rows: Mapping[str, TrialRow], measured: Mapping[str, Meas
     plan, with the reason as its problem.
     """
     tried = _groups(one for one in plan.trials if one.trial.dataset.scored == "validation")
-    trials, lines = list(plan.trials), []
+    trials, lines = list(plan.trials), {}
     for (candidate, dataset), offered in _groups(plan.offered).items():
-        metric = plan.datasets[dataset].rank_by
-        higher = MetricSet((metric,), plan.datasets[dataset].metric_config).info(metric).higher_is_better is not False
-        attempts = tried[candidate, validation_name(dataset)]
-        scores = {configuration: _mean(group, rows, measured, metric) for configuration, group in attempts.items()}
-        best = _best(scores, higher_is_better=higher) if _all_ended(attempts, rows) else None
+        by = _criterion(plan.datasets[dataset])
+        on = plan.datasets[dataset].chosen_on
+        attempts = tried[candidate, validation_name(on)]
+        means = {configuration: _means(group, rows, measured, by) for configuration, group in attempts.items()}
+        scores = {configuration: found for configuration, found in means.items() if found is not None}
+        best = _best(scores, by) if _all_ended(attempts, rows) else None
         if best is None:
             first = next(iter(offered.values()))[0]
             trials.append(replace(first, problem=_why_none(attempts, rows)))
             continue
         trials += offered[best]
-        differing = _differing(best, list(scores))
-        lines.append(
-            f"{candidate} on {dataset}: {differing} is the best of {len(scores)} configurations on the validation rows "
-            f"({metric} {scores[best]:.3f}); it alone was scored on the test rows"
+        differing = _differing(best, list(attempts))
+        values = ", ".join(f"{name} {value:.3f}" for name, value in scores[best].items())
+        lines[candidate, on] = (  # the same for all datasets that are like it
+            f"{candidate} on {on}: {differing} is the best of {len(attempts)} configurations on the validation "
+            f"rows ({values}); it alone was scored on the test rows"
         )
-    return replace(plan, trials=tuple(trials), offered=()), lines
+    return replace(plan, trials=tuple(trials), offered=()), list(lines.values())
 
 
 def _groups(trials: Any) -> dict[tuple[str, str], dict[Configuration, list[PlannedTrial]]]:
@@ -67,25 +71,34 @@ def _all_ended(attempts: Mapping[Configuration, list[PlannedTrial]], rows: Mappi
     return all(one in rows and rows[one].status not in (Status.STOPPED, Status.PREEMPTED) for one in wanted)
 
 
-def _mean(
-    seeds: Sequence[PlannedTrial], rows: Mapping[str, TrialRow], measured: Mapping[str, Measured], metric: str
-) -> float | None:
-    """None: a seed has not ended well, or its score is undefined."""
-    values = []
+def _criterion(dataset: PlannedDataset) -> Criterion:
+    names = tuple(weights_of(dataset.rank_by))
+    metrics = MetricSet(names, dataset.metric_config)
+    return Criterion.of(dataset.rank_by, {name: metrics.info(name).higher_is_better is not False for name in names})
+
+
+def _means(
+    seeds: Sequence[PlannedTrial], rows: Mapping[str, TrialRow], measured: Mapping[str, Measured], by: Criterion
+) -> dict[str, float] | None:
+    """By metric that ranks; None: a seed has not ended well, or a score is undefined."""
+    values: dict[str, list[float]] = {name: [] for name in by.weights}
     for planned in seeds:
         row, found = rows.get(planned.trial.trial_id), measured.get(planned.trial.trial_id)
-        score = found.scores.get(metric) if found is not None and row is not None and row.status is Status.OK else None
-        if score is None or score.value is None:
+        if found is None or row is None or row.status is not Status.OK:
             return None
-        values.append(score.value)
-    return math.fsum(values) / len(values)
+        for name in by.weights:
+            score = found.scores.get(name)
+            if score is None or score.value is None:
+                return None
+            values[name].append(score.value)
+    return {name: math.fsum(found) / len(found) for name, found in values.items()}
 
 
-def _best(scores: Mapping[Configuration, float | None], *, higher_is_better: bool) -> Configuration | None:
-    known = {configuration: score for configuration, score in scores.items() if score is not None}
-    if not known:
+def _best(scores: Mapping[Configuration, Mapping[str, float]], by: Criterion) -> Configuration | None:
+    if not scores:
         return None
-    return (max if higher_is_better else min)(known, key=lambda one: known[one])  # the first of equals
+    values = dict(zip(scores, by.values(list(scores.values())), strict=True))
+    return (max if by.higher_is_better else min)(values, key=lambda one: values[one])  # the first of equals
 
 
 def _why_none(attempts: Mapping[Configuration, list[PlannedTrial]], rows: Mapping[str, TrialRow]) -> Problem:

@@ -16,6 +16,7 @@ from functools import partial
 import pyarrow as pa
 
 from raybench.core.errors import JobError, MetricError, RaybenchError
+from raybench.job.rank_by import weights_of
 from raybench.metrics import MetricSet
 from raybench.metrics.compare import Difference, compare
 from raybench.metrics.requirements import misfit
@@ -140,7 +141,7 @@ def _other_labels(pairs: Sequence[Pair]) -> bool:
 def _ranked_by(dataset: str, *runs: StoredRun) -> tuple[str, ...]:
     for run in runs:
         if dataset in run.rank_by:
-            return (run.rank_by[dataset],)
+            return tuple(weights_of(run.rank_by[dataset]))
     raise JobError(f"compare: no table says what ranks {dataset!r}; name metrics")
 
 

@@ -31,8 +31,8 @@ class Configuration(NamedTuple):
 class Entry:
     """A trial as the ranking sees it.
 
-    `replicates` [R] are bootstrap values of the metric that ranks, drawn with the same weights an example for every
-    trial on the same data, so that differences between trials are paired; None where they cannot be had.
+    `replicates` are by metric that ranks its bootstrap values [R], drawn with the same weights an example for every
+    trial on the same data and every metric, so that differences are paired; a metric that has none is left out.
     """
 
     trial: Trial
@@ -42,5 +42,5 @@ class Entry:
     slices: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)  # "column=value" → its scores
     num_examples: int = 0
     cost: Mapping[str, Any] = field(default_factory=dict)
-    replicates: np.ndarray | None = None
+    replicates: Mapping[str, np.ndarray] = field(default_factory=dict)
     made_on: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # see `raybench.results.made_on`

@@ -16,6 +16,7 @@ import pyarrow as pa
 from raybench.core.errors import DataError, RaybenchError, StoreError
 from raybench.core.suggestion import did_you_mean
 from raybench.job import load_job
+from raybench.job.rank_by import weights_of
 from raybench.metrics import MetricSet
 from raybench.metrics.requirements import misfit
 from raybench.results.example_losses import answers_of, losses_of, truths_of
@@ -130,7 +131,7 @@ def _right(chosen: StoredTrial, ranked_by: str | None, records: pa.Table) -> np.
     dataset = chosen.trial.dataset
     task = task_of(dataset)
     config = task.metric_config(dataset.labels, dataset.task_config)
-    for name in dict.fromkeys([*([ranked_by] if ranked_by else []), *task.metrics]):
+    for name in dict.fromkeys([*(weights_of(ranked_by) if ranked_by else ()), *task.metrics]):
         if misfit(name, records.schema, config) is None:
             found = are_right(MetricSet([name], config), name, records)
             if found is not None:

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from raybench.core.errors import MetricError, StoreError
 from raybench.core.suggestion import did_you_mean
+from raybench.job.rank_by import weights_of
 from raybench.results.matching import Cell
 from raybench.results.stored import RESCORED, finished_runs, written_at
 from raybench.store import Store
@@ -89,7 +90,7 @@ def history(store: Store, *, metric: str | None, last: int, skipped: Skipped) ->
 
 
 def _of_job(job: str, nights: Sequence[tuple[Night, list[dict[str, Any]]]], metric: str | None) -> list[Series]:
-    cells: dict[Cell, str] = {}
+    cells: dict[Cell, list[str]] = {}
     newest: dict[tuple[str, str], Cell] = {}
     several = {key for _, rows in nights for key, count in Counter(map(_candidate, rows)).items() if count > 1}
 
@@ -101,8 +102,9 @@ def _of_job(job: str, nights: Sequence[tuple[Night, list[dict[str, Any]]]], metr
     for _, rows in reversed(nights):
         for row in rows:
             ranked_by = metric if metric is not None else row.get("rank_by")
-            if ranked_by is not None and f"{ranked_by}_low" in row:
-                cells.setdefault(cell_of(row), ranked_by)
+            names = [name for name in weights_of(ranked_by or "") if f"{name}_low" in row]
+            if names:
+                cells.setdefault(cell_of(row), names)
     tables = [{cell_of(row): row for row in rows} for _, rows in nights]
     return [
         Series(
@@ -112,7 +114,8 @@ def _of_job(job: str, nights: Sequence[tuple[Night, list[dict[str, Any]]]], metr
             nights=[night for night, _ in nights],
             points=[_point(table.get(cell), name) for table in tables],
         )
-        for cell, name in sorted(cells.items(), key=lambda one: one[0].dataset)
+        for cell, names in sorted(cells.items(), key=lambda one: one[0].dataset)
+        for name in names
     ]
 
 

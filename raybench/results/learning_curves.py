@@ -33,7 +33,7 @@ def dataset_axes(specs: Iterable[DatasetSpec]) -> list[Axis]:
     """Datasets that are equal but for how many training rows are used."""
     alike: dict[str, list[DatasetSpec]] = defaultdict(list)
     for spec in specs:
-        rest = spec.model_dump(mode="json", exclude={"name", "limit"})
+        rest = spec.model_dump(mode="json", exclude={"name", "limit", "like"})
         alike[canonical_json([rest, spec.limit.test])].append(spec)
     axes = []
     for group in alike.values():

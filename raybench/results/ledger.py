@@ -130,6 +130,7 @@ def blank_row(trial: Trial) -> TrialRow:
         "weights_fingerprint": trial.weights_fingerprint,
         "data_fingerprint": trial.dataset.fingerprint,
         "scored": trial.dataset.scored,
+        **({"trained_on": trial.dataset.trained_on} if trial.dataset.trained_on else {}),
         "code": dict(trial.code),
     }
     return TrialRow(trial_id=trial.trial_id, status=Status.STOPPED, identity=json.loads(json.dumps(identity)))

@@ -9,7 +9,7 @@ a run do it, each some of the trials; what none of them did is left to whoever p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from raybench.core import Score, slice_column
 from raybench.core.errors import StoreError
+from raybench.job.rank_by import weights_of
 from raybench.metrics import MetricSet, StateSet
 from raybench.planning.plan import PlannedDataset
 from raybench.results.slices import slice_scores
@@ -28,7 +29,7 @@ from raybench.store.parquet import Skipped
 from raybench.store.records import read_records
 from raybench.store.trials import TrialRow
 
-__all__ = ["Measured", "Measuring"]
+__all__ = ["Measured", "Measuring", "replicates_of"]
 
 
 class Measured(NamedTuple):
@@ -36,7 +37,7 @@ class Measured(NamedTuple):
 
     scores: Mapping[str, Score]
     slices: Mapping[str, Mapping[str, Score]]
-    replicates: np.ndarray | None
+    replicates: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class Measuring:
 
     metrics: tuple[str, ...]
     metric_config: Mapping[str, Any]
-    rank_by: str
+    ranked: tuple[str, ...]  # the metrics that rank
     slices: tuple[str, ...]
     measures: str  # the hash of what is measured
     anew: bool  # of the records, whatever the states hold: a user's code may have changed since
@@ -55,7 +56,7 @@ class Measuring:
         return cls(
             metrics=dataset.metrics,
             metric_config=dataset.metric_config,
-            rank_by=dataset.rank_by,
+            ranked=tuple(weights_of(dataset.rank_by)),
             slices=tuple(dataset.spec.slices),
             measures=dataset.measures,
             anew=bool(dataset.metric_code),
@@ -78,7 +79,7 @@ class Measuring:
             states = metric_set.states(records())
         scores = metric_set.compute(states, records=records)
         slices = slice_scores(metric_set, records(), self._slice_columns(test, records()))
-        return Measured(scores, slices, metric_set.replicates(self.rank_by, records()))
+        return Measured(scores, slices, replicates_of(metric_set, self.ranked, records()))
 
     def _slice_columns(self, test: pa.Table, records: pa.Table) -> dict[str, pa.ChunkedArray]:
         """The slice columns of the test rows, in the order of the records: a job may name new ones after scoring."""
@@ -86,6 +87,12 @@ class Measuring:
             return {}
         places = pc.index_in(records.column("id"), test.column("id").combine_chunks())
         return {name: test.column(slice_column(name)).take(places) for name in self.slices}
+
+
+def replicates_of(metric_set: MetricSet, metrics: Iterable[str], records: pa.Table) -> dict[str, np.ndarray]:
+    """By metric its bootstrap values [R], where they can be had."""
+    drawn = {name: metric_set.replicates(name, records) for name in metrics}
+    return {name: values for name, values in drawn.items() if values is not None}
 
 
 def _records(row: TrialRow, files: Files, skipped: Skipped) -> pa.Table:

@@ -21,7 +21,7 @@ from raybench.metrics import Metric, MetricSet
 from raybench.metrics.compare import compare
 from raybench.metrics.permutation import holm
 
-__all__ = ["PairTest", "paired_tests"]
+__all__ = ["PairTest", "paired_tests", "stacked"]
 
 _PROPORTION_SHARE = 0.1  # of what a permutation costs: McNemar's test needs no draws
 
@@ -48,7 +48,7 @@ def paired_tests(
     `work` counts rows drawn for a permutation; a test of proportions takes a tenth of it.
     """
     most_seeds = max((len(seeds) for seeds in configurations), default=0)
-    tables = [_stacked(seeds, most_seeds) for seeds in configurations]
+    tables = [stacked(seeds, most_seeds) for seeds in configurations]
     if len(tables) < 2:
         return ()
     measured, _ = MetricSet([metric], config).metric(metric)
@@ -77,7 +77,7 @@ def paired_tests(
     return tuple(replace(test, adjusted=value) for test, value in zip(found, adjusted, strict=True))
 
 
-def _stacked(seeds: Sequence[pa.Table], times: int) -> pa.Table:
+def stacked(seeds: Sequence[pa.Table], times: int) -> pa.Table:
     """The records of all seeds under one another; what needed fewer seeds than others is repeated, to be paired."""
     if times == 1:
         return seeds[0]

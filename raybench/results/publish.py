@@ -14,17 +14,21 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from types import MappingProxyType
 
+import pyarrow as pa
+
 from raybench.core import Status
 from raybench.job.limits import Limit
 from raybench.metrics import MetricSet
 from raybench.planning.plan import Plan, PlannedTrial
 from raybench.results.across import across_notes
+from raybench.results.drops import drops_table
 from raybench.results.entry import Entry
 from raybench.results.fit_notes import fit_notes
 from raybench.results.made_on import distinct, made_on, mixed_notes
 from raybench.results.measure import Measured, Measuring
 from raybench.results.ranking import Ranking
 from raybench.results.selection import optimism_notes
+from raybench.results.stored import read_whole_records
 from raybench.results.tables import MetricTrait, ranking_table, scores_table
 from raybench.store import Store
 from raybench.store.parquet import Skipped
@@ -74,6 +78,7 @@ def publish(
         limits=plan.job.limits,
         tracebacks=tracebacks,
         job_directory=str(plan.job.directory),
+        drops=drops_table(entries, plan.rank_by, lambda trial_id: read_whole_records(store, rows[trial_id], skipped)),
         write=write,
     )
 
@@ -103,6 +108,7 @@ def write_tables(
     limits: Sequence[Limit] = (),
     tracebacks: dict[str, str] | None = None,
     job_directory: str | None = None,
+    drops: pa.Table | None = None,
     write: bool = True,
 ) -> Ranking:
     """Make a run's tables of its trials' entries and write them; a mix of devices or versions is one of the notes."""
@@ -114,6 +120,8 @@ def write_tables(
     if write:
         run.write_table("scores", scores)
         run.write_table("ranking", table)
+        if drops is not None:
+            run.write_table("drops", drops)
         told = {NOTES: list(notes), JOB_DIRECTORY: job_directory}
         run.write_json("environment.json", {**_environment(), **told, "trials": list(distinct(entries))})
     return Ranking(
@@ -122,6 +130,7 @@ def write_tables(
         scores=scores,
         location=run.location("ranking.parquet") if write else "",
         notes=notes,
+        drops=drops,
         tracebacks=tracebacks or {},
     )
 
@@ -139,7 +148,7 @@ def _entry(planned: PlannedTrial, row: TrialRow | None, measured: Measured | Non
         slices=measured.slices if measured else {},
         num_examples=row.num_examples,
         cost=row.cost,
-        replicates=measured.replicates if measured else None,
+        replicates=measured.replicates if measured else {},
         made_on=made_on(row.provenance),
     )
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from raybench.job.rank_by import weights_of
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -16,7 +18,7 @@ __all__ = ["Ranking"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ranking:
-    """`table` is ranking.parquet and `scores` scores.parquet of one run.
+    """`table` is ranking.parquet, `scores` scores.parquet and `drops`, where test rows are perturbed, drops.parquet.
 
     `tracebacks` holds, by trial id, those of the trials that failed in this process' run.
     """
@@ -26,6 +28,7 @@ class Ranking:
     scores: pa.Table
     location: str
     notes: tuple[str, ...] = ()
+    drops: pa.Table | None = None
     tracebacks: dict[str, str] = field(default_factory=dict)
 
     def to_pandas(self) -> pd.DataFrame:
@@ -35,9 +38,9 @@ class Ranking:
     def _repr_html_(self) -> str:
         """What a notebook shows: where each candidate stands, and the notes; names are escaped."""
         frame = self.to_pandas().query("split == 'test'")
-        metrics = [name for name in dict.fromkeys(frame["rank_by"].dropna()) if name in frame]
-        around = [f"{name}{end}" for name in metrics for end in ("", "_low", "_high")]
-        shown = frame[["dataset", "rank", "candidate", *around, "fit_seconds", "status"]]
+        named = [name for rank_by in frame["rank_by"].dropna() for name in weights_of(rank_by)]
+        around = [f"{name}{end}" for name in dict.fromkeys(named) if name in frame for end in ("", "_low", "_high")]
+        shown = frame[["dataset", "rank", "candidate", "mean_rank", *around, "fit_seconds", "status"]]
         table = shown.dropna(axis=1, how="all").to_html(index=False, na_rep="–", float_format="{:.3f}".format, border=0)
         return table + "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
 

@@ -25,6 +25,7 @@ from raybench.data import LoadedDataset, load_dataset
 from raybench.data.kinds import LABEL_KINDS, is_list
 from raybench.job import DatasetSpec, Job
 from raybench.job.completion import complete_dataset
+from raybench.job.likeness import with_originals
 from raybench.job.source_map import read_yaml
 from raybench.store.runs import JOB_DIRECTORY, RunDirectory
 from raybench.tasks.catalog import get_task
@@ -91,7 +92,7 @@ def datasets_of(run: RunDirectory) -> list[DatasetSpec]:
         text = run.files.read(run.path("job.yaml")).decode()
         data, _ = read_yaml(text, run.path("job.yaml"))
         given = [DatasetSpec.model_validate(one) for one in data["datasets"]]
-        return [complete_dataset(spec, _directory(run)) for spec in given]
+        return with_originals([complete_dataset(spec, _directory(run)) for spec in given])
     except (FileNotFoundError, UnicodeDecodeError, JobError, ValidationError, LookupError, TypeError):
         return []
 
@@ -112,7 +113,7 @@ def _directory(run: RunDirectory) -> Path:
 
 def _is_code(spec: DatasetSpec, directory: Path) -> bool:
     """Whether opening the source, or the task, runs what somebody has written beside the job file."""
-    if ":" in spec.task:
+    if ":" in spec.task or (spec.original is not None and _is_code(spec.original, directory)):
         return True
     source = spec.source
     is_function = ":" in source and "://" not in source and not (directory / source).exists()

@@ -16,11 +16,15 @@ from raybench.core import Status, Trial, slice_column
 from raybench.core.errors import MetricError, StoreError
 from raybench.core.identity import content_hash
 from raybench.core.suggestion import did_you_mean
+from raybench.data.lengths import LENGTH
+from raybench.job.rank_by import read_rank_by, weights_of
 from raybench.metrics import MetricSet
 from raybench.metrics.requirements import fitting, misfit
 from raybench.results.difficulty import DIFFICULTY, difficulties
+from raybench.results.drops import drops_table
 from raybench.results.entry import Entry
 from raybench.results.made_on import made_on
+from raybench.results.measure import replicates_of
 from raybench.results.publish import traits_of, write_tables
 from raybench.results.ranking import Ranking
 from raybench.results.slices import slice_scores
@@ -46,8 +50,10 @@ def rescore(
 ) -> Ranking:
     """Score the trials of a run anew (the latest run, unless one is named) and rank by `rank_by` or the first metric.
 
-    `slices` are columns of the records: a slice column of the dataset, any other such as `target`, or `difficulty`: how
-    many of the run's trials get an example right (`results/difficulty.py`).
+    `rank_by` may weigh several, as in a job: "2 macro_f1 + 1 ece".
+
+    `slices` are columns of the records: a slice column of the dataset (`length`, where the job names it), any other
+    such as `target`, or `difficulty`: how many of the run's trials get an example right (`results/difficulty.py`).
     """
     if not metrics:
         raise MetricError("rescore: name at least one metric")
@@ -56,8 +62,12 @@ def rescore(
     store.files.check_writable()
     entries: list[Entry] = []
     traits: dict[str, MetricTrait] = {}
-    rank_by = rank_by or metrics[0]
-    names = list(dict.fromkeys([*metrics, rank_by]))
+    try:
+        rank_by = read_rank_by(rank_by or metrics[0])
+    except ValueError as error:
+        raise MetricError(f"rescore: rank_by {rank_by!r}: {error}") from error
+    ranked = tuple(weights_of(rank_by))
+    names = list(dict.fromkeys([*metrics, *ranked]))
     hard = _difficulties(run, skipped) if DIFFICULTY in slices else {}
     for trial, row in ((one.trial, one.row) for one in run.trials):
         records = read_whole_records(store, row, skipped)
@@ -70,7 +80,7 @@ def rescore(
         metric_set = MetricSet(names, config)
         traits |= traits_of(metric_set)
         parts = {DIFFICULTY: hard[trial.dataset.name]} if hard else {}
-        entries.append(_entry(trial, row, records, metric_set, slices, parts, rank_by))
+        entries.append(_entry(trial, row, records, metric_set, slices, parts, ranked))
     asked = [run.run_id, names, list(slices), rank_by, sorted(entry.trial.trial_id for entry in entries)]
     by_dataset = dict.fromkeys((entry.trial.dataset.name for entry in entries), rank_by)
     rescored = store.run(f"{RESCORED}{content_hash(asked)[:12]}")
@@ -78,7 +88,9 @@ def rescore(
     if store.files.exists(job):  # where its rows are from
         rescored.write_text("job.yaml", store.files.read(job).decode())
     directory = (run.directory.read_json("environment.json") or {}).get(JOB_DIRECTORY)
-    return write_tables(rescored, entries, names, by_dataset, traits, job_directory=directory)
+    rows = {one.trial.trial_id: one.row for one in run.trials}
+    drops = drops_table(entries, by_dataset, lambda trial_id: read_whole_records(store, rows[trial_id], skipped))
+    return write_tables(rescored, entries, names, by_dataset, traits, job_directory=directory, drops=drops)
 
 
 def _entry(
@@ -88,7 +100,7 @@ def _entry(
     metric_set: MetricSet,
     slices: Sequence[str],
     parts: Mapping[str, Mapping[str, str]],
-    rank_by: str,
+    ranked: Sequence[str],
 ) -> Entry:
     named = [name for name in slices if name not in parts]
     columns = {name: records.column(_record_column(name, records)).cast(pa.string()) for name in named}
@@ -102,7 +114,7 @@ def _entry(
         slices=slice_scores(metric_set, records, columns),
         num_examples=row.num_examples,
         cost=row.cost,
-        replicates=metric_set.replicates(rank_by, records),
+        replicates=replicates_of(metric_set, ranked, records),
         made_on=made_on(row.provenance),
     )
 
@@ -121,6 +133,11 @@ def _record_column(name: str, records: pa.Table) -> str:
     for column in (slice_column(name), name):
         if column in records.column_names:
             return column
+    if name == LENGTH:
+        raise StoreError(
+            "slice 'length': these records do not say how long examples are; name it in the job, slices: [length] of "
+            "the dataset, and rank the job: that reads the rows again and fits nothing"
+        )
     prefix = slice_column("")
     known = [column.removeprefix(prefix) for column in records.column_names if column != "scores"]
     raise StoreError(f"slice {name!r}: no such column of the records{did_you_mean(name, known)}")

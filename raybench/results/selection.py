@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from raybench.core import Status
+from raybench.results.criterion import Criterion
 from raybench.results.entry import Configuration, Entry
 
 __all__ = ["best_shares", "front", "optimism", "optimism_notes"]
@@ -58,7 +59,7 @@ def optimism_notes(
 ) -> list[str]:
     """One line a candidate and dataset whose configurations are ranked on the examples that tell how good they are.
 
-    `rank_by` names each dataset's metric, `higher_is_better` says which way each metric goes.
+    `rank_by` says what ranks each dataset, `higher_is_better` which way each metric goes.
     """
     seeds: dict[tuple[str, str], dict[Configuration, list[Entry]]] = defaultdict(lambda: defaultdict(list))
     for entry in (one for one in entries if one.trial.dataset.scored == "test"):
@@ -67,10 +68,10 @@ def optimism_notes(
     for (dataset, candidate), grid in seeds.items():
         if len(grid) < 2:
             continue
-        metric = rank_by[dataset]
+        metric = Criterion.of(rank_by[dataset], higher_is_better).metric
         measured = [found for group in grid.values() if (found := _measured(group, metric)) is not None]
         line = f"{candidate} on {dataset}: {len(grid)} configurations are ranked on the test examples"
-        if len(measured) < 2:
+        if metric is None or len(measured) < 2:  # of mean ranks no amount would mean anything
             notes.append(f"{line}; the best of them looks better than it is")
             continue
         values, replicates = zip(*measured, strict=True)
@@ -82,14 +83,14 @@ def optimism_notes(
     return notes
 
 
-def _measured(group: Sequence[Entry], metric: str) -> tuple[float, np.ndarray] | None:
+def _measured(group: Sequence[Entry], metric: str | None) -> tuple[float, np.ndarray] | None:
     values, drawn = [], []
     for entry in group:
-        score = entry.scores.get(metric)
-        if entry.status is not Status.OK or score is None or score.value is None or entry.replicates is None:
+        score, replicates = entry.scores.get(metric or ""), entry.replicates.get(metric or "")
+        if entry.status is not Status.OK or score is None or score.value is None or replicates is None:
             return None
         values.append(score.value)
-        drawn.append(entry.replicates)
+        drawn.append(replicates)
     return sum(values) / len(values), np.mean(drawn, axis=0)
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raybench.core import Score
+from raybench.job.paths import natural
 from raybench.metrics import MetricSet
 
 __all__ = ["slice_scores"]
@@ -22,7 +23,7 @@ def slice_scores(
     """ "column=value" → scores of the records that have it; `columns` hold one value a record, in their order."""
     scores = {}
     for name, values in columns.items():
-        for value in sorted(value.as_py() for value in pc.unique(values)):
+        for value in sorted((value.as_py() for value in pc.unique(values)), key=natural):
             part = records.filter(pc.equal(values, value))
             scores[f"{name}={value}"] = _scores(metric_set, part)
     return scores

@@ -107,13 +107,15 @@ def read_run(store: Store, directory: RunDirectory, skipped: Skipped) -> StoredR
     scores = _rows(directory, "scores", ("candidate", "dataset", "trial_id"))
     ranking = _rows(directory, "ranking", (*Configuration._fields, "dataset", "status", "reason"))
     rows = store.trials.read(skipped)
+    originals = {row["dataset"]: row.get("original") for row in ranking}
     trials = []
     for candidate, dataset, trial_id in dict.fromkeys(_named(row) for row in scores):
         if trial_id not in rows:
             raise StoreError(
                 f"store {store.files.url}: trial {trial_id} of run {directory.run_id} has no row; run its job again"
             )
-        trials.append(StoredTrial(trial=_trial(candidate, dataset, rows[trial_id]), row=rows[trial_id]))
+        trial = _trial(candidate, dataset, originals.get(dataset) or "", rows[trial_id])
+        trials.append(StoredTrial(trial=trial, row=rows[trial_id]))
     of_datasets = [row for row in ranking if row["dataset"] != "*"]
     return StoredRun(
         store=store,
@@ -162,7 +164,7 @@ def _end(row: Mapping[str, Any]) -> tuple[str, str]:
     return row["status"], row["reason"] or ""
 
 
-def _trial(candidate: str, dataset: str, row: TrialRow) -> Trial:
+def _trial(candidate: str, dataset: str, original: str, row: TrialRow) -> Trial:
     """The trial of a row under the names that a run's job gave, which are no part of what a trial is."""
     identity: dict[str, Any] = row.identity
     return Trial(
@@ -177,6 +179,8 @@ def _trial(candidate: str, dataset: str, row: TrialRow) -> Trial:
             max_length=identity["max_length"],
             task_config=identity["task_config"],
             scored=identity.get("scored", "test"),
+            trained_on=identity.get("trained_on", ""),
+            original=original,
         ),
         method=identity["method"],
         hyperparameters=identity["hyperparameters"],

@@ -19,6 +19,7 @@ from raybench.core.costs import COSTS, FLOAT_COSTS, INTEGER_COSTS
 from raybench.core.identity import canonical_json
 from raybench.job.limits import Limit
 from raybench.results.across import mean_interval
+from raybench.results.criterion import Criterion
 from raybench.results.entry import Configuration, Entry
 from raybench.results.made_on import joined
 from raybench.results.order import rank, rank_intervals, ranks_of_replicates
@@ -42,18 +43,14 @@ class MetricTrait(NamedTuple):
 _Drawn = tuple[int | None, int | None, float | None]
 
 
-class _RankedBy(NamedTuple):
-    metric: str
-    higher_is_better: bool
-
-
 class _Place(NamedTuple):
-    """Where a configuration stands: its rank, the interval of it, and P(best)."""
+    """Where a configuration stands: its rank, the interval of it, P(best), and the mean rank if one orders it."""
 
     rank: int | None = None
     rank_low: int | None = None
     rank_high: int | None = None
     p_best: float | None = None
+    mean_rank: float | None = None
 
 
 class _Row(NamedTuple):
@@ -63,7 +60,7 @@ class _Row(NamedTuple):
     reason: str | None
     scores: Mapping[str, Score]
     entries: Sequence[Entry]
-    replicates: np.ndarray | None
+    replicates: Mapping[str, np.ndarray]
     is_beyond: bool = False  # a limit: it is shown, and not ranked
 
 
@@ -116,18 +113,20 @@ def ranking_table(
     for entry in entries:
         grouped[entry.trial.dataset.name, Configuration.of(entry.trial)].append(entry)
     datasets = list(dict.fromkeys(dataset for dataset, _ in grouped))
-    ranked_by = {
-        name: _RankedBy(rank_by[name], traits[rank_by[name]].higher_is_better is not False) for name in datasets
-    }
+    higher = {name: trait.higher_is_better is not False for name, trait in traits.items()}
+    ranked_by = {name: Criterion.of(rank_by[name], higher) for name in datasets}
     by_dataset: dict[str, list[_Row]] = {name: [] for name in datasets}
     for (dataset, configuration), group in grouped.items():
-        row = _join_seeds(dataset, configuration, group, metrics, rank_by[dataset], traits)
+        row = _join_seeds(dataset, configuration, group, metrics, ranked_by[dataset], traits)
         by_dataset[dataset].append(_within(row, metrics, limits))
     records: list[dict[str, Any]] = []
     for name in datasets:
         records += _rank_dataset(by_dataset[name], metrics, ranked_by[name])
-    scored = {dataset: group[0].trial.dataset.scored for (dataset, _), group in grouped.items()}
-    on_test = {name: rows for name, rows in by_dataset.items() if scored[name] == "test"}
+    keys = {dataset: group[0].trial.dataset for (dataset, _), group in grouped.items()}
+    # perturbed rows are the same examples again: no dataset that was drawn beside its original
+    on_test = {
+        name: rows for name, rows in by_dataset.items() if keys[name].scored == "test" and not keys[name].original
+    }
     if len(on_test) > 1:
         records = _rank_overall(on_test, metrics, ranked_by, traits) + records
     return pa.Table.from_pylist(records, _ranking_schema(metrics))
@@ -138,39 +137,46 @@ def _join_seeds(
     configuration: Configuration,
     group: Sequence[Entry],
     metrics: Sequence[str],
-    rank_by: str,
+    by: Criterion,
     traits: Mapping[str, MetricTrait],
 ) -> _Row:
     bad = next((entry for entry in group if entry.status is not Status.OK), None)
     if bad is not None:
         reason = bad.reason if len(group) == 1 else f"seed {bad.trial.seed}: {bad.reason}"
-        return _Row(configuration, dataset, bad.status, reason, {}, group, None)
+        return _Row(configuration, dataset, bad.status, reason, {}, group, {})
     scores = {
         name: combine_seeds([entry.scores[name] for entry in group], traits[name].range)
         for name in metrics
         if all(name in entry.scores for entry in group)
     }
-    drawn = [entry.replicates for entry in group if entry.replicates is not None]
-    replicates = np.mean(drawn, axis=0) if len(drawn) == len(group) else None
-    ranked = scores.get(rank_by)
-    reason = (ranked.reason or f"{rank_by} is undefined") if ranked and ranked.value is None else None
+    replicates = {
+        name: np.mean([entry.replicates[name] for entry in group], axis=0)
+        for name in by.weights
+        if all(name in entry.replicates for entry in group)
+    }
+    undefined = [name for name in by.weights if name in scores and scores[name].value is None]
+    reason = (scores[undefined[0]].reason or f"{undefined[0]} is undefined") if undefined else None
     return _Row(configuration, dataset, Status.OK, reason, scores, group, replicates)
 
 
-def _rank_dataset(rows: Sequence[_Row], metrics: Sequence[str], by: _RankedBy) -> list[dict[str, Any]]:
-    ranked = [row for row in rows if _value(row, by.metric) is not None]
-    values = [value for row in ranked if (value := _value(row, by.metric)) is not None]
+def _rank_dataset(rows: Sequence[_Row], metrics: Sequence[str], by: Criterion) -> list[dict[str, Any]]:
+    ranked = [row for row in rows if _is_ranked(row, by)]
+    values = by.values([_values(row, by) for row in ranked])
     ranks = rank(values, higher_is_better=by.higher_is_better)
-    drawn = _drawn([row.replicates for row in ranked], by.higher_is_better)
-    placed = {id(row): _Place(place, *more) for row, place, more in zip(ranked, ranks, drawn, strict=True)}
-    records = [_record(row, metrics, by.metric, placed.get(id(row), _Place())) for row in rows]
+    drawn = _drawn(by.draws([row.replicates for row in ranked]), len(ranked), by.higher_is_better)
+    mean_ranks = values if by.metric is None else [None] * len(ranked)
+    placed = {
+        id(row): _Place(place, *more, mean_rank)
+        for row, place, more, mean_rank in zip(ranked, ranks, drawn, mean_ranks, strict=True)
+    }
+    records = [_record(row, metrics, by.rank_by, placed.get(id(row), _Place())) for row in rows]
     return _sorted(_with_front(records, by))
 
 
 def _rank_overall(
     by_dataset: Mapping[str, Sequence[_Row]],
     metrics: Sequence[str],
-    ranked_by: Mapping[str, _RankedBy],
+    ranked_by: Mapping[str, Criterion],
     traits: Mapping[str, MetricTrait],
 ) -> list[dict[str, Any]]:
     """By mean rank over the datasets (Borda's count), the mean score beside it; incomplete ones last, unranked."""
@@ -181,18 +187,17 @@ def _rank_overall(
     complete = [
         configuration
         for configuration, rows in rows_of.items()
-        if len(rows) == len(by_dataset) and all(_value(row, ranked_by[row.dataset].metric) is not None for row in rows)
+        if len(rows) == len(by_dataset) and all(_is_ranked(row, ranked_by[row.dataset]) for row in rows)
     ]
     place_in: dict[str, dict[Configuration, int]] = {}
     best, worst = [], []
     for name, rows in by_dataset.items():
         compared = [next(row for row in rows if row.configuration == configuration) for configuration in complete]
-        values = [value for row in compared if (value := _value(row, ranked_by[name].metric)) is not None]
-        higher = ranked_by[name].higher_is_better
-        place_in[name] = dict(zip(complete, rank(values, higher_is_better=higher), strict=True))
-        drawn = [row.replicates for row in compared if row.replicates is not None]
-        if complete and len(drawn) == len(compared):
-            low, high = ranks_of_replicates(np.stack(drawn), higher_is_better=higher)
+        by = ranked_by[name]
+        values = by.values([_values(row, by) for row in compared])
+        place_in[name] = dict(zip(complete, rank(values, higher_is_better=by.higher_is_better), strict=True))
+        if (drawn := by.draws([row.replicates for row in compared])) is not None:
+            low, high = ranks_of_replicates(drawn, higher_is_better=by.higher_is_better)
             best.append(low)
             worst.append(high)
     mean_ranks = [
@@ -206,12 +211,12 @@ def _rank_overall(
         shares = best_shares(np.mean([*best, *worst], axis=0), higher_is_better=False)
         for configuration, interval, share in zip(complete, rank_intervals(low, high), shares, strict=True):
             places[configuration] = _Place(ranks[configuration], *interval, share)
-    metrics_used = set(ranked_by.values())
-    shared = metrics_used.pop() if len(metrics_used) == 1 else None
+    used = {by.rank_by: by for by in ranked_by.values()}
+    shared = next(iter(used.values())) if len(used) == 1 else None
     records = []
     for configuration, rows in rows_of.items():
         missing = [name for name in by_dataset if not any(row.dataset == name for row in rows)]
-        bad = next((row for row in rows if _value(row, ranked_by[row.dataset].metric) is None), None)
+        bad = next((row for row in rows if not _is_ranked(row, ranked_by[row.dataset])), None)
         status = next((row.status for row in rows if row.status is not Status.OK), Status.OK)
         reason = f"{bad.dataset}: {bad.reason}" if bad else f"not run on {', '.join(missing)}" if missing else None
         scores = {}
@@ -221,26 +226,24 @@ def _rank_overall(
                 over = mean_interval(values, traits[name].range) or (None, None)
                 n = sum(row.scores[name].n for row in rows)
                 scores[name] = Score(value=math.fsum(values) / len(values), low=over[0], high=over[1], n=n)
-        joined = _Row(configuration, OVERALL, status, reason, scores, [e for row in rows for e in row.entries], None)
+        joined = _Row(configuration, OVERALL, status, reason, scores, [e for row in rows for e in row.entries], {})
         mean_rank = mean_ranks[complete.index(configuration)] if configuration in ranks else None
-        place = places.get(configuration, _Place())
-        records.append(_record(joined, metrics, shared.metric if shared else None, place) | {"mean_rank": mean_rank})
+        place = places.get(configuration, _Place())._replace(mean_rank=mean_rank)
+        records.append(_record(joined, metrics, shared.rank_by if shared else None, place))
     return _sorted(_with_front(records, shared) if shared else records)
 
 
-def _drawn(replicates: Sequence[np.ndarray | None], higher: bool) -> list[_Drawn]:
+def _drawn(draws_KR: np.ndarray | None, count: int, higher: bool) -> list[_Drawn]:
     """What the draws say of each: the interval of its rank and P(best)."""
-    drawn = [values for values in replicates if values is not None]
-    if not drawn or len(drawn) < len(replicates):
-        return [(None, None, None)] * len(replicates)
-    stacked = np.stack(drawn)
-    shares = best_shares(stacked, higher_is_better=higher)
-    intervals = rank_intervals(*ranks_of_replicates(stacked, higher_is_better=higher))
+    if draws_KR is None:
+        return [(None, None, None)] * count
+    shares = best_shares(draws_KR, higher_is_better=higher)
+    intervals = rank_intervals(*ranks_of_replicates(draws_KR, higher_is_better=higher))
     return [(*interval, share) for interval, share in zip(intervals, shares, strict=True)]
 
 
-def _with_front(records: list[dict[str, Any]], by: _RankedBy) -> list[dict[str, Any]]:
-    marks = front(records, by.metric, higher_is_better=by.higher_is_better)
+def _with_front(records: list[dict[str, Any]], by: Criterion) -> list[dict[str, Any]]:
+    marks = front(records, by.metric or "mean_rank", higher_is_better=by.higher_is_better)
     return [record | {"pareto": mark} for record, mark in zip(records, marks, strict=True)]
 
 
@@ -251,9 +254,18 @@ def _within(row: _Row, metrics: Sequence[str], limits: Sequence[Limit]) -> _Row:
 
 
 def _value(row: _Row, metric: str) -> float | None:
-    """What ranks; None: it is not ranked."""
+    """A metric's value; None: it has none, or is beyond a limit."""
     score = row.scores.get(metric)
     return score.value if score is not None and not row.is_beyond else None
+
+
+def _values(row: _Row, by: Criterion) -> dict[str, float]:
+    """Those there are of the metrics that rank."""
+    return {name: value for name in by.weights if (value := _value(row, name)) is not None}
+
+
+def _is_ranked(row: _Row, by: Criterion) -> bool:
+    return len(_values(row, by)) == len(by.weights)
 
 
 def _record(row: _Row, metrics: Sequence[str], rank_by: str | None, place: _Place) -> dict[str, Any]:
@@ -264,6 +276,7 @@ def _record(row: _Row, metrics: Sequence[str], rank_by: str | None, place: _Plac
         **row.configuration._asdict(),
         "dataset": row.dataset,
         "split": first.trial.dataset.scored if row.dataset != OVERALL else "test",
+        "original": (first.trial.dataset.original or None) if row.dataset != OVERALL else None,
         "rank_by": rank_by,
         "status": str(row.status),
         "reason": row.reason,
@@ -306,7 +319,7 @@ def _ranking_schema(metrics: Sequence[str]) -> pa.Schema:
             ("mean_rank", pa.float64()),
             *(
                 (name, pa.string())
-                for name in (*Configuration._fields, "dataset", "split", "rank_by", "status", "reason")
+                for name in (*Configuration._fields, "dataset", "split", "original", "rank_by", "status", "reason")
             ),
             ("num_seeds", pa.int32()),
             *((f"{name}{suffix}", pa.float64()) for name in metrics for suffix in ("", "_low", "_high")),

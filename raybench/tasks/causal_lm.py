@@ -43,7 +43,7 @@ class CausalLM(Task):
     """
 
     name = "causal-lm"
-    columns = (Column("text", "text"),)
+    columns = (Column("text", "text", fixed=True),)
     metrics = ("bits_per_byte", "perplexity", "word_perplexity", "byte_perplexity")
     primary = "bits_per_byte"
     options = CausalOptions

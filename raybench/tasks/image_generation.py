@@ -58,7 +58,7 @@ class ImageGeneration(Task):
     """Nothing is fitted and no model is opened but the one that looks."""
 
     name = "image-generation"
-    columns = (Column("image", "image"),)
+    columns = (Column("image", "image", fixed=True),)
     metrics = ("fid", "kid", "inception_score")
     primary = "fid"
     options = ImageGenerationOptions

@@ -42,7 +42,7 @@ class MaskedLM(Task):
     share at a time, as models were trained, costs a few passes a text in place of one a token."""
 
     name = "masked-lm"
-    columns = (Column("text", "text"),)
+    columns = (Column("text", "text", fixed=True),)
     metrics = ("word_perplexity", "perplexity", "masked_accuracy")
     primary = "word_perplexity"
     options = MaskedOptions

@@ -66,7 +66,7 @@ class MultipleChoice(Task):
     columns = (
         Column("question", "text"),
         Column("context", "text", required=False),
-        Column("choices", "texts"),
+        Column("choices", "texts", fixed=True),
         Column("label", "index", role="target"),
     )
     metrics = ("choice_accuracy", "choice_accuracy_norm", "log_loss")

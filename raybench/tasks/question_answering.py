@@ -59,7 +59,7 @@ class QuestionAnswering(Task):
     name = "question-answering"
     columns = (
         Column("question", "text"),
-        Column("context", "text"),
+        Column("context", "text", fixed=True),
         Column("answers", "answers", role="target"),
     )
     metrics = ("qa_f1", "exact_match")

@@ -102,7 +102,7 @@ def test_before_scoring_is_out_of_memory_everything_else_is_let_go(
     how = Measuring(
         metrics=("accuracy",),
         metric_config={"labels": ["x", "y"]},
-        rank_by="accuracy",
+        ranked=("accuracy",),
         slices=(),
         measures="accuracy",
         anew=False,
@@ -239,8 +239,8 @@ def test_what_is_nowhere_any_more_is_told_and_not_made_by_whoever_misses_it(
 
     monkeypatch.setattr(session_module.ray, "get", lost)
     measuring = Measuring(
-        metrics=("accuracy",), metric_config={"labels": ["x", "y"]}, rank_by="accuracy", slices=(), measures="accuracy",
-        anew=False,
+        metrics=("accuracy",), metric_config={"labels": ["x", "y"]}, ranked=("accuracy",), slices=(),
+        measures="accuracy", anew=False,
     )  # fmt: skip
     context = replace(
         session._context,

@@ -90,6 +90,12 @@ Wrong = Callable[..., str]
         ("text-class", "test-class", "5: datasets[0].task: unknown task "),
         ("", "metrics: [acuracy]", "6: metrics[0]: unknown metric 'acuracy'; did you mean "),
         ("", "rank_by: acuracy", "6: rank_by: unknown metric 'acuracy'; did you mean "),
+        ("", "rank_by: {accuracy: 1, acuracy: 2}", "6: rank_by.acuracy: unknown metric 'acuracy'; did you mean "),
+        ("", "rank_by: {accuracy: 1, ece: -2}", "6: rank_by: the weight of ece is -2; want a number above 0 "),
+        ("", "rank_by: {accuracy: much, ece: 1}", "6: rank_by: the weight of accuracy is much; want a number above 0 "),
+        ("", "rank_by: {}", "6: rank_by: want a metric, or several with weights such as {macro_f1: 2, ece: 1}"),
+        ("", "rank_by: [accuracy, ece]", "6: rank_by: want text, got "),
+        ("", "rank_by: 2 accuracy + 1 accuracy", "6: rank_by: a metric stands in it twice"),
     ],
 )
 def test_a_mistake_is_one_line_with_its_place(wrong: Wrong, old: str, new: str, line: str) -> None:

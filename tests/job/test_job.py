@@ -15,6 +15,7 @@ import yaml
 
 from raybench.core import ModelSpec
 from raybench.job import Job, job_schema, load_job
+from raybench.job.rank_by import weights_of
 
 Parse = Callable[..., Job]
 JOBS = Path(__file__).parents[2] / "jobs"
@@ -72,6 +73,18 @@ def test_a_candidates_settings_reach_its_model(parse: Parse) -> None:
 
 def test_the_ranking_metric_is_measured_too(parse: Parse) -> None:
     assert parse("", "metrics: [accuracy]\nrank_by: macro_f1").metrics == ("accuracy", "macro_f1")
+
+
+@pytest.mark.parametrize("written", ["{macro_f1: 2, ece: 1}", "2 macro_f1 + ece", "2.0 macro_f1 + 1 ece"])
+def test_metrics_that_rank_by_weights_are_measured_and_written_in_one_way(parse: Parse, written: str) -> None:
+    job = parse("", f"metrics: [accuracy]\nrank_by: {written}")
+    assert job.rank_by == "2 macro_f1 + 1 ece"
+    assert job.metrics == ("accuracy", "macro_f1", "ece")
+    assert weights_of(job.rank_by) == {"macro_f1": 2.0, "ece": 1.0}
+
+
+def test_one_metric_with_a_weight_is_that_metric(parse: Parse) -> None:
+    assert parse("", "rank_by: {ece: 3}").rank_by == "ece"
 
 
 def test_a_glob_gives_a_candidate_a_checkpoint_in_natural_order(tmp_path: Path) -> None:

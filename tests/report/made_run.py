@@ -180,5 +180,5 @@ def _entry(trial: Trial, records: pa.Table, row: TrialRow, strength: float, slic
     return Entry(
         trial=trial, status=Status.OK, reason=None, slices=slices, num_examples=row.num_examples, cost=row.cost,
         scores=metric_set.compute(metric_set.states(records), records=lambda: records),
-        replicates=strength + draw.normal(0, 0.3, 200), made_on=made_on(row.provenance),
+        replicates={"accuracy": strength + draw.normal(0, 0.3, 200)}, made_on=made_on(row.provenance),
     )  # fmt: skip

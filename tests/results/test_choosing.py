@@ -31,7 +31,7 @@ def planned(rate, seed, scored, problem=None):
 
 
 def plan(rates, metric="accuracy", seeds=(0, 1), problem=None):
-    dataset = SimpleNamespace(rank_by=metric, metric_config={"labels": ["a", "b"]})
+    dataset = SimpleNamespace(rank_by=metric, metric_config={"labels": ["a", "b"]}, chosen_on="d")
     tried, offered = (
         tuple(planned(rate, seed, scored, problem) for rate in rates for seed in seeds)
         for scored in ("validation", "test")
@@ -47,7 +47,7 @@ def ends(scores, metric="accuracy"):
         status = Status.OK if isinstance(score, float) else score
         rows[trial_id] = TrialRow(trial_id=trial_id, status=status, reason=None if status is Status.OK else "it burned")
         if status is Status.OK:
-            measured[trial_id] = Measured({metric: Score(value=score, n=9)}, {}, None)
+            measured[trial_id] = Measured({metric: Score(value=score, n=9)}, {}, {})
     return rows, measured
 
 

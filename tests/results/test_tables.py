@@ -42,7 +42,8 @@ def entry(candidate, value, dataset="d", seed=0, status=Status.OK, reason=None, 
     noise = np.random.default_rng(5).normal(0, 0.01, 100)
     return Entry(
         trial=trial, status=status, reason=None, scores=scores, num_examples=50,
-        cost={"fit_seconds": 2.0 + seed, "params_total": 10}, replicates=value + noise,
+        cost={"fit_seconds": 2.0 + seed, "params_total": 10},
+        replicates={"accuracy": value + noise, "log_loss": 1 - value - noise},
     )  # fmt: skip
 
 

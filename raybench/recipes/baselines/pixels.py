@@ -54,7 +54,7 @@ class PixelLogistic:
         counted = np.array([int((mask != IGNORED).sum()) for mask in _masks(rows, dataset)])
         if not counted.sum():
             raise IncompatibleError("pixel-logistic: no training pixel has a class")
-        draw = np.random.default_rng(seed_from("pixels", dataset.fingerprint))
+        draw = np.random.default_rng(seed_from("pixels", dataset.training))
         kept = np.sort(draw.choice(counted.sum(), min(_MOST_PIXELS, int(counted.sum())), replace=False))
         cuts = np.searchsorted(kept, np.cumsum(counted))[:-1]
         features, classes = [], []

@@ -33,13 +33,17 @@ def _overall(ranking: Ranking) -> Answer | None:
 def _of_dataset(part: DatasetPart) -> Answer | None:
     ranking = part.ranking
     rows = [row for row in ranking.rows if row.rank is not None]
-    if not rows or ranking.metric is None:
+    if not rows or not ranking.metrics:
         return None
     best = rows[0]
-    score = best.scores[ranking.metric]
-    spread = f" (95 % interval {number(score.low)} – {number(score.high)})" if score.low is not None else ""
-    told = _told_apart(best, _rivals(rows, part.pairs))
-    sentence = f"Its {ranking.metric} is {number(score.value)}{spread}. {told}"
+    values = []
+    for metric in ranking.metrics:
+        score = best.scores[metric]
+        spread = f" (95 % interval {number(score.low)} – {number(score.high)})" if score.low is not None else ""
+        values.append(f"{metric} is {number(score.value)}{spread}")
+    pairs = part.pairs if ranking.metric is not None else None  # their tests are of one metric
+    told = _told_apart(best, _rivals(rows, pairs))
+    sentence = f"Its {', its '.join(values)}. {told}"
     return Answer(dataset=part.name, best=best.name, sentence=sentence)
 
 

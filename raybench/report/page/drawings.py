@@ -192,7 +192,7 @@ def _points(ranking: Ranking) -> list[_Point]:
         value: float | None
         low: float | None
         high: float | None
-        if ranking.is_over_all or ranking.metric is None:
+        if ranking.by_mean_rank or ranking.metric is None:
             value, low, high = row.mean_rank, row.rank_low, row.rank_high
         else:
             score = row.scores[ranking.metric]
@@ -212,7 +212,7 @@ def _window(ranking: Ranking) -> tuple[float, float]:
     low, high = min(ends), max(ends)
     reach = _REACH * (high - low) or 0.1 * abs(high) or 1.0
     every = [end for point in points for end in (point.value, point.low, point.high) if end is not None]
-    is_low_better = not ranking.higher_is_better or ranking.is_over_all
+    is_low_better = not ranking.higher_is_better or ranking.by_mean_rank
     start = low if is_low_better else max(min(every), high - reach)
     stop = min(max(every), low + reach) if is_low_better else high
     margin = 0.05 * (stop - start) or 0.05
@@ -220,7 +220,7 @@ def _window(ranking: Ranking) -> tuple[float, float]:
 
 
 def _titled(ranking: Ranking) -> str:
-    if ranking.is_over_all or ranking.metric is None:
+    if ranking.by_mean_rank or ranking.metric is None:
         return "mean rank (less is better)"
     return ranking.metric if ranking.higher_is_better else f"{ranking.metric} (less is better)"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from raybench.report.numbers import brief, count, interval, number, rate, share, span
+from raybench.report.numbers import brief, count, interval, number, p_value, rate, share, signed, span
 from raybench.report.page.model import DatasetPart, Report
 from raybench.report.page.pictures import Picture, pictures_of
 from raybench.report.page.theme import PAGE, legible_text, style, svg_of
@@ -40,7 +40,7 @@ def html_of(report: Report) -> str:
     )
     environment.filters |= {
         "number": number, "interval": lambda value: interval(value.low, value.high), "rate": rate, "brief": brief,
-        "count": count, "share": share, "signed": lambda value: f"{value:+.3f}", "p": _p_value,
+        "count": count, "share": share, "signed": signed, "p": p_value,
     }  # fmt: skip
     environment.globals |= {
         "span": span,
@@ -85,7 +85,3 @@ def _file(name: str) -> str:
 def _plain(value: Any) -> Any:
     """What is put into the page, without characters that no page can hold."""
     return value if isinstance(value, Markup) or not isinstance(value, str) else legible_text(value)
-
-
-def _p_value(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"

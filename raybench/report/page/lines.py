@@ -22,7 +22,7 @@ def _over_datasets(datasets: Sequence[DatasetPart], specs: Sequence[DatasetSpec]
     parts = {part.name: part for part in datasets}
     found = []
     for axis in dataset_axes([spec for spec in specs if spec.name in parts]):
-        metrics = {parts[name].ranking.metric for name in axis.places}
+        metrics = {next(iter(parts[name].ranking.metrics), None) for name in axis.places}
         metric = metrics.pop()
         if metrics or metric is None:
             continue
@@ -44,7 +44,7 @@ def _over_datasets(datasets: Sequence[DatasetPart], specs: Sequence[DatasetSpec]
 def _over_checkpoints(datasets: Sequence[DatasetPart]) -> list[Line]:
     found = []
     for part in datasets:
-        metric = part.ranking.metric
+        metric = next(iter(part.ranking.metrics), None)
         if metric is None:
             continue
         scores = _values(part, metric)

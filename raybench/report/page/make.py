@@ -24,7 +24,7 @@ from raybench.report.page.failures import failures_of
 from raybench.report.page.lines import lines_of
 from raybench.report.page.model import DatasetPart, Ranking, Report
 from raybench.report.page.provenance import provenance_of
-from raybench.report.page.rankings import ranking_of
+from raybench.report.page.rankings import drops_of, ranking_of
 from raybench.report.page.secrets import without_secrets
 from raybench.results.entry import Configuration
 from raybench.results.raw_rows import datasets_of, of_job, source_of
@@ -53,9 +53,12 @@ def make_report(run: StoredRun, skipped: Skipped, *, job: Job | None = None, exa
     overall = rankings.pop(OVERALL, None)
     by_dataset.pop(OVERALL, None)
     tried = {name: rankings.pop(name) for name, rows in by_dataset.items() if rows[0].get("split") == "validation"}
+    drops: dict[str, list[dict[str, Any]]] = {}
+    for row in _drops(run):
+        drops.setdefault(row["dataset"], []).append(row)
     details = _Details(run, scores, skipped, job, examples=examples, work=_WORK / min(max(1, len(rankings)), _DETAILED))
     parts = tuple(
-        details.part(name, by_dataset[name], of_dataset, is_detailed=place < _DETAILED)
+        details.part(name, by_dataset[name], of_dataset, drops.get(name, ()), is_detailed=place < _DETAILED)
         for place, (name, of_dataset) in enumerate(rankings.items())
     )
     specs = job.datasets if job is not None else datasets_of(run.directory)
@@ -71,6 +74,14 @@ def make_report(run: StoredRun, skipped: Skipped, *, job: Job | None = None, exa
         notes=tuple(without_secrets(str(note)) for note in environment.get(NOTES) or ()),
         provenance=provenance_of(run, specs),
     )
+
+
+def _drops(run: StoredRun) -> list[dict[str, Any]]:
+    """What perturbing changed; nothing where no dataset is perturbed."""
+    try:
+        return run.directory.read_table("drops").to_pylist()
+    except FileNotFoundError:
+        return []
 
 
 def _directions(scores: pa.Table) -> dict[str, bool]:
@@ -91,7 +102,15 @@ class _Details:
         for one in run.trials:
             self._trials.setdefault(one.trial.dataset.name, {}).setdefault(one.configuration, []).append(one)
 
-    def part(self, name: str, rows: Sequence[Mapping[str, Any]], ranking: Ranking, *, is_detailed: bool) -> DatasetPart:
+    def part(
+        self,
+        name: str,
+        rows: Sequence[Mapping[str, Any]],
+        ranking: Ranking,
+        drops: Sequence[Mapping[str, Any]],
+        *,
+        is_detailed: bool,
+    ) -> DatasetPart:
         """All of one dataset; `rows` are the ranking's, in its order."""
         of_dataset = self._trials.get(name, {})
         trials = [trial for several in of_dataset.values() for trial in several]
@@ -106,7 +125,7 @@ class _Details:
         except JobError as error:  # a task of the user's own, which only the job file itself brings
             remarks.append(f"not compared in detail: {without_secrets(str(error))}")
             best, config = [], {}
-        metric = ranking.metric or ""
+        metric = next(iter(ranking.metrics), "")
         return DatasetPart(
             name=name,
             task=key.task if key is not None else "",
@@ -114,6 +133,8 @@ class _Details:
             num_labels=len(labels),
             ranking=ranking,
             pairs=pairs_of(best, metric, config, self._work),
+            original=rows[0].get("original"),
+            drops=drops_of(rows, drops),
             by_class=by_class_of(best, config, labels),
             curves=curves_of(best, labels),
             slices=slices_of(best, self._of_slices.filter(pc.equal(self._of_slices["dataset"], name)), metric, config),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from raybench.job.rank_by import told
 from raybench.results.class_tables import Confusion
 from raybench.results.curves import Curve, Reliability
 from raybench.results.paired import PairTest
@@ -19,6 +20,7 @@ __all__ = [
     "ClassRow",
     "Curves",
     "DatasetPart",
+    "Drop",
     "Example",
     "Examples",
     "Failure",
@@ -67,15 +69,30 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """Best first. `metric` ranks; None where datasets of different metrics are taken together."""
+    """Best first. `rank_by` is what ranks; None where datasets of different metrics are taken together.
 
-    metric: str | None
+    `metrics` are those in it, the weightiest first. `higher_is_better` is of a metric that ranks alone.
+    """
+
+    rank_by: str | None
+    metrics: tuple[str, ...]
     higher_is_better: bool
     rows: tuple[Ranked, ...]
+    is_over_all: bool = False  # of several datasets
 
     @property
-    def is_over_all(self) -> bool:
-        """Whether it is of several datasets, by mean rank."""
+    def metric(self) -> str | None:
+        """The metric that ranks alone."""
+        return self.metrics[0] if len(self.metrics) == 1 else None
+
+    @property
+    def told(self) -> str:
+        """What ranks, in words."""
+        return "mean rank" if self.rank_by is None else told(self.rank_by)
+
+    @property
+    def by_mean_rank(self) -> bool:
+        """Whether a mean of ranks orders it: over datasets, or over metrics."""
         return any(row.mean_rank is not None for row in self.rows)
 
 
@@ -86,6 +103,20 @@ class Pairs:
     names: tuple[str, ...]
     tests: tuple[PairTest, ...]
     left_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """What perturbing changed for a configuration: `change` is after − before, `p_value` after Holm."""
+
+    name: str
+    metric: str
+    before: float | None
+    after: float | None
+    change: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +201,8 @@ class DatasetPart:
     num_labels: int
     ranking: Ranking
     pairs: Pairs | None
+    original: str | None  # the dataset whose test rows are perturbed here
+    drops: tuple[Drop, ...]
     by_class: ByClass | None
     curves: Curves | None
     slices: Slices | None

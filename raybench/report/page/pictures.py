@@ -69,7 +69,7 @@ def _of_dataset(key: str, part: DatasetPart) -> Iterator[Picture]:
                 key=f"{key}-costs",
                 kind="costs",
                 dataset=part.name,
-                title=f"{part.ranking.metric} against cost on {part.name}",
+                title=f"{part.ranking.metric or 'Mean rank'} against cost on {part.name}",
                 description="Two scatter plots of every candidate, by seconds to fit and by milliseconds an example. "
                 "Nothing is better and cheaper than "
                 + (", ".join(legible(row.name) for row in part.ranking.rows if row.pareto) or "any of them")
@@ -108,7 +108,7 @@ def _ranking(key: str, dataset: str, where: str, ranking: Ranking) -> Picture:
     rows = [row for row in ranking.rows if row.rank is not None]
     told = []
     for row in rows[:_TOLD]:
-        if ranking.is_over_all or ranking.metric is None:
+        if ranking.by_mean_rank or ranking.metric is None:
             told.append(f"{legible(row.name)}, mean rank {number(row.mean_rank)}")
             continue
         score = row.scores[ranking.metric]
@@ -121,7 +121,7 @@ def _ranking(key: str, dataset: str, where: str, ranking: Ranking) -> Picture:
         key=f"{key}-ranking",
         kind="ranking",
         dataset=dataset,
-        title=f"{'Mean rank' if ranking.is_over_all else ranking.metric} {where}, with 95 % intervals",
+        title=f"{'Mean rank' if ranking.by_mean_rank else ranking.metric} {where}, with 95 % intervals",
         description=f"{first}Best first: {'; '.join(told)}{more}.{outside}",
         draw=partial(draw_ranking, ranking),
     )

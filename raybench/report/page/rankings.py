@@ -6,20 +6,48 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raybench.core.costs import COSTS
-from raybench.report.page.model import Ranked, Ranking, Value
+from raybench.job.rank_by import weights_of
+from raybench.report.page.model import Drop, Ranked, Ranking, Value
 from raybench.report.page.secrets import without_secrets
+from raybench.results.entry import Configuration
 from raybench.results.names import names
+from raybench.results.tables import OVERALL
 
-__all__ = ["ranking_of"]
+__all__ = ["drops_of", "ranking_of"]
+
+
+_CONFIGURATION = Configuration._fields
 
 
 def ranking_of(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str], higher: Mapping[str, bool]) -> Ranking:
     """The rows of one dataset of ranking.parquet, best first as they stand there."""
-    metric = rows[0]["rank_by"]
+    rank_by = rows[0]["rank_by"]
+    weights = weights_of(rank_by) if rank_by is not None else {}
+    ranked = tuple(sorted(weights, key=lambda name: -weights[name]))
     return Ranking(
-        metric=metric,
-        higher_is_better=higher.get(metric, True),
+        rank_by=rank_by,
+        metrics=ranked,
+        higher_is_better=len(ranked) != 1 or higher.get(ranked[0], True),
+        is_over_all=rows[0]["dataset"] == OVERALL,
         rows=tuple(_ranked(row, name, metrics) for row, name in zip(rows, names(rows), strict=True)),
+    )
+
+
+def drops_of(rows: Sequence[Mapping[str, Any]], drops: Sequence[Mapping[str, Any]]) -> tuple[Drop, ...]:
+    """Of the rows of one dataset, in their order, what perturbing changed by each metric that ranks."""
+    found = {(drop["metric"], *(drop[name] for name in _CONFIGURATION)): drop for drop in drops}
+    return tuple(
+        Drop(
+            name=name,
+            metric=metric,
+            before=drop["original_value"],
+            after=drop["value"],
+            p_value=drop["adjusted"],
+            **{key: drop[key] for key in ("change", "low", "high")},
+        )
+        for metric in weights_of(rows[0]["rank_by"])
+        for row, name in zip(rows, names(rows), strict=True)
+        if (drop := found.get((metric, *(row[key] for key in _CONFIGURATION)))) is not None
     )
 
 

@@ -17,8 +17,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from raybench.report.numbers import interval, number, rate, seconds, share, span
-from raybench.report.page.model import Ranked, Ranking, Report
+from raybench.report.numbers import interval, number, p_value, rate, seconds, share, signed, span
+from raybench.report.page.model import Drop, Ranked, Ranking, Report
 
 __all__ = ["as_csv", "as_json", "as_latex", "as_markdown"]
 
@@ -29,6 +29,7 @@ _LATEX = {
     "–": "--", "\u00a0": "~",
 }  # fmt: skip
 _NAME, _OTHER = "l", "r"  # how a column is set
+_Head = list[tuple[str, str]]
 
 
 def as_markdown(report: Report) -> str:
@@ -37,8 +38,7 @@ def as_markdown(report: Report) -> str:
     for answer in report.answers:
         where = f"On {_md(answer.dataset)}" if answer.dataset else "Over all datasets"
         lines += [f"- {where}: **{_md(answer.best)}**. {_md(answer.sentence)}"]
-    for title, ranking in _rankings(report):
-        head, rows = _table(ranking)
+    for title, head, rows in _tables(report):
         lines += ["", f"## {_md(title)}", ""]
         lines += [_md_row([name for name, _ in head])]
         lines += [_md_row([":--" if kind == _NAME else "--:" for _, kind in head], raw=True)]
@@ -57,8 +57,7 @@ def as_markdown(report: Report) -> str:
 def as_latex(report: Report) -> str:
     """One table a ranking, for \\usepackage{booktabs}."""
     parts = [f"% run {_line(report.provenance.run_id)}; needs \\usepackage{{booktabs}}"]
-    for title, ranking in _rankings(report):
-        head, rows = _table(ranking)
+    for title, head, rows in _tables(report):
         parts.append(
             "\n".join(
                 [
@@ -82,7 +81,7 @@ def as_csv(report: Report) -> str:
     """A row a configuration and dataset; over all datasets the dataset is `*`."""
     out = io.StringIO()
     rows = [
-        {"dataset": part, "rank_by": ranking.metric, **_flat(row)}
+        {"dataset": part, "rank_by": ranking.rank_by, **_flat(row)}
         for part, ranking in [
             *([("*", report.overall)] if report.overall is not None else []),
             *((part.name, part.ranking) for part in report.datasets),
@@ -102,29 +101,41 @@ def as_json(report: Report) -> str:
     return json.dumps(_plain(dataclasses.asdict(report)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _rankings(report: Report) -> Iterator[tuple[str, Ranking]]:
+def _tables(report: Report) -> Iterator[tuple[str, _Head, list[list[str]]]]:
     if report.overall is not None:
-        yield "Over all datasets, by mean rank", report.overall
+        yield "Over all datasets, by mean rank", *_table(report.overall)
     for part in report.datasets:
-        yield f"{part.name}, {part.num_examples:,} examples, by {part.ranking.metric}", part.ranking
+        yield f"{part.name}, {part.num_examples:,} examples, by {part.ranking.told}", *_table(part.ranking)
+        if part.drops:
+            yield f"{part.name} against {part.original}, on the same examples", *_drops(part.drops)
 
 
-def _table(ranking: Ranking) -> tuple[list[tuple[str, str]], list[list[str]]]:
+def _drops(drops: Sequence[Drop]) -> tuple[_Head, list[list[str]]]:
+    names = ("before", "after", "change", "95 % interval", "adj. p")
+    head = [("candidate", _NAME), ("metric", _NAME), *((name, _OTHER) for name in names)]
+    values = (
+        [number(one.before), number(one.after), signed(one.change), interval(one.low, one.high), p_value(one.p_value)]
+        for one in drops
+    )
+    return head, [[one.name, one.metric, *cells] for one, cells in zip(drops, values, strict=True)]
+
+
+def _table(ranking: Ranking) -> tuple[_Head, list[list[str]]]:
     """Head, each with how its column is set, and cells."""
-    metric, is_over_all = ranking.metric, ranking.is_over_all
+    by_mean_rank = ranking.by_mean_rank
     head = [("rank", _OTHER), ("95 %", _OTHER), ("candidate", _NAME)]
-    head += [("mean rank", _OTHER)] if is_over_all else []
-    head += [(metric, _OTHER)] if metric is not None else []
-    head += [] if is_over_all else [("95 % interval", _OTHER)]
+    head += [("mean rank", _OTHER)] if by_mean_rank else []
+    head += [(metric, _OTHER) for metric in ranking.metrics]
+    head += [] if by_mean_rank else [("95 % interval", _OTHER)]
     head += [("P(best)", _OTHER), ("fit s", _OTHER), ("examples/s", _OTHER)]
     rows = []
     for row in ranking.rows:
         cells = [str(row.rank or "–"), span(row.rank_low, row.rank_high), row.name]
-        cells += [f"{row.mean_rank:.2f}" if row.mean_rank is not None else "–"] if is_over_all else []
-        if metric is not None:
+        cells += [f"{row.mean_rank:.2f}" if row.mean_rank is not None else "–"] if by_mean_rank else []
+        for metric in ranking.metrics:
             score = row.scores[metric]
             cells.append(number(score.value) if row.status == "ok" else row.status)
-            cells += [] if is_over_all else [interval(score.low, score.high)]
+            cells += [] if by_mean_rank else [interval(score.low, score.high)]
         cells += [share(row.p_best), seconds(row.costs["fit_seconds"]), rate(row.costs["examples_per_second"])]
         rows.append(cells)
     return head, rows

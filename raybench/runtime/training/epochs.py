@@ -126,7 +126,7 @@ class Epochs:
         stepper.begin(epoch)
         stepper.network.train()
         steps = epoch_steps(
-            len(train), h.batch_size, seed=self._trial.seed, data=self._trial.dataset.fingerprint, epoch=epoch
+            len(train), h.batch_size, seed=self._trial.seed, data=self._trial.dataset.training, epoch=epoch
         )
         losses = []
         with torch.random.fork_rng(devices=[stepper.device] if stepper.device.type == "cuda" else []):

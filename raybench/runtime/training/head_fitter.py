@@ -118,7 +118,7 @@ def _spec(trial: Trial, method: Method) -> HeadSpec:
     h = method.read(trial.hyperparameters)
     return HeadSpec(
         seed=trial.seed,
-        data=trial.dataset.fingerprint,
+        data=trial.dataset.training,
         learning_rate=h.learning_rate,
         weight_decay=h.weight_decay,
         hidden=h.hidden,

@@ -144,7 +144,7 @@ def _probe(trial: Trial, task: Task, network: PooledNetwork, examples: Examples,
     cache = workspace.features(trial, for_scoring=False)
     saved = cache.saved_seconds
     features = extract(frozen, examples, cache, workspace.device)
-    spec = HeadSpec(seed=trial.seed, data=trial.dataset.fingerprint)
+    spec = HeadSpec(seed=trial.seed, data=trial.dataset.training)
     targets, outputs = task.head_targets(examples), task.num_outputs(trial.dataset)
     weights = fit_heads(features, targets, [spec], num_outputs=outputs, objective=task.objective)[0]
     if not isinstance(weights, Exception):

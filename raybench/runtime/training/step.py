@@ -87,7 +87,7 @@ class Stepper:
         return Gradients(loss, flops / sum(n * piece.padded for n, piece in zip(rows_of, pieces, strict=True)))
 
     def _accumulate(self, rows: np.ndarray, pieces: list[MicroBatch], number: int) -> torch.Tensor:
-        torch.manual_seed(seed_from("dropout", self._trial.seed, self._trial.dataset.fingerprint, number))
+        torch.manual_seed(seed_from("dropout", self._trial.seed, self._trial.dataset.training, number))
         units = self.train.units(rows)
         total = torch.zeros((), device=self.device)
         for piece in pieces:
