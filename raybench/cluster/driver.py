@@ -15,6 +15,7 @@ from raybench.results.ledger import Ledger
 from raybench.results.measure import Measured
 from raybench.schedule.queue import Queue
 from raybench.schedule.retry import Failure
+from raybench.schedule.shards import AHEAD_SECONDS, shards_ahead
 from raybench.schedule.work import (
     Action,
     Event,
@@ -30,17 +31,10 @@ from raybench.schedule.work import (
     StopActor,
 )
 
-__all__ = ["Driver", "shards_ahead"]
+__all__ = ["Driver"]
 
 _TURN_SECONDS = 1.0
 _WAIT_SECONDS = 1.0
-_AHEAD_SECONDS = 0.1
-_MAX_AHEAD = 64
-
-
-def shards_ahead(shard_seconds: float) -> int:
-    """How many shards to give an actor ahead: what it does while the driver turns round, at least one."""
-    return max(1, min(_MAX_AHEAD, int(_AHEAD_SECONDS / max(shard_seconds, 1e-9))))
 
 
 class Driver:
@@ -49,7 +43,7 @@ class Driver:
     def __init__(self, *, queue: Queue, pool: Pool, ledger: Ledger, observer: Observer) -> None:
         self._queue, self._pool, self._observer = queue, pool, observer
         self.ledger = ledger
-        self._shard_seconds = _AHEAD_SECONDS  # a running mean
+        self._shard_seconds = AHEAD_SECONDS  # a running mean
         self._last_turn = time.monotonic()
         self.measured: Mapping[str, Measured] = {}
 

@@ -30,7 +30,7 @@ from raybench.metrics import MetricSet
 from raybench.models.files import pinned
 from raybench.models.fingerprint import weights_stamp
 from raybench.models.forward_cost import forward_cost
-from raybench.planning.shared_work import bundle_of, feature_groups
+from raybench.planning.shared_work import bundle_of, feature_groups, steps_of
 from raybench.recipes.baselines.catalog import get_baseline
 from raybench.recipes.fingerprint import candidate_fingerprint
 from raybench.recipes.recipe import Recipe, recipe_of
@@ -406,13 +406,15 @@ def _plan_trial(
     )
     groups = feature_groups(trial, data_key) if problem is None else {}
     num_rows = {name: table.num_rows for name, table in loaded.splits.items()}
-    fit_passes = num_rows.get("train", 0) * recipe.passes(hyperparameters) if recipe.needs_fit else 0.0
+    fits = recipe.needs_fit and problem is None
+    steps = steps_of(trial, data_key, num_rows["train"], cost) if fits else ()
     work = TrialWork(
         trial_id=trial.trial_id,
         data_key=data_key,
         needs_fit=recipe.needs_fit,
         bundle=bundle_of(trial, data_key, num_rows.get("train", 0)),
-        cost=cost * (fit_passes + num_rows["test"]) if problem is None else 0.0,
+        cost=sum(part for _, part in steps) + cost * num_rows["test"] if problem is None else 0.0,
+        fit_steps=steps,
         train_features=groups.get("train"),
         test_features=groups.get("test"),
     )

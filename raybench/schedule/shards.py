@@ -7,7 +7,10 @@ from collections.abc import Iterable, Sequence
 from raybench.core import Shard
 from raybench.schedule.work import Features
 
-__all__ = ["feature_parts", "head_parts", "remaining_shards"]
+__all__ = ["AHEAD_SECONDS", "feature_parts", "head_parts", "remaining_shards", "shards_ahead"]
+
+AHEAD_SECONDS = 0.1  # of work that an actor holds while the driver turns round
+_MAX_AHEAD = 64
 
 _PARTS_AN_ACTOR = 4  # so that the last part is short beside the whole
 _MAX_BATCHES = 64  # a part that is lost with its actor is not much
@@ -47,3 +50,8 @@ def head_parts(trial_ids: Sequence[str], num_actors: int) -> list[tuple[str, ...
     share = -(-len(trial_ids) // (_PARTS_AN_ACTOR * num_actors))
     size = min(_MAX_HEADS, -(-share // _HEADS) * _HEADS)
     return [tuple(trial_ids[at : at + size]) for at in range(0, len(trial_ids), size)]
+
+
+def shards_ahead(shard_seconds: float) -> int:
+    """How many shards to give an actor ahead: what it does while the driver turns round, at least one."""
+    return max(1, min(_MAX_AHEAD, int(AHEAD_SECONDS / max(shard_seconds, 1e-9))))

@@ -88,7 +88,8 @@ class TrialWork:
     data_key: str
     needs_fit: bool
     bundle: str  # trials of one bundle are fitted together
-    cost: float = 0.0  # predicted, in any unit: the costliest fit goes first
+    cost: float = 0.0  # predicted, in any unit: of fitting and of scoring
+    fit_steps: tuple[tuple[str, float], ...] = ()  # the fit's part of it, step by step; equal keys are done once
     train_features: str | None = None  # the group of features that fitting it reads
     test_features: str | None = None  # and scoring it
 

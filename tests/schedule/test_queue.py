@@ -118,7 +118,7 @@ def trial(number, *, bundle=None, needs_fit=True, features=None):
         data_key=f"d{number % 2}",
         needs_fit=needs_fit,
         bundle=bundle or f"t{number}",
-        cost=float(number),
+        fit_steps=((bundle or f"t{number}", float(number)),),
         train_features=features and f"{features}:train",
         test_features=features and f"{features}:test",
     )
