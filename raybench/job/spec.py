@@ -35,6 +35,7 @@ __all__ = [
     "Job",
     "LimitSpec",
     "MethodSpec",
+    "PriceSpec",
     "Resources",
     "SplitsSpec",
     "first_repeated",
@@ -387,6 +388,15 @@ class Resources(_Spec):
     )
 
 
+class PriceSpec(_Spec):
+    """What an hour costs; for `plan`, which adds up what an actor has."""
+
+    actor: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="of an actor, whatever it has")
+    cpu: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="of each of its CPUs")
+    gpu: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="of each of its GPUs")
+    currency: Name = Field(default="USD", description="shown beside the sum")
+
+
 class Job(_Spec):
     """Which candidates to fine-tune, score and rank on which datasets."""
 
@@ -413,6 +423,9 @@ class Job(_Spec):
         default=(), description="what is ranked: latency_p95_ms <= 20, params_total <= 1e8, recall >= 0.9, …"
     )
     resources: Resources = Field(default=Resources(), description="workers, CPUs, GPUs, time limits")
+    prices: PriceSpec | None = Field(
+        default=None, description="what an hour costs, for plan: {actor: 0.5} or {cpu: 0.05, gpu: 2.1}"
+    )
     notify: str | None = Field(
         default=None,
         min_length=1,

@@ -29,7 +29,7 @@ from raybench.job.rank_by import weights_of
 from raybench.metrics import MetricSet
 from raybench.models.files import pinned
 from raybench.models.fingerprint import weights_stamp
-from raybench.models.forward_cost import forward_cost
+from raybench.models.forward_cost import NO_COST, ForwardCost, forward_cost
 from raybench.planning.shared_work import bundle_of, feature_groups, steps_of
 from raybench.recipes.baselines.catalog import get_baseline
 from raybench.recipes.fingerprint import candidate_fingerprint
@@ -86,6 +86,7 @@ class PlannedTrial:
     trial: Trial
     work: TrialWork
     stamp: str = ""  # of the files that the weights' fingerprint is of, before they were read
+    size: ForwardCost = NO_COST  # of its network
     problem: Problem | None = None
 
 
@@ -353,11 +354,11 @@ def _plan_trial(
     loaded, spec = dataset.loaded, dataset.spec
     recipe, model, method = adaptation.recipe, adaptation.model, adaptation.method
     hyperparameters = dict(adaptation.hyperparameters)
-    problem, cost = None, 0.0
+    problem, size = None, NO_COST
     weights, stamp, data_key = f"unavailable:{model.reference}", "", ""
     try:
         recipe.check(task, model, loaded.labels, hyperparameters)
-        cost = forward_cost(model)
+        size = forward_cost(model)
         stamp = weights_stamp(model)  # before the files are read: if they change meanwhile, actors read them again
         weights = candidate_fingerprint(model)
         options = task.settings.model_dump()
@@ -407,18 +408,18 @@ def _plan_trial(
     groups = feature_groups(trial, data_key) if problem is None else {}
     num_rows = {name: table.num_rows for name, table in loaded.splits.items()}
     fits = recipe.needs_fit and problem is None
-    steps = steps_of(trial, data_key, num_rows["train"], cost) if fits else ()
+    steps = steps_of(trial, data_key, num_rows["train"], size.a_token) if fits else ()
     work = TrialWork(
         trial_id=trial.trial_id,
         data_key=data_key,
         needs_fit=recipe.needs_fit,
         bundle=bundle_of(trial, data_key, num_rows.get("train", 0)),
-        cost=sum(part for _, part in steps) + cost * num_rows["test"] if problem is None else 0.0,
+        cost=sum(part for _, part in steps) + size.a_token * num_rows["test"] if problem is None else 0.0,
         fit_steps=steps,
         train_features=groups.get("train"),
         test_features=groups.get("test"),
     )
-    return PlannedTrial(trial=trial, work=work, stamp=stamp, problem=problem)
+    return PlannedTrial(trial=trial, work=work, stamp=stamp, size=size, problem=problem)
 
 
 def _task(job: Job, spec: DatasetSpec) -> Task:

@@ -38,6 +38,7 @@ class Found:
     fitted: Mapping[str, str]  # trial id → the digest of its checkpoint
     failures: Mapping[str, TrialRow]  # trials that ended badly and are tried again: why, for who only looks
     leftovers: frozenset[str] = frozenset()  # trials that have ended and still lie there as if under way
+    past: tuple[TrialRow, ...] = ()  # how every trial of the store ended, of other jobs too
 
     def usable(self, planned: PlannedTrial, plan: str, measures: str) -> list[ShardCommit]:
         """What need not be scored again: shards of this batch plan, of the checkpoint that is there, so measured."""
@@ -61,7 +62,8 @@ class Found:
 def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
     """Read the store; what is torn or foreign is named and counts as missing."""
     wanted = {planned.trial.trial_id for planned in plan.trials if planned.problem is None}
-    ended = {trial_id: row for trial_id, row in store.trials.read(skipped).items() if trial_id in wanted}
+    past = store.trials.read(skipped)
+    ended = {trial_id: row for trial_id, row in past.items() if trial_id in wanted}
     with ThreadPoolExecutor(_THREADS) as pool:
         failures = {trial_id: row for trial_id, row in ended.items() if row.status not in FINAL}
         final = {trial_id: row for trial_id, row in ended.items() if row.status in FINAL}
@@ -87,7 +89,14 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
         for trial_id in (one for one, is_good in whole.items() if is_good is False):  # None: it has gone meanwhile
             skipped(f"checkpoints: {trial_id}", "torn; fitted again")
     leftovers = (scored | kept) & rows.keys()
-    return Found(rows=rows, commits=commits, fitted=fitted, failures=failures, leftovers=leftovers)
+    return Found(
+        rows=rows,
+        commits=commits,
+        fitted=fitted,
+        failures=failures,
+        leftovers=leftovers,
+        past=tuple(past.values()),
+    )
 
 
 def _with_records(store: Store, trial_id: str, paths: Sequence[str], skipped: Skipped) -> list[ShardCommit]:

@@ -33,6 +33,15 @@ class PreparedData:
     digest: str  # of the plan and of the inputs in it: equal, equal batches
 
     @property
+    def sizes(self) -> tuple[float, float]:
+        """Padded tokens of a model row of the test split, and model rows of an example, on average."""
+        named = "rows" in self.test.column_names
+        rows = self.test.column("rows").to_numpy() if named else np.ones(self.test.num_rows, dtype=np.int64)
+        padded = np.repeat(self.plan.padded, np.diff(self.plan.offsets))
+        total = int(rows.sum())
+        return (float((padded * rows).sum() / total), total / len(rows)) if total else (0.0, 1.0)
+
+    @property
     def num_train_batches(self) -> int:
         """Batches of a forward pass over the training rows."""
         return 0 if self.train is None else _plan(self.train).num_batches
