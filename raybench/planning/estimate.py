@@ -12,7 +12,7 @@ is a standard deviation of a logarithm: trials of a kind are off together, kinds
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ __all__ = ["Estimate", "Known", "Rows", "foretell"]
 _ANSWER_SECONDS = 0.001  # of the driver a piece of work (tests/bench/bench_driver.py)
 _PREPARE_SECONDS, _PREPARE_ROW_SECONDS = 1.0, 1e-4  # a tokenizer is opened; a row goes through it
 _OPEN_SECONDS = 0.3  # a model or a checkpoint is opened, a result written
+_FUSED = 0.27  # of a head's own time, where several are fitted together (tests/bench/bench_levers.py)
 _LATENCY_ROWS, _MOST_LATENCY_SECONDS = 33, 1.0  # forwarded one by one, once a network, rows and process
 _MEASURED, _GUESSED = 0.4, 0.8  # errors of what the store has not seen, by rates that were measured here or were not
 
@@ -139,6 +140,7 @@ def _pace(
     fit: dict[str, float] = {}
     opening: dict[str, float] = {}
     score: dict[str, float] = {}
+    in_bundle = Counter(work.bundle for work in works)
     seen: set[tuple[str, str, str]] = set()
     for work in works:
         shape, rows = shapes[work.trial_id], known.rows[work.data_key]
@@ -157,10 +159,13 @@ def _pace(
         if work.needs_fit:
             in_steps = charged.fit - (num_train * forward if work.train_features else 0.0)
             passes = sum(cost for _, cost in work.fit_steps)
-            for key, cost in work.fit_steps:
-                share = cost / passes if passes else 1 / len(work.fit_steps)
-                steps[key] = fit_factor * in_steps * share
-            fit[work.trial_id] = 0.0 if shape.on_features or shape.is_baseline else _OPEN_SECONDS
+            if work.is_head:  # in one computation with others
+                fit[work.trial_id] = fit_factor * in_steps * (_FUSED if in_bundle[work.bundle] > 1 else 1.0)
+            else:
+                fit[work.trial_id] = 0.0 if shape.is_baseline else _OPEN_SECONDS
+                for key, cost in work.fit_steps:
+                    share = cost / passes if passes else 1 / len(work.fit_steps)
+                    steps[key] = fit_factor * in_steps * share
         own = charged.score - (num_test * forward if work.test_features else 0.0)
         score[work.trial_id] = score_factor * own / rows.num_batches if rows.num_batches else 0.0
         opening[work.trial_id] = _OPEN_SECONDS

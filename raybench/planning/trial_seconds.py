@@ -20,6 +20,7 @@ __all__ = ["Charged", "TrialShape", "charged_seconds", "forward_seconds", "head_
 _ROW_SECONDS = 5e-5  # of an example's record, and of one that no network is forwarded through
 _BASELINE_ROW_SECONDS = 1e-3  # fitting a bag of words
 _HEAD_SECONDS, _HEAD_ROW_SECONDS = 0.1, 4e-4  # of a head on features
+_BESIDE_STEPS = 1.3  # times the steps: rows, losses and checks, beside another actor (quickstart: 1.3 and 1.45)
 
 
 class TrialShape(NamedTuple):
@@ -88,7 +89,7 @@ def head_seconds(shape: TrialShape) -> float:
 def step_seconds(shape: TrialShape, rates: Rates) -> float:
     """Of all steps through a network."""
     operations = shape.model_rows * shape.size.flops(shape.tokens) * shape.passes * shape.num_train
-    return operations / rates.train_flops(shape.size.hidden)
+    return _BESIDE_STEPS * operations / rates.train_flops(shape.size.hidden)
 
 
 def charged_seconds(shape: TrialShape, rates: Rates) -> Charged:
