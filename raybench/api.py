@@ -52,7 +52,7 @@ def run(
     plan = _plan(job, actors)
     notify = notifier(plan.job)
     try:
-        ranking = _carry_out(plan, address, quiet=quiet)
+        ranking = _carry_out(plan, address, began, quiet=quiet)
     except BaseException as error:
         if notify is not None:
             notify(stopped(error, plan.run_id, plan.job, time.monotonic() - began))
@@ -62,20 +62,20 @@ def run(
     return ranking
 
 
-def _carry_out(plan: Plan, address: str | None, *, quiet: bool) -> Ranking:
+def _carry_out(plan: Plan, address: str | None, began: float, *, quiet: bool) -> Ranking:
     store = Store.open(plan.job.store)
     store.files.check_writable()
     with (
         Lease(store.files, plan.run_id, _ids((*plan.trials, *plan.offered))) as lease,
         Progress(store.run(plan.run_id), quiet=quiet) as progress,
     ):
-        rows, tracebacks, measured = _do(plan, store, lease, progress, address)
+        rows, tracebacks, measured = _do(plan, store, lease, progress, address, began)
         lines: list[str] = []
         if plan.offered:
             measured = measure_rest(plan, rows, store, warn_skipped, measured)
             plan, lines = choose(plan, rows, measured)
             rest = replace(plan, trials=tuple(one for one in plan.trials if one.trial.trial_id not in rows))
-            more = _do(rest, store, lease, progress, address)
+            more = _do(rest, store, lease, progress, address, began)
             rows, tracebacks, measured = rows | more.rows, tracebacks | more.tracebacks, measured | more.measured
         return publish(plan, rows, store, warn_skipped, tracebacks, measured=measured, notes=lines)
 
@@ -86,8 +86,8 @@ class _Done(NamedTuple):
     measured: dict[str, Measured]
 
 
-def _do(plan: Plan, store: Store, lease: Lease, progress: Progress, address: str | None) -> _Done:
-    """What is missing of a plan; the rows are of all its trials."""
+def _do(plan: Plan, store: Store, lease: Lease, progress: Progress, address: str | None, began: float) -> _Done:
+    """What is missing of a plan, as far as the time that the job gives from `began` on; the rows are of all trials."""
     division = lease.divide(_ids(plan.trials))
     found = look_up(plan, store, warn_skipped)
     for trial_id in found.leftovers & division.take:
@@ -97,9 +97,20 @@ def _do(plan: Plan, store: Store, lease: Lease, progress: Progress, address: str
     progress.begin(plan, todo)
     if not todo:
         return _Done(rows, {}, {})
+    from raybench.cluster.deadline import Deadline
     from raybench.cluster.rounds import run_rounds
 
-    outcome = run_rounds(plan, found, division, lease, store, address=address, observer=progress, skipped=warn_skipped)
+    outcome = run_rounds(
+        plan,
+        found,
+        division,
+        lease,
+        store,
+        address=address,
+        observer=progress,
+        skipped=warn_skipped,
+        deadline=Deadline.of(plan.job, began),
+    )
     store.trials.compact(warn_skipped)
     return _Done({**rows, **outcome.rows}, dict(outcome.tracebacks), dict(outcome.measured))
 

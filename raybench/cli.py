@@ -109,11 +109,15 @@ def run(
     only: Only = None,
     tried: All = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, as plan does")] = False,
+    budget: Annotated[
+        float | None, typer.Option(help="hours after which what is left ends as stopped, instead of the job's")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Fit, score and rank what is missing; the same command again goes on where it stopped."""
     with exit_codes(debug):
-        chosen = _job(job, settings, only)
+        limited = [f"budget={{hours: {budget}}}"] if budget is not None else []
+        chosen = _job(job, [*(settings or ()), *limited], only)
         if dry_run:
             from raybench.report.plan_command import plan_command
 

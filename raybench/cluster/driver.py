@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+from raybench.cluster.deadline import Deadline
 from raybench.cluster.interrupt import noting_interrupts
 from raybench.cluster.observer import AtWork, Observer
 from raybench.cluster.pool import Pool
@@ -40,9 +41,11 @@ _WAIT_SECONDS = 1.0
 class Driver:
     """Runs a queue to its end over a pool of actors."""
 
-    def __init__(self, *, queue: Queue, pool: Pool, ledger: Ledger, observer: Observer) -> None:
+    def __init__(
+        self, *, queue: Queue, pool: Pool, ledger: Ledger, observer: Observer, deadline: Deadline | None = None
+    ) -> None:
         self._queue, self._pool, self._observer = queue, pool, observer
-        self.ledger = ledger
+        self.ledger, self._deadline = ledger, deadline
         self._shard_seconds = AHEAD_SECONDS  # a running mean
         self._last_turn = time.monotonic()
         self.measured: Mapping[str, Measured] = {}
@@ -64,6 +67,8 @@ class Driver:
                         self._observe(known)
                         actions += self._queue.step(known)
                     self._act(actions)
+                    if self._deadline is not None and self._deadline.is_over and not self._queue.done:
+                        self._act(self._queue.stop(self._deadline.reason))
                     if time.monotonic() - self._last_turn >= _TURN_SECONDS:
                         self._last_turn = time.monotonic()
                         self.ledger.turn()

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from raybench.cluster.agreement import announced
 from raybench.cluster.connect import connect
+from raybench.cluster.deadline import Deadline
 from raybench.cluster.hosts import check_hosts
 from raybench.cluster.observer import Observer
 from raybench.cluster.placement import ActorPlan
@@ -42,6 +43,7 @@ def run_trials(
     observer: Observer,
     skipped: Skipped,
     check: Callable[[], None],
+    deadline: Deadline | None = None,
 ) -> Outcome:
     """Fit and score what is left to do; `check` raises when another run has taken the trials over."""
     with connect(plan.job.resources, address) as cluster, announced(store.run(plan.run_id)) as agreement:
@@ -90,7 +92,7 @@ def run_trials(
             check=check,
         )
         queue = Queue(todo, num_actors=cluster.num_actors, shard_batches=resources.shard_batches)
-        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=observer)
+        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=observer, deadline=deadline)
         driver.run()
         return Outcome(ledger.rows, ledger.tracebacks, driver.measured)
 

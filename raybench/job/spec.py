@@ -29,6 +29,7 @@ __all__ = [
     "BASELINE_METHOD",
     "CUT",
     "FILE_FORMATS",
+    "BudgetSpec",
     "CandidateSpec",
     "Configuration",
     "DatasetSpec",
@@ -388,6 +389,12 @@ class Resources(_Spec):
     )
 
 
+class BudgetSpec(_Spec):
+    """How long a run may take; what it has not done then the next one does."""
+
+    hours: float = Field(gt=0, allow_inf_nan=False, description="by the clock, from the command to its last trial")
+
+
 class PriceSpec(_Spec):
     """What an hour costs; for `plan`, which adds up what an actor has."""
 
@@ -423,6 +430,9 @@ class Job(_Spec):
         default=(), description="what is ranked: latency_p95_ms <= 20, params_total <= 1e8, recall >= 0.9, …"
     )
     resources: Resources = Field(default=Resources(), description="workers, CPUs, GPUs, time limits")
+    budget: BudgetSpec | None = Field(
+        default=None, description="{hours: 8}: the most valuable trials first, the others end as stopped"
+    )
     prices: PriceSpec | None = Field(
         default=None, description="what an hour costs, for plan: {actor: 0.5} or {cpu: 0.05, gpu: 2.1}"
     )

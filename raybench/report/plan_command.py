@@ -9,6 +9,7 @@ from datetime import datetime
 from rich.console import Console
 
 from raybench.job import Job
+from raybench.planning.budget import by_value
 from raybench.planning.estimate import Known, foretell
 from raybench.planning.plan import Plan
 from raybench.planning.resume import Found
@@ -39,6 +40,8 @@ def plan_command(job: Job, *, measure: bool = False, circumstances: str | None =
     )
     estimate = foretell(plan, todo, known)
     works = [work for work in todo if work.trial_id in estimate.trials]
+    if job.budget is not None:
+        works = by_value((*plan.trials, *plan.offered), works, found.rows.keys())
     if not works:
         return
     shard_batches = job.resources.shard_batches

@@ -47,6 +47,11 @@ def cost_lines(plan: Plan, estimate: Estimate, run: Simulated, machine: Machine,
         f"ends: in {duration(start + ends)} on {actors} "
         f"(95 %: {duration(start + ends * low)} – {duration(start + ends * high)}), at {when}",
     ]
+    if plan.job.budget is not None:
+        limit = plan.job.budget.hours * 3600
+        within = sum(when <= limit for when in run.ended_at.values())
+        rest = "" if within == len(run.ended_at) else "; the others end as stopped, and the next run does them"
+        lines.append(f"budget: {duration(limit)}: {within} of {len(run.ended_at)} trials end within it{rest}")
     if prices is not None:
         lines.append(price_line(plan, run.makespan, run.num_actors, machine, low, high))
     lines += _memory_lines(plan, estimate, machine, run.num_actors)

@@ -51,6 +51,7 @@ class Backlog:
         self._parts: deque[Part] = deque()  # of rows and features
         self._fits: list[Fit] = []  # that which cannot be parted further first, the costliest
         self._cost_left = _cost_of_fits(works)  # of those that no actor has begun
+        self.ranked = any(work.rank is not None for work in works)
         self._scoring: dict[str, _Trial] = {}  # those with pending shards
         self._waiting: dict[str, dict[Fit | str, None]] = {}  # key → fits, and trials to be scored, that want it
         for work in works:
@@ -195,8 +196,10 @@ class Backlog:
         return len(self._scoring[trial_id].pending) if trial_id in self._scoring else 0
 
     def longest(self) -> str | None:
-        """The trial that has most shards to begin."""
-        trial = max(self._scoring.values(), key=lambda trial: len(trial.pending), default=None)
+        """The trial that has most shards to begin, or the first of those that have a rank."""
+        trial = max(
+            self._scoring.values(), key=lambda trial: (-(trial.work.rank or 0), len(trial.pending)), default=None
+        )
         return None if trial is None else trial.work.trial_id
 
     def pop_shard(self, trial_id: str, may_run: Callable[[Work], bool]) -> Shard:
@@ -236,7 +239,7 @@ class Backlog:
         if not fit.trial_ids:
             return
         if (missing := self._artefacts.missing(self._artefacts.needs(fit))) is None:
-            insort(self._fits, fit, key=lambda one: -longest_fit(self._works(one)))
+            insort(self._fits, fit, key=self._turn)
         else:
             self._waiting.setdefault(missing, {})[fit] = None
 
@@ -244,6 +247,10 @@ class Backlog:
         fits, self._fits = self._fits, []
         scoring, self._scoring = self._scoring, {}
         self._offer(*fits, *scoring)
+
+    def _turn(self, fit: Fit) -> tuple[int, float]:
+        works = self._works(fit)
+        return min(work.rank or 0 for work in works), -longest_fit(works)
 
     def _works(self, fit: Fit) -> list[TrialWork]:
         return [self.trials[trial_id].work for trial_id in self.trials_of(fit)]

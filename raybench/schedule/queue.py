@@ -10,7 +10,8 @@ trial it holds, the costliest fit, shards of the trial that has most left. When 
 actors they go before shards: a fit cannot be divided, so the last one must not begin last. A bundle of several is
 parted where one actor would do it while others wait (`bundles.py`). Some shards more of the same trial are sent ahead
 while one is being scored (`ahead`: one, or as many as are done in a moment), so that an actor never waits for the
-driver; a fit is never queued behind anything.
+driver; a fit is never queued behind anything. Where trials have ranks time may run out, and what is fitted is scored
+before another fit begins.
 
 Actors that die before they are ready are started again, later each time; only when none is ready and several in a row
 have died does the run end. An actor on a node that is about to go gets nothing new.
@@ -148,6 +149,14 @@ class Queue:
         self._stop_when_done(actions)
         return actions
 
+    def stop(self, reason: str) -> list[Action]:
+        """Time is over: every trial that is left ends as it is, for the next run to go on with."""
+        actions: list[Action] = []
+        for trial_id in list(self._backlog.trials):
+            self._finish(trial_id, Status.STOPPED, reason, actions)
+        self._stop_when_done(actions)
+        return actions
+
     def _stop_when_done(self, actions: list[Action]) -> None:
         if self.done:
             actions += [StopActor(actor=actor) for actor in self._actors]
@@ -271,7 +280,9 @@ class Queue:
         if (part := backlog.pop_part()) is not None:
             return part
         held = actor.trial_id if backlog.num_pending(actor.trial_id) else None
-        fits_first = held is None or backlog.num_fits <= len(self._actors)
+        if backlog.ranked and held is None:
+            held = backlog.longest()
+        fits_first = held is None or (backlog.num_fits <= len(self._actors) and not backlog.ranked)
         if fits_first and (fit := backlog.pop_fit(may_run)) is not None:
             return fit
         trial_id = held or backlog.longest()

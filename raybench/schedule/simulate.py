@@ -57,6 +57,7 @@ class Simulated(NamedTuple):
     lost_seconds: float  # of work that was done for nothing
     num_preempted: int  # actors that were taken away
     ended: dict[str, Status]
+    ended_at: dict[str, float]  # seconds after the first actor's start
 
     @property
     def utilisation(self) -> float:
@@ -111,6 +112,7 @@ class _Run:
         self._num_times = 0
         self._kept: dict[str, None] = {}  # steps of fits that are written
         self._ended: dict[str, Status] = {}
+        self._ended_at: dict[str, float] = {}
         self._busy_seconds = self._lost_seconds = 0.0
         self._num_preempted = 0
         self._shard_seconds = AHEAD_SECONDS
@@ -133,6 +135,7 @@ class _Run:
             lost_seconds=self._lost_seconds,
             num_preempted=self._num_preempted,
             ended=self._ended,
+            ended_at=self._ended_at,
         )
 
     def _at(self, when: float, number: int, what: str) -> None:
@@ -154,7 +157,7 @@ class _Run:
                     if len(actor.in_flight) == 1:
                         self._begin(number, actor, now)
                 case Finish(trial_id=trial_id, status=status):
-                    self._ended[trial_id] = status
+                    self._ended[trial_id], self._ended_at[trial_id] = status, now
 
     def _begin(self, number: int, actor: _Actor, now: float) -> None:
         actor.began = now

@@ -89,6 +89,7 @@ class TrialWork:
     needs_fit: bool
     bundle: str  # trials of one bundle are fitted together
     cost: float = 0.0  # predicted, in any unit: of fitting and of scoring
+    rank: int | None = None  # where time may run out: lower ones are fitted and scored first, whatever they cost
     fit_steps: tuple[tuple[str, float], ...] = ()  # the fit's part of it, step by step; equal keys are done once
     train_features: str | None = None  # the group of features that fitting it reads
     test_features: str | None = None  # and scoring it

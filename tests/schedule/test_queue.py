@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -340,3 +341,20 @@ def test_a_trial_all_scored_before_only_ends(needs_fit):
     cluster = FakeCluster(queue, 4, lambda work: None, random.Random(0), {"t0": ((0, 4),)}).run()
     assert cluster.ended == {"t0": Status.OK}
     assert cluster.scored == []
+
+
+def test_where_trials_have_ranks_they_are_done_in_this_order_and_scored_before_the_next_fit():
+    works = [replace(trial(number), data_key="d", rank=rank) for number, rank in ((1, 2), (2, 0), (3, 1))]
+    cluster = FakeCluster(Queue(works, num_actors=1, shard_batches=2), 4, lambda work: None, random.Random(0)).run()
+    order = [work.trial_ids[0] if isinstance(work, Fit) else work.trial_id for work, _ in cluster.waited_for[1:]]
+    assert order == ["t2"] * 3 + ["t3"] * 3 + ["t1"] * 3
+
+
+def test_when_time_is_over_what_is_left_is_stopped():
+    queue = Queue([trial(number) for number in (0, 2)], num_actors=1, shard_batches=2)
+    queue.start()
+    queue.step(ActorReady(actor=0))
+    actions = queue.stop("budget: over")
+    ended = {action.trial_id: (action.status, action.reason) for action in actions if isinstance(action, Finish)}
+    assert ended == dict.fromkeys(("t0", "t2"), (Status.STOPPED, "budget: over"))
+    assert queue.done
