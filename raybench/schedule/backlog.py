@@ -25,9 +25,9 @@ from raybench.schedule.work import Features, Fit, Part, Prepare, Prepared, Trial
 
 __all__ = ["Backlog"]
 
-# Of what is left, when a bundle is parted: with one, work that can begin only later comes too late (simulated, 500
-# bundles on 1,000 actors: 1.20 times the lower bound; 1.004 with two and with four, which do more steps twice).
-_PIECES_AN_ACTOR = 2
+# Of what is left, when a bundle is parted: with one, work that can begin only later comes too late, with more, more steps
+# are done twice (`tests/bench/bench_simulate.py bound`, 500 bundles on 1,000 actors: 1.042 times the bound; 1.050 with 2).
+_PIECES_AN_ACTOR = 1.5
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Backlog:
         self._parts: deque[Part] = deque()  # of rows and features
         self._fits: list[Fit] = []  # that which cannot be parted further first, the costliest
         self._cost_left = _cost_of_fits(works)  # of those that no actor has begun
-        self.ranked = any(work.rank is not None for work in works)
+        self._ranks = _ranks(works)
         self._scoring: dict[str, _Trial] = {}  # those with pending shards
         self._waiting: dict[str, dict[Fit | str, None]] = {}  # key → fits, and trials to be scored, that want it
         for work in works:
@@ -169,9 +169,18 @@ class Backlog:
         return tuple(key for key in self._artefacts.end(trial_id) if key != trial_id)
 
     # What can begin
+    @property
+    def ranked(self) -> bool:
+        """Whether some trials are worth more than others."""
+        return bool(self._ranks)
+
     def pop_part(self) -> Part | None:
-        """Rows or features to make; never of what nobody reads any more."""
-        for part in self._parts:
+        """Rows or features to make; never of what nobody reads any more, nor of what is worth less than a fit."""
+        parts: Iterable[Part] = self._parts
+        if self._ranks:
+            first = self._turn(self._fits[0])[0] if self._fits else len(self._ranks)
+            parts = sorted((one for one in parts if self._rank(one) <= first), key=self._rank)
+        for part in parts:
             if part.makes[0] in self._artefacts and self._artefacts.there(self._artefacts.needs(part)):
                 self._parts.remove(part)
                 return part
@@ -248,12 +257,25 @@ class Backlog:
         scoring, self._scoring = self._scoring, {}
         self._offer(*fits, *scoring)
 
+    def _rank(self, part: Part) -> int:
+        return self._ranks.get(part.makes[0], 0)
+
     def _turn(self, fit: Fit) -> tuple[int, float]:
         works = self._works(fit)
         return min(work.rank or 0 for work in works), -longest_fit(works)
 
     def _works(self, fit: Fit) -> list[TrialWork]:
         return [self.trials[trial_id].work for trial_id in self.trials_of(fit)]
+
+
+def _ranks(works: Iterable[TrialWork]) -> dict[str, int]:
+    """By what is read, the lowest rank of a trial that reads it; empty where none has one."""
+    ranks: dict[str, int] = {}
+    for work in works:
+        if work.rank is not None:
+            for key in (*work.fit_reads, *work.score_reads):
+                ranks[key] = min(work.rank, ranks.get(key, work.rank))
+    return ranks
 
 
 def _cost_of_fits(works: Iterable[TrialWork]) -> float:

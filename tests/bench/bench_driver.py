@@ -68,8 +68,8 @@ class IdleWorker:
         )  # fmt: skip
 
     @ray.method(concurrency_group="control")
-    def beat(self) -> tuple[float, int, bool]:
-        return time.process_time(), 0, False
+    def beat(self) -> tuple[float, int, bool, str]:
+        return time.process_time(), 0, False, ""
 
     def measure(self, rows: list[TrialRow]) -> list[None]:
         return [None for _ in rows]

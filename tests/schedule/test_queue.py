@@ -358,3 +358,12 @@ def test_when_time_is_over_what_is_left_is_stopped():
     ended = {action.trial_id: (action.status, action.reason) for action in actions if isinstance(action, Finish)}
     assert ended == dict.fromkeys(("t0", "t2"), (Status.STOPPED, "budget: over"))
     assert queue.done
+
+
+def test_features_of_what_is_worth_less_wait_for_fits_that_are_worth_more():
+    works = [replace(trial(2, features="cheap"), rank=0), replace(trial(4, features="dear"), rank=1)]
+    cluster = FakeCluster(Queue(works, num_actors=1, shard_batches=2), 4, lambda work: None, random.Random(0)).run()
+    order = [work for work, _ in cluster.waited_for]
+    first_dear = next(i for i, work in enumerate(order) if isinstance(work, Features) and "dear" in work.group)
+    assert [work.trial_ids[0] for work in order[:first_dear] if isinstance(work, Fit)] == ["t2"]
+    assert cluster.ended == {"t2": Status.OK, "t4": Status.OK}
