@@ -25,8 +25,9 @@ from raybench.schedule.work import Features, Fit, Part, Prepare, Prepared, Trial
 
 __all__ = ["Backlog"]
 
-# Of what is left, when a bundle is parted: with one, work that can begin only later comes too late, with more, more steps
-# are done twice (`tests/bench/bench_simulate.py bound`, 500 bundles on 1,000 actors: 1.042 times the bound; 1.050 with 2).
+# Of what is left, when a bundle is parted: with one, work that can begin only later comes too late, with more, more
+# steps are done twice (`tests/bench/bench_simulate.py bound`, 500 bundles on 1,000 actors: 1.042 times the bound; 1.050
+# with 2).
 _PIECES_AN_ACTOR = 1.5
 
 
