@@ -1,4 +1,4 @@
-"""How long it takes until an actor of this machine's own Ray can work: Ray, its process and what it imports."""
+"""How long it takes until the actors of this machine's own Ray can work: Ray, their processes and what they import."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from raybench.job import Resources
 __all__ = ["start_seconds"]
 
 
-def start_seconds() -> float:
-    """Starts a Ray of its own with one actor, and ends it."""
+def start_seconds(cpus_per_actor: int) -> float:
+    """Starts a Ray of its own with as many actors of this size as the machine holds, and ends it."""
     began = time.perf_counter()
-    with connect(Resources(actors=1, gpus_per_actor=0), "local"):
+    with connect(Resources(cpus_per_actor=cpus_per_actor, gpus_per_actor=0), "local") as cluster:
         import ray
 
-        actor: Any = ray.remote(_Importing).options(num_cpus=1).remote()
-        ray.get(actor.ready.remote())
+        worker: Any = ray.remote(_Importing).options(num_cpus=cpus_per_actor)
+        actors = [worker.remote() for _ in range(cluster.num_actors)]
+        ray.get([actor.ready.remote() for actor in actors])
         return time.perf_counter() - began
 
 
 class _Importing:
-    """An actor that imports what a worker imports."""
+    """An actor that imports what a worker does until it fits a first network."""
 
     def ready(self) -> str:
+        from transformers import AutoModel, AutoTokenizer, BertModel
+
         from raybench.cluster import session
 
-        return session.__name__
+        return f"{session.__name__} {AutoModel.__name__} {AutoTokenizer.__name__} {BertModel.__name__}"

@@ -62,7 +62,7 @@ def calibrate(resources: Resources, console: Console) -> Machine:
     held = held_bytes(device)
     rates = Rates(
         measured=measure_rates(device),
-        start_seconds=start_seconds(),
+        start_seconds=start_seconds(machine.threads),
         memory_bytes=held,
         device_bytes=torch.cuda.get_device_properties(device).total_memory
         if device.type == "cuda"
@@ -76,7 +76,7 @@ def calibrate(resources: Resources, console: Console) -> Machine:
             f"{rate.train / 1e9:,.0f} in training"
         )
     where = "remembered for this machine" if kept else "not remembered: RAYBENCH_CACHE is empty, or cannot be written"
-    console.print(f"  an actor starts in {rates.start_seconds:.0f} s; {where}", soft_wrap=True)
+    console.print(f"  actors start in {rates.start_seconds:.0f} s; {where}", soft_wrap=True)
     return machine._replace(rates=rates, is_measured=True, device=device.type)
 
 
