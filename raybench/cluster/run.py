@@ -54,6 +54,7 @@ def run_trials(
 
         from raybench.cluster.context import RunContext
         from raybench.cluster.driver import Driver
+        from raybench.cluster.gauges import Gauges
         from raybench.cluster.pool import Pool
         from raybench.cluster.worker import Worker
 
@@ -90,7 +91,8 @@ def run_trials(
             check=check,
         )
         queue = Queue(todo, num_actors=cluster.num_actors, shard_batches=resources.shard_batches)
-        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=observer)
+        gauges = Gauges(observer, plan.run_id, len(todo))
+        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=gauges)
         driver.run()
         return Outcome(ledger.rows, ledger.tracebacks, driver.measured)
 
