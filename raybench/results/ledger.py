@@ -44,11 +44,16 @@ class Ledger:
         *,
         expected: Mapping[str, Coverage],  # dataset → the coverage that the examples of its trials must have
         usable: Callable[[PlannedTrial, str], list[ShardCommit]],  # under a batch plan, from earlier runs
+        kept: frozenset[str] = frozenset(),  # checkpoints that are read when all of these trials have ended, too
         store: Store,
         skipped: Skipped,
         check: Callable[[], None],  # raises when another run has taken the trials over
     ) -> None:
         self._planned, self._expected, self._usable, self._store = planned, expected, usable, store
+        self._kept = kept
+        self._readers: dict[str, set[str]] = defaultdict(set)  # of each checkpoint those that have not ended well
+        for trial_id, one in planned.items():
+            self._readers[one.work.checkpoint].add(trial_id)
         self._commits: dict[str, list[ShardCommit]] = defaultdict(list)
         self._writer = Writer(store, skipped, check)
         self.rows: dict[str, TrialRow] = {}
@@ -93,10 +98,14 @@ class Ledger:
         if status is Status.OK:
             try:
                 expected = self._expected[planned.trial.dataset.name]
-                row = reduce_trial(row, commits, expected, self._fit_meta(trial_id))
+                row = reduce_trial(row, commits, expected, self._fit_meta(planned.work.checkpoint))
             except RaybenchError as error:  # examples missing or counted twice: named, and never published
                 row = replace(row, status=Status.FAILED, reason=str(error))
-            self._writer.ended(row)  # also where shards do not add up, or the next run would find them again
+            checkpoint = planned.work.checkpoint
+            self._readers[checkpoint].discard(trial_id)
+            unread = not self._readers[checkpoint] and checkpoint not in self._kept
+            # also where shards do not add up, or the next run would find them again
+            self._writer.ended(row, checkpoint if unread else "")
         self.rows[trial_id] = row
         self._store.trials.append(row)
         return row
@@ -105,9 +114,9 @@ class Ledger:
         """Begin to write what has been committed since."""
         self._writer.turn()
 
-    def _fit_meta(self, trial_id: str) -> dict[str, Any]:
+    def _fit_meta(self, checkpoint: str) -> dict[str, Any]:
         try:
-            return json.loads(read_metadata(self._store.files, trial_id).get("raybench", "{}"))
+            return json.loads(read_metadata(self._store.files, checkpoint).get("raybench", "{}"))
         except FileNotFoundError:
             return {}  # nothing was fitted
 
