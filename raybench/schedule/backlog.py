@@ -87,12 +87,14 @@ class Backlog:
             return []  # they were lost and made again
         self._num_batches[event.data_key] = (event.num_batches, event.num_train_batches)
         bundles: dict[str, dict[str, None]] = {}
+        again = {one for fit in (*self._fits, *self._waiting) if isinstance(fit, Fit) for one in fit.trial_ids}
         over = []
         for trial_id in self.trials_of(Prepare(data_key=event.data_key)):
             trial = self.trials[trial_id]
             work, is_fitted = trial.work, self._artefacts.there((trial.work.checkpoint,))
             if work.fit_rows == event.data_key and not is_fitted:
-                bundles.setdefault(work.bundle, {})[work.checkpoint] = None
+                if work.checkpoint not in again:  # else it was lost before these rows were there
+                    bundles.setdefault(work.bundle, {})[work.checkpoint] = None
                 self._want_features(work.train_features, event.num_train_batches, event.data_key)
             if work.data_key == event.data_key:
                 trial.scored = event.scored.get(trial_id, ())
