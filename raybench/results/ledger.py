@@ -26,13 +26,16 @@ from raybench.metrics.coverage import Coverage
 from raybench.planning.plan import PlannedTrial
 from raybench.results.reduce import reduce_trial
 from raybench.store import Store
-from raybench.store.checkpoints import read_metadata
+from raybench.store.checkpoints import checkpoint_bytes, read_metadata
 from raybench.store.parquet import Skipped
 from raybench.store.shards import ShardCommit
 from raybench.store.trials import TrialRow
 from raybench.store.writer import Writer
 
 __all__ = ["Ledger", "blank_row"]
+
+
+_MOST_KEPT_BYTES = 4 << 30  # a grid's checkpoints until one is chosen: a disk that fills up ends the run
 
 
 class Ledger:
@@ -50,7 +53,7 @@ class Ledger:
         check: Callable[[], None],  # raises when another run has taken the trials over
     ) -> None:
         self._planned, self._expected, self._usable, self._store = planned, expected, usable, store
-        self._kept = kept
+        self._kept, self._kept_bytes = kept, 0
         self._readers: dict[str, set[str]] = defaultdict(set)  # of each checkpoint those that have not ended well
         for trial_id, one in planned.items():
             self._readers[one.work.checkpoint].add(trial_id)
@@ -103,7 +106,7 @@ class Ledger:
                 row = replace(row, status=Status.FAILED, reason=str(error))
             checkpoint = planned.work.checkpoint
             self._readers[checkpoint].discard(trial_id)
-            unread = not self._readers[checkpoint] and checkpoint not in self._kept
+            unread = not self._readers[checkpoint] and not self._keeps(checkpoint)
             # also where shards do not add up, or the next run would find them again
             self._writer.ended(row, checkpoint if unread else "")
         self.rows[trial_id] = row
@@ -113,6 +116,16 @@ class Ledger:
     def turn(self) -> None:
         """Begin to write what has been committed since."""
         self._writer.turn()
+
+    def _keeps(self, checkpoint: str) -> bool:
+        """Whether it is for those to come, and there is room for it: else it is fitted again."""
+        if checkpoint not in self._kept:
+            return False
+        size = checkpoint_bytes(self._store.files, checkpoint)
+        if self._kept_bytes + size > _MOST_KEPT_BYTES:
+            return False
+        self._kept_bytes += size
+        return True
 
     def _fit_meta(self, checkpoint: str) -> dict[str, Any]:
         try:
