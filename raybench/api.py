@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from raybench.core.errors import RaybenchError
+from raybench.core.errors import RaybenchError, StoreError
 from raybench.job import Job, load_job, parse_job
 from raybench.planning.first_job import FirstJob
 from raybench.planning.given import job_of
@@ -24,6 +25,7 @@ from raybench.results.measure import Measured
 from raybench.results.publish import measure_rest, publish
 from raybench.results.ranking import Ranking
 from raybench.store import Store
+from raybench.store.checkpoints import remove_checkpoint
 from raybench.store.leases import Lease, read_living
 from raybench.store.skipped import StoreWarning, warn_skipped
 from raybench.store.trials import TrialRow
@@ -73,7 +75,11 @@ def _carry_out(plan: Plan, address: str | None, *, quiet: bool) -> Ranking:
         lines: list[str] = []
         if plan.offered:
             measured = measure_rest(plan, rows, store, warn_skipped, measured)
+            tried = {one.work.checkpoint for one in plan.offered}
             plan, lines = choose(plan, rows, measured)
+            for checkpoint in tried - {one.work.checkpoint for one in plan.trials if one.trial.trial_id not in rows}:
+                with suppress(StoreError):  # what is left costs room alone
+                    remove_checkpoint(store.files, checkpoint)
             rest = replace(plan, trials=tuple(one for one in plan.trials if one.trial.trial_id not in rows))
             more = _do(rest, store, lease, progress, address)
             rows, tracebacks, measured = rows | more.rows, tracebacks | more.tracebacks, measured | more.measured
@@ -90,8 +96,8 @@ def _do(plan: Plan, store: Store, lease: Lease, progress: Progress, address: str
     """What is missing of a plan; the rows are of all its trials."""
     division = lease.divide(_ids(plan.trials))
     found = look_up(plan, store, warn_skipped)
-    for trial_id in found.leftovers & division.take:
-        clean_up(store, found.rows[trial_id], warn_skipped)
+    for trial_id in found.leftovers.keys() & division.take:
+        clean_up(store, found.rows[trial_id], found.leftovers[trial_id], warn_skipped)
     rows = {**found.failures, **found.rows}
     todo = found.todo(plan)
     progress.begin(plan, todo)

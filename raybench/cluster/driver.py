@@ -9,7 +9,7 @@ from dataclasses import replace
 from raybench.cluster.interrupt import noting_interrupts
 from raybench.cluster.observer import AtWork, Observer
 from raybench.cluster.pool import Pool
-from raybench.core import Status
+from raybench.core import Shard, Status
 from raybench.core.errors import StoreFullError
 from raybench.results.ledger import Ledger
 from raybench.results.measure import Measured
@@ -92,18 +92,18 @@ class Driver:
                 for work in self._queue.in_flight(actor)[:1]:
                     self.ledger.remember(getattr(work, "trial_id", None), failure.traceback)
             case Failed(work=work, failure=failure):
-                trial_ids = work.trial_ids if isinstance(work, Fit) else [getattr(work, "trial_id", None)]
                 _end_run_on(failure)
-                for trial_id in trial_ids:
+                for trial_id in self._queue.trials_of(work) if isinstance(work, Fit | Shard) else ():
                     self.ledger.remember(trial_id, failure.traceback)
             case Prepared(data_key=data_key, num_batches=num_batches, scored=scored):
                 self._observer.batches_planned(data_key, num_batches)
                 for trial_id, ranges in scored.items():
                     self._observer.found_scored(trial_id, sum(stop - start for start, stop in ranges))
             case Fitted(failures=failures):
-                for trial_id, failure in failures.items():
+                for fitted, failure in failures.items():
                     _end_run_on(failure)
-                    self.ledger.remember(trial_id, failure.traceback)
+                    for trial_id in self._queue.trials_of(Fit(trial_ids=(fitted,))):
+                        self.ledger.remember(trial_id, failure.traceback)
         for commit in self._pool.take_commits():
             if self.ledger.commit(commit):
                 self._observer.shard_scored(commit)

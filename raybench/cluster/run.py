@@ -60,14 +60,17 @@ def run_trials(
 
         wanted = {work.trial_id for work in todo}
         planned = {one.trial.trial_id: one for one in plan.trials if one.trial.trial_id in wanted}
+        fits = {work.fit_id: plan.fits[work.fit_id] for work in todo if work.fit_id}
         datasets = {one.trial.dataset.name for one in planned.values()}
+        loaded = {name: one.loaded for name, one in {**plan.fitted_on, **plan.datasets}.items()}
+        read = datasets | {one.trial.dataset.name for one in fits.values()}
         resources = plan.job.resources
         context = RunContext(
             store_url=store.files.absolute_url,
-            planned=planned,
-            data={key: needs for key, needs in plan.data.items() if needs.dataset.name in datasets},
+            planned={**fits, **planned},
+            data={key: needs for key, needs in plan.data.items() if needs.dataset.name in read},
             features=plan.features(wanted),
-            rows={name: ray.put(dict(plan.datasets[name].loaded.splits)) for name in datasets},
+            rows={name: ray.put(dict(loaded[name].splits)) for name in read},
             measuring={name: Measuring.of(plan.datasets[name]) for name in datasets},
             threads=resources.cpus_per_actor,
             gpus_per_actor=cluster.gpus_per_actor,
@@ -86,6 +89,7 @@ def run_trials(
             planned,
             expected={name: Coverage.of(plan.datasets[name].loaded.splits["test"].column("id")) for name in datasets},
             usable=lambda one, digest: found.usable(one, digest, plan.datasets[one.trial.dataset.name].measures),
+            kept=frozenset(one.work.checkpoint for one in plan.offered),
             store=store,
             skipped=skipped,
             check=check,

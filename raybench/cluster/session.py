@@ -271,7 +271,8 @@ class Session:
             self._predictor = None
             trial = self._context.planned[trial_id].trial
             self._planned.check(trial)
-            checkpoint = self._checkpoint(trial_id) if needs_fit(trial) else None
+            fitted = self._context.planned[trial_id].work.checkpoint
+            checkpoint = self._checkpoint(fitted) if needs_fit(trial) else None
             digest = checkpoint.digest() if checkpoint is not None else ""
             self._predictor = (trial_id, open_predictor(trial, checkpoint, self._workspace), digest)
         return self._predictor[1]

@@ -101,15 +101,12 @@ class PlannedDataset:
     rank_by: str
     statistics: Mapping[str, float] = field(default_factory=dict)  # of the training targets
     scored: str = "test"  # or "validation", see `DatasetKey.scored`
-    trained_on: str = ""  # see `DatasetKey.trained_on`
+    fitted_on: PlannedDataset | None = None  # the dataset whose training rows these are, where that is another
 
     @property
     def chosen_on(self) -> str:
-        """The name of the dataset on whose validation rows configurations are tried: of those it is like, the last."""
-        spec = self.spec
-        while spec.original is not None:
-            spec = spec.original
-        return spec.name
+        """The name of the dataset that is fitted, on whose validation rows configurations are tried."""
+        return self.spec.name if self.fitted_on is None else self.fitted_on.spec.name
 
     def on_validation(self) -> PlannedDataset:
         """The same, its validation rows in the place of the test rows: what configurations are tried on."""
@@ -118,10 +115,11 @@ class PlannedDataset:
             self.loaded,
             name=name,
             splits={**splits, "test": splits["validation"]},
-            fingerprint=content_hash([self.loaded.fingerprint, "validation"]),
+            fingerprint=content_hash([self.loaded.fingerprint, "validation rows"]),
             notes=(),
         )
-        return replace(self, spec=self.spec.model_copy(update={"name": name}), loaded=loaded, scored="validation")
+        spec = self.spec.model_copy(update={"name": name})
+        return replace(self, spec=spec, loaded=loaded, scored="validation", fitted_on=self)
 
     def metric_set(self) -> MetricSet:
         return MetricSet(self.metrics, self.metric_config)
@@ -138,6 +136,10 @@ class Plan:
 
     A candidate's configurations are tried on the validation rows where there are some: those trials are among `trials`,
     and `offered` are their siblings on the test rows, of which the best are done (`results/choosing.py`).
+
+    What is fitted on one dataset and scored on several, or on its validation and its test rows, is fitted once: as the
+    trial on the test rows of the dataset that is fitted, whether that is to be done or not. `fits` has those by which
+    trials on other rows are scored, and `fitted_on` their datasets, by name.
     """
 
     run_id: str
@@ -146,6 +148,8 @@ class Plan:
     offered: tuple[PlannedTrial, ...] = ()
     datasets: Mapping[str, PlannedDataset]
     data: Mapping[str, DataNeeds] = field(default_factory=dict)
+    fits: Mapping[str, PlannedTrial] = field(default_factory=dict)
+    fitted_on: Mapping[str, PlannedDataset] = field(default_factory=dict)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -164,10 +168,14 @@ class Plan:
         """What each group of features is made of, by one of the wanted trials that read it."""
         needs = {}
         for planned in self.trials:
-            for group, split in ((planned.work.train_features, "train"), (planned.work.test_features, "test")):
+            work = planned.work
+            for group, split, trial_id in (
+                (work.train_features, "train", work.checkpoint),
+                (work.test_features, "test", work.trial_id),
+            ):
                 if group is not None and planned.trial.trial_id in wanted:
-                    for_scoring = planned.work.test_features is not None
-                    needs[group] = FeatureNeeds(trial_id=planned.trial.trial_id, split=split, for_scoring=for_scoring)
+                    for_scoring = work.test_features is not None
+                    needs[group] = FeatureNeeds(trial_id=trial_id, split=split, for_scoring=for_scoring)
         return needs
 
     @property
@@ -196,6 +204,7 @@ def make_plan(job: Job) -> Plan:
     data: dict[str, DataNeeds] = {}
     trials: dict[str, PlannedTrial] = {}
     offered: dict[str, PlannedTrial] = {}
+    fits: dict[str, PlannedTrial] = {}
     pins: dict[tuple[str, str | None], str | None] = {}  # revisions of the hub, as they are now
     for dataset in datasets.values():
         task = get_task(dataset.spec.task, dataset.spec.task_config)
@@ -209,13 +218,13 @@ def make_plan(job: Job) -> Plan:
                 seeds = candidate.seeds or job.seeds
                 for seed, (on, kept) in itertools.product(seeds if adaptation.recipe.uses_seed else seeds[:1], places):
                     planned = _plan_trial(candidate.name, adaptation, on, task, seed, code)
+                    if on.fitted_on is not None and planned.work.needs_fit and planned.problem is None:
+                        fit = _plan_trial(candidate.name, adaptation, on.fitted_on, task, seed, code)
+                        planned = replace(planned, work=_fitted_as(planned.work, fit.work))
+                        fits[fit.trial.trial_id] = fit
+                        _need(data, fit, adaptation, task)
                     kept[f"{candidate.name} {planned.trial.trial_id}"] = planned
-                    if planned.problem is None and planned.work.data_key not in data:
-                        data[planned.work.data_key] = DataNeeds(
-                            dataset=planned.trial.dataset,
-                            model=adaptation.model,
-                            processor=task.processor_key(adaptation.model),
-                        )
+                    _need(data, planned, adaptation, task)
     planned_trials = (*trials.values(), *offered.values())
     if not planned_trials:
         tasks = ", ".join(sorted({dataset.spec.task for dataset in datasets.values()}))
@@ -234,6 +243,26 @@ def make_plan(job: Job) -> Plan:
         offered=tuple(one for key, one in offered.items() if key not in trials),
         datasets={**datasets, **{dataset.spec.name: dataset for dataset in validation.values()}},
         data=data,
+        fits=fits,
+        fitted_on={
+            one.fitted_on.spec.name: one.fitted_on
+            for one in (*datasets.values(), *validation.values())
+            if one.fitted_on is not None
+        },
+    )
+
+
+def _need(data: dict[str, DataNeeds], planned: PlannedTrial, adaptation: _Adaptation, task: Task) -> None:
+    if planned.problem is None and planned.work.data_key not in data:
+        data[planned.work.data_key] = DataNeeds(
+            dataset=planned.trial.dataset, model=adaptation.model, processor=task.processor_key(adaptation.model)
+        )
+
+
+def _fitted_as(work: TrialWork, fit: TrialWork) -> TrialWork:
+    """The work of a trial that is scored by what another trial's fit has made."""
+    return replace(
+        work, fit_id=fit.trial_id, fit_data_key=fit.data_key, bundle=fit.bundle, train_features=fit.train_features
     )
 
 
@@ -315,7 +344,7 @@ def _plan_dataset(
         metric_code=code_digests(names, job.directory),
         rank_by=rank_by,
         statistics=statistics,
-        trained_on=(original.trained_on or original.loaded.fingerprint) if original is not None else "",
+        fitted_on=None if original is None else original.fitted_on or original,
     )
 
 
@@ -379,7 +408,7 @@ def _plan_trial(
         task_config=dict(spec.task_config),
         statistics=dataset.statistics,
         scored=dataset.scored,
-        trained_on=dataset.trained_on,
+        trained_on="" if dataset.fitted_on is None else dataset.fitted_on.loaded.fingerprint,
         original=spec.like or "" if spec.perturb else "",
     )
     code = {name: code[name] for name in (spec.task, model.baseline or model.images or method) if name in code}

@@ -29,7 +29,7 @@ def print_plan(job: Job, console: Console | None = None) -> None:
     found = look_up(plan, Store.open(plan.job.store), warn_skipped)
     batches: dict[str, tuple[int, str]] = {}
     unreadable: dict[str, str] = {}
-    for key in plan.data:
+    for key in {one.work.data_key: None for one in plan.trials if one.work.data_key in plan.data}:
         try:
             batches[key] = _batches(plan, key)
         except (
@@ -100,4 +100,4 @@ def _left(plan: Plan, found: Found, planned: PlannedTrial, num_batches: int, dig
     left = len(remaining_shards(trial_id, num_batches, scored, plan.job.resources.shard_batches))
     if scored:
         return "partly scored", left
-    return ("fitted" if trial_id in found.fitted else "new"), left
+    return ("fitted" if planned.work.checkpoint in found.fitted else "new"), left

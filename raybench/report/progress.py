@@ -68,7 +68,8 @@ class Progress(Observer):
     def begin(self, plan: Plan, todo: Sequence[TrialWork]) -> None:
         """What a plan holds and what of it is to be done; once more when that has shown what else there is."""
         trials = [planned.trial for planned in plan.trials]
-        self._names |= {one.trial_id: f"{one.candidate} on {one.dataset.name}, seed {one.seed}" for one in trials}
+        named = [*(planned.trial for planned in plan.fits.values()), *trials]
+        self._names |= {one.trial_id: f"{one.candidate} on {one.dataset.name}, seed {one.seed}" for one in named}
         self._todo |= {work.trial_id: work for work in todo}
         if todo:
             impossible = sum(planned.problem is not None for planned in plan.trials)
