@@ -10,7 +10,7 @@ fault becomes trials with a problem, the others go on; a dataset at fault is a D
 from __future__ import annotations
 
 import itertools
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -175,8 +175,11 @@ def validation_name(dataset: str) -> str:
     return f"{dataset} (validation)"
 
 
-def make_plan(job: Job) -> Plan:
-    """Every candidate configuration × dataset × seed; of those to be chosen among, each on the validation rows too."""
+def make_plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> Plan:
+    """Every candidate configuration × dataset × seed; of those to be chosen among, each on the validation rows too.
+
+    `told` hears of each trial as soon as it is planned, once all rows are known to be good.
+    """
     planned_datasets = _plan_datasets(job)
     datasets = {spec.name: planned_datasets[spec.name] for spec in job.datasets}
     validation = _on_validation(job, planned_datasets)
@@ -199,6 +202,8 @@ def make_plan(job: Job) -> Plan:
                 for seed, (on, kept) in itertools.product(seeds if adaptation.recipe.uses_seed else seeds[:1], places):
                     planned = _plan_trial(candidate.name, adaptation, on, task, seed, code)
                     kept[f"{candidate.name} {planned.trial.trial_id}"] = planned
+                    if told is not None and kept is trials:
+                        told(planned)
                     if planned.problem is None and planned.work.data_key not in data:
                         data[planned.work.data_key] = DataNeeds(
                             dataset=planned.trial.dataset,

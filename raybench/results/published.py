@@ -63,6 +63,7 @@ def read_published(run: RunDirectory, made_of: str) -> Ranking | None:
         scores=tables["scores"],
         location=run.location("ranking.parquet"),
         notes=tuple(known[NOTES]),
+        drops=tables.get("drops"),
     )
 
 
