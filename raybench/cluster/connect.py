@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from raybench.cluster.internals import read_growth, read_nodes, silence_raylet
+from raybench.cluster.internals import read_growth, read_nodes, silence_raylet, without_helpers
 from raybench.cluster.placement import ActorPlan, check_machine, plan_actors
 from raybench.core.errors import RaybenchError
 from raybench.job import Resources
@@ -104,14 +104,15 @@ def connect(resources: Resources, address: str | None = None) -> Iterator[ActorP
         try:
             if embedded:
                 logging.getLogger("ray").setLevel(logging.ERROR)  # not a word of its own start
-                ray.init(
-                    address="local",
-                    num_cpus=num_cpus,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    configure_logging=False,
-                )
+                with without_helpers():
+                    ray.init(
+                        address="local",
+                        num_cpus=num_cpus,
+                        include_dashboard=False,
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                        configure_logging=False,
+                    )
             else:
                 ray.init(address=named, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
