@@ -68,7 +68,8 @@ def score(actors: int) -> tuple[float, list[dict]]:
         store = Store.open(folder)
         found = look_up(plan, store, warn_skipped)
         clock = Clock()
-        given = {"connection": Connection(plan.job.resources, None), "observer": clock, "skipped": warn_skipped, "check": lambda: None}
+        connection = Connection(plan.job.resources, None)
+        given = {"connection": connection, "observer": clock, "skipped": warn_skipped, "check": lambda: None}
         outcome = run_trials(plan, found.todo(plan), found, store, **given)
         table = publish(plan, outcome.rows, store, warn_skipped).table
         return clock.rate(), table.drop_columns(list(TIMING_COLUMNS)).to_pylist()
