@@ -17,6 +17,7 @@ from raybench.schedule.queue import Queue
 from raybench.schedule.retry import Failure
 from raybench.schedule.work import (
     Action,
+    ActorReady,
     Event,
     Failed,
     Finish,
@@ -77,6 +78,8 @@ class Driver:
                 self.ledger.turn()
                 rows = [row for row in self.ledger.rows.values() if row.status is Status.OK]
                 self.measured = self._pool.measure(rows, interrupted)
+                for moment, at in self._pool.moments():
+                    self._observer.reached(moment, at)
             finally:
                 self._pool.stop_all()
 
@@ -87,6 +90,8 @@ class Driver:
 
     def _observe(self, event: Event) -> None:
         match event:
+            case ActorReady():
+                self._observer.reached("actor", time.time())
             case Lost(actor=actor, failure=failure):
                 self._observer.actor_lost(actor, failure.message)
                 for work in self._queue.in_flight(actor)[:1]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from raybench.cluster.agreement import announced
-from raybench.cluster.connect import connect
+from raybench.cluster.connection import Connection
 from raybench.cluster.hosts import check_hosts
 from raybench.cluster.observer import Observer
-from raybench.cluster.placement import ActorPlan
+from raybench.cluster.start import start_actor
 from raybench.metrics.coverage import Coverage
 from raybench.planning.plan import Plan
 from raybench.planning.resume import Found
@@ -38,13 +38,13 @@ def run_trials(
     found: Found,
     store: Store,
     *,
-    address: str | None,
+    connection: Connection,
     observer: Observer,
     skipped: Skipped,
     check: Callable[[], None],
 ) -> Outcome:
     """Fit and score what is left to do; `check` raises when another run has taken the trials over."""
-    with connect(plan.job.resources, address) as cluster, announced(store.run(plan.run_id)) as agreement:
+    with connection.connected() as (cluster, early), announced(store.run(plan.run_id)) as agreement:
         import ray
 
         check_hosts(agreement, store.files, cluster.cpus_per_actor)
@@ -56,7 +56,6 @@ def run_trials(
         from raybench.cluster.driver import Driver
         from raybench.cluster.gauges import Gauges
         from raybench.cluster.pool import Pool
-        from raybench.cluster.worker import Worker
 
         wanted = {work.trial_id for work in todo}
         planned = {one.trial.trial_id: one for one in plan.trials if one.trial.trial_id in wanted}
@@ -80,7 +79,7 @@ def run_trials(
         )
         shared = ray.put(context)
         pool = Pool(
-            lambda avoided: _start(Worker, cluster, shared, avoided),
+            lambda avoided: _begun(early, shared) or start_actor(cluster, shared, avoided=avoided),
             hang_seconds=resources.hang_seconds,
             placement_seconds=resources.placement_timeout_minutes * 60,
             trial_seconds=resources.trial_timeout_minutes * 60 if resources.trial_timeout_minutes else None,
@@ -101,16 +100,10 @@ def run_trials(
         return Outcome(ledger.rows, ledger.tracebacks, driver.measured)
 
 
-def _start(worker: Any, cluster: ActorPlan, context: Any, avoided: Collection[str]) -> Any:
-    """An actor on any node, but on those to avoid only where no other will do."""
-    from ray.util.scheduling_strategies import NodeLabelSchedulingStrategy, NotIn
-
-    strategy: Any = "DEFAULT"
-    if avoided:
-        strategy = NodeLabelSchedulingStrategy(hard={}, soft={"ray.io/node-id": NotIn(*sorted(avoided))})
-    return worker.options(
-        num_cpus=cluster.cpus_per_actor,
-        num_gpus=cluster.gpus_per_actor,
-        enable_task_events=False,
-        scheduling_strategy=strategy,
-    ).remote(context)
+def _begun(early: list[Any], context: Any) -> Any:
+    """An actor that was there before its run, told of it now; None where there is none left."""
+    if not early:
+        return None
+    handle = early.pop()
+    handle.begin.remote(context)
+    return handle

@@ -12,27 +12,24 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
-
-import pyarrow as pa
+from typing import Any
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.core.code import code_digests
 from raybench.core.costs import COSTS
-from raybench.core.errors import DataError, IncompatibleError, JobError, ModelError, summary
+from raybench.core.errors import DataError, JobError
 from raybench.core.identity import RESULT_VERSION, content_hash
 from raybench.data import LoadedDataset, load_dataset
-from raybench.data.labels import refuse_strangers
+from raybench.data.later import LaterSplits
 from raybench.job import Configuration, DatasetSpec, Job
 from raybench.job.catalogs import measured_paths, remarks, unfit
 from raybench.job.rank_by import weights_of
 from raybench.metrics import MetricSet
 from raybench.models.files import pinned
-from raybench.models.fingerprint import weights_stamp
-from raybench.models.forward_cost import forward_cost
+from raybench.planning.examined import Problem, examine
+from raybench.planning.rows import PlannedRows, planned_rows, rows_as_read
 from raybench.planning.shared_work import bundle_of, feature_groups
 from raybench.recipes.baselines.catalog import get_baseline
-from raybench.recipes.fingerprint import candidate_fingerprint
 from raybench.recipes.recipe import Recipe, recipe_of
 from raybench.schedule.work import TrialWork
 from raybench.store.basis import measures_of
@@ -49,8 +46,6 @@ __all__ = [
     "make_plan",
     "validation_name",
 ]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,20 +67,13 @@ class FeatureNeeds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Why a trial cannot start."""
-
-    status: Status
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTrial:
     """A trial, the work that it is, and why it cannot start, if it cannot."""
 
     trial: Trial
     work: TrialWork
     stamp: str = ""  # of the files that the weights' fingerprint is of, before they were read
+    processor: str = ""  # the key of what makes the model's inputs of rows
     problem: Problem | None = None
 
 
@@ -111,10 +99,11 @@ class PlannedDataset:
     def on_validation(self) -> PlannedDataset:
         """The same, its validation rows in the place of the test rows: what configurations are tried on."""
         name, splits = validation_name(self.spec.name), self.loaded.splits
+        later = splits.with_test("validation") if isinstance(splits, LaterSplits) else None
         loaded = replace(
             self.loaded,
             name=name,
-            splits={**splits, "test": splits["validation"]},
+            splits=later if later is not None else {**splits, "test": splits["validation"]},
             fingerprint=content_hash([self.loaded.fingerprint, "validation rows"]),
             notes=(),
         )
@@ -194,8 +183,11 @@ def validation_name(dataset: str) -> str:
     return f"{dataset} (validation)"
 
 
-def make_plan(job: Job) -> Plan:
-    """Every candidate configuration × dataset × seed; of those to be chosen among, each on the validation rows too."""
+def make_plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> Plan:
+    """Every candidate configuration × dataset × seed; of those to be chosen among, each on the validation rows too.
+
+    `told` hears of each trial as soon as it is planned, once all rows are known to be good.
+    """
     planned_datasets = _plan_datasets(job)
     datasets = {spec.name: planned_datasets[spec.name] for spec in job.datasets}
     validation = _on_validation(job, planned_datasets)
@@ -222,9 +214,11 @@ def make_plan(job: Job) -> Plan:
                         fit = _plan_trial(candidate.name, adaptation, on.fitted_on, task, seed, code)
                         planned = replace(planned, work=_fitted_as(planned.work, fit.work))
                         fits[fit.trial.trial_id] = fit
-                        _need(data, fit, adaptation, task)
+                        _need(data, fit, adaptation)
                     kept[f"{candidate.name} {planned.trial.trial_id}"] = planned
-                    _need(data, planned, adaptation, task)
+                    if told is not None and kept is trials:
+                        told(planned)
+                    _need(data, planned, adaptation)
     planned_trials = (*trials.values(), *offered.values())
     if not planned_trials:
         tasks = ", ".join(sorted({dataset.spec.task for dataset in datasets.values()}))
@@ -252,10 +246,10 @@ def make_plan(job: Job) -> Plan:
     )
 
 
-def _need(data: dict[str, DataNeeds], planned: PlannedTrial, adaptation: _Adaptation, task: Task) -> None:
+def _need(data: dict[str, DataNeeds], planned: PlannedTrial, adaptation: _Adaptation) -> None:
     if planned.problem is None and planned.work.data_key not in data:
         data[planned.work.data_key] = DataNeeds(
-            dataset=planned.trial.dataset, model=adaptation.model, processor=task.processor_key(adaptation.model)
+            dataset=planned.trial.dataset, model=adaptation.model, processor=planned.processor
         )
 
 
@@ -290,6 +284,7 @@ def _plan_datasets(job: Job) -> dict[str, PlannedDataset]:
     """The job's datasets and those that they are like, by name."""
     as_read: dict[str, LoadedDataset] = {}
     planned: dict[str, PlannedDataset] = {}
+    alone = all(spec.original is None for spec in job.datasets)
 
     def plan(spec: DatasetSpec) -> None:
         if spec.original is not None and spec.original.name not in planned:
@@ -297,11 +292,15 @@ def _plan_datasets(job: Job) -> dict[str, PlannedDataset]:
         original = planned[spec.original.name] if spec.original is not None else None
         task = _task(job, spec)
         try:
-            known = as_read[spec.original.name] if spec.original is not None else None
-            as_read[spec.name] = load_dataset(spec, task.columns, job.directory, known)
+            if alone:
+                rows = planned_rows(spec, task, job.directory)
+            else:  # one is made of another's rows
+                known = as_read[spec.original.name] if spec.original is not None else None
+                as_read[spec.name] = load_dataset(spec, task.columns, job.directory, known)
+                rows = rows_as_read(spec, task, as_read[spec.name], original.loaded if original is not None else None)
         except DataError as error:
             raise job.placed(error, spec) from error
-        planned[spec.name] = _plan_dataset(job, spec, task, as_read[spec.name], original)
+        planned[spec.name] = _plan_dataset(job, spec, task, rows, original)
 
     for spec in job.datasets:
         if spec.name not in planned:
@@ -310,24 +309,9 @@ def _plan_datasets(job: Job) -> dict[str, PlannedDataset]:
 
 
 def _plan_dataset(
-    job: Job, spec: DatasetSpec, task: Task, loaded: LoadedDataset, original: PlannedDataset | None
+    job: Job, spec: DatasetSpec, task: Task, rows: PlannedRows, original: PlannedDataset | None
 ) -> PlannedDataset:
-    try:
-        names = _said(spec, lambda: task.label_names(loaded.splits, loaded.labels))
-        if original is not None:
-            refuse_strangers(pa.chunked_array([names], pa.string()), original.loaded.labels, original.spec.name)
-            names = original.loaded.labels
-        loaded = replace(loaded, labels=names)
-        notes = [f"{spec.name}: {note}" for note in _said(spec, lambda: task.review(loaded.splits, loaded.labels))]
-        if opened := task.opened():
-            loaded = replace(loaded, fingerprint=content_hash([loaded.fingerprint, opened]))
-        splits = {n: rows if n == "train" else task.scored_rows(rows) for n, rows in loaded.splits.items()}
-        loaded = replace(loaded, splits=splits)
-    except DataError as error:
-        raise job.placed(error, spec) from error
-    if (reason := task.check_labels(loaded.labels)) is not None:
-        raise job.placed(DataError(f"dataset {spec.name}: {reason}"), spec)
-    statistics = task.statistics(loaded.splits["train"]) if "train" in loaded.splits else {}
+    loaded, statistics = rows
     names = tuple(job.metrics) or task.default_metrics(loaded.labels, statistics)
     own = dict.fromkeys(names, (*spec._path, "task_config"))  # what the task measures fits it but for its options
     for name, path in (own | measured_paths(job)).items():
@@ -338,7 +322,7 @@ def _plan_dataset(
     names = tuple(dict.fromkeys((*names, *weights_of(rank_by), *limited)))
     return PlannedDataset(
         spec=spec,
-        loaded=replace(loaded, notes=(*loaded.notes, *notes)),
+        loaded=loaded,
         metrics=names,
         metric_config=task.metric_config(loaded.labels, spec.task_config),
         metric_code=code_digests(names, job.directory),
@@ -361,16 +345,6 @@ def _on_validation(job: Job, datasets: Mapping[str, PlannedDataset]) -> dict[str
     return found
 
 
-def _said(spec: DatasetSpec, ask: Callable[[], T]) -> T:
-    """What the task has to say of the rows."""
-    try:
-        return ask()
-    except DataError as error:
-        raise DataError(f"dataset {spec.name}: {error}", key=error.key) from error
-    except Exception as error:  # of a task of the user's own
-        raise DataError(f"dataset {spec.name}: {summary(error)}") from error
-
-
 def _plan_trial(
     candidate: str,
     adaptation: _Adaptation,
@@ -382,23 +356,14 @@ def _plan_trial(
     loaded, spec = dataset.loaded, dataset.spec
     recipe, model, method = adaptation.recipe, adaptation.model, adaptation.method
     hyperparameters = dict(adaptation.hyperparameters)
-    problem, cost = None, 0.0
-    weights, stamp, data_key = f"unavailable:{model.reference}", "", ""
-    try:
-        recipe.check(task, model, loaded.labels, hyperparameters)
-        cost = forward_cost(model)
-        stamp = weights_stamp(model)  # before the files are read: if they change meanwhile, actors read them again
-        weights = candidate_fingerprint(model)
+    found = examine(recipe, task, (spec.task, method), model, loaded.labels, hyperparameters)
+    problem, weights, data_key = found.problem, found.weights, ""
+    if problem is None:
         options = task.settings.model_dump()
-        data_key = content_hash([loaded.fingerprint, spec.task, options, task.processor_key(model), spec.max_length])
+        data_key = content_hash([loaded.fingerprint, spec.task, options, found.processor, spec.max_length])
         if recipe.needs_fit and "train" not in loaded.splits:
-            raise IncompatibleError(f"dataset {spec.name!r} has no train split, which method {method!r} needs")
-    except IncompatibleError as error:
-        problem = Problem(status=Status.INCOMPATIBLE, reason=str(error))
-    except ModelError as error:
-        problem = Problem(status=Status.FAILED, reason=str(error))
-    except (Exception, SystemExit) as error:  # whatever a candidate's files or code do is its own: the others go on
-        problem = Problem(status=Status.FAILED, reason=f"model {model.reference!r}: {summary(error)}")
+            lacking = f"dataset {spec.name!r} has no train split, which method {method!r} needs"
+            problem = Problem(status=Status.INCOMPATIBLE, reason=lacking)
     key = DatasetKey(
         name=spec.name,
         task=spec.task,
@@ -433,19 +398,19 @@ def _plan_trial(
         weights_fingerprint=weights,
         code=code,
     )
-    groups = feature_groups(trial, data_key) if problem is None else {}
-    num_rows = {name: table.num_rows for name, table in loaded.splits.items()}
+    groups = feature_groups(trial, data_key, own_head=found.own_head) if problem is None else {}
+    num_rows = loaded.num_rows
     fit_passes = num_rows.get("train", 0) * recipe.passes(hyperparameters) if recipe.needs_fit else 0.0
     work = TrialWork(
         trial_id=trial.trial_id,
         data_key=data_key,
         needs_fit=recipe.needs_fit,
         bundle=bundle_of(trial, data_key, num_rows.get("train", 0)),
-        cost=cost * (fit_passes + num_rows["test"]) if problem is None else 0.0,
+        cost=found.cost * (fit_passes + num_rows["test"]) if problem is None else 0.0,
         train_features=groups.get("train"),
         test_features=groups.get("test"),
     )
-    return PlannedTrial(trial=trial, work=work, stamp=stamp, problem=problem)
+    return PlannedTrial(trial=trial, work=work, stamp=found.stamp, processor=found.processor, problem=problem)
 
 
 def _task(job: Job, spec: DatasetSpec) -> Task:

@@ -10,6 +10,8 @@ from rich.text import Text
 
 from raybench.core import Status
 from raybench.core.errors import RaybenchError, summary
+from raybench.core.remembered import keep, recall
+from raybench.core.stamps import installed_stamp
 from raybench.job import Job
 from raybench.planning.plan import Plan, PlannedTrial, make_plan
 from raybench.planning.resume import Found, look_up
@@ -86,10 +88,15 @@ def print_plan(job: Job, console: Console | None = None) -> None:
 
 
 def _batches(plan: Plan, data_key: str) -> tuple[int, str]:
-    """How many batches the test split makes, and the digest of their plan."""
-    needs = plan.data[data_key]
+    """How many batches the test split makes, and the digest of their plan; of a task of ours found out once."""
+    needs, installed = plan.data[data_key], installed_stamp()
+    key = None if installed is None or ":" in needs.dataset.task else [installed, data_key]
+    if key is not None and (known := recall("batches", key)) is not None:
+        return known[0], known[1]
     rows = {"test": plan.datasets[needs.dataset.name].loaded.splits["test"]}
     prepared = prepare_data(task_of(needs.dataset), rows, needs.model, needs.dataset)
+    if key is not None:
+        keep("batches", key, [prepared.plan.num_batches, prepared.digest])
     return prepared.plan.num_batches, prepared.digest
 
 
