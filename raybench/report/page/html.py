@@ -23,7 +23,7 @@ from raybench.report.page.theme import PAGE, legible_text, style, svg_of
 __all__ = ["html_of"]
 
 _LEVEL = 0.05  # of the tests' adjusted p-values
-_WEIGHS = 0.1  # share of the largest change of a score, from which on a piece is marked
+_WEIGHS = 0.2  # share of the largest change of a score, from which on a piece is marked
 _NAMED = 5  # pieces of a cell
 _HEAT = 0.5  # opacity of the fullest cell: text on it can still be read
 

@@ -33,7 +33,7 @@ __all__ = ["explained", "marked"]
 _CHARACTERS = 200  # of a piece of a text
 _PIXELS = 176  # of a marked picture's longer side
 _STRONGEST = 0.6  # opacity of the patch that changes most
-_LEAST = 0.1  # share of the largest change that is marked
+_LEAST = 0.2  # share of the largest change that is marked
 _FOR, _AGAINST = (11, 98, 196), (224, 122, 31)  # blue and orange, which the colour-blind tell apart; signs too
 _COLOURS = 64  # of a marked picture's palette
 
