@@ -4,9 +4,9 @@
     why = explainer.attribution(row)                    # a table of one raw row
     why.score, [(part.cut, part.changes) for part in why.parts]
 
-The score is, of one label or several, the log-odds of the class that was told (of several the likeliest), else the number
-itself. A change is the score with a piece minus that without it: positive speaks for what was told. Of what is said twice
-each alone changes little; changes add up to nothing that they should.
+The score is, of one label or several, the log-odds of the class that was told (of several the likeliest), else the
+number itself. A change is the score with a piece minus that without it: positive speaks for what was told. Of what is
+said twice each alone changes little, so changes add up to nothing that they should.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ from raybench.runtime.training.device import device_of
 from raybench.runtime.trial import Predictor, fit_trial, needs_fit, open_predictor
 from raybench.runtime.workspace import Workspace
 from raybench.tasks.catalog import task_of
+from raybench.tasks.image import ImageTask
 from raybench.tasks.multi_label import MultiLabel
 from raybench.tasks.regression import Regression
 from raybench.tasks.single_label import SingleLabel
 from raybench.tasks.task import Task
+from raybench.tasks.text import TextTask
 
 __all__ = ["Attribution", "Explainer", "PartChanges", "open_explainer", "refuse_unexplained"]
 
@@ -57,10 +59,9 @@ class Attribution(NamedTuple):
 def refuse_unexplained(task: Task) -> None:
     """IncompatibleError for a task whose answer is not one class, several or a number of texts or a picture."""
     kinds = {column.kind for column in task.columns if column.role == "input"}
-    if not isinstance(task, SingleLabel | MultiLabel | Regression) or not kinds <= {"text", "image"}:
-        raise IncompatibleError(
-            f"{task.name}: only labels or a number of texts or of a picture are explained, by leaving words or patches out"
-        )
+    is_one_answer = isinstance(task, SingleLabel | MultiLabel | Regression)
+    if not (is_one_answer and isinstance(task, TextTask | ImageTask) and kinds <= {"text", "image"}):
+        raise IncompatibleError(f"{task.name}: what is explained are labels of a text or a picture, or its one number")
 
 
 def open_explainer(planned: PlannedTrial, plan: Plan, *, threads: int, on_gpu: bool) -> Explainer:

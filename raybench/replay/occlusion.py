@@ -3,13 +3,14 @@
     cuts = cuts_of(row, ["text"])                       # a table of one row → a cut a column
     occluded(row, cuts[0], range(len(cuts[0])))         # the row as often, each without one piece
 
-Occlusion (Zeiler and Fergus 2014, doi:10.1007/978-3-319-10590-1_53): what an answer owes to a piece is how much it changes
-without it. It asks of a candidate only that it answers, so a baseline and a network are looked at alike and in one unit. No
-torch here.
+Occlusion (Zeiler and Fergus 2014, doi:10.1007/978-3-319-10590-1_53): what an answer owes to a piece is how much it
+changes without it. It asks of a candidate only that it answers, so a baseline and a network are looked at alike and in
+one unit. No torch here.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -108,4 +109,4 @@ def occluded(row: pa.Table, cut: TextCut | PictureCut, places: Iterable[int | No
 
 def _bounds(size: int, parts: int) -> Sequence[tuple[int, int]]:
     edges = np.unique(np.linspace(0, size, parts + 1).round().astype(int)).tolist()
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from raybench.core.errors import RaybenchError, summary
+from raybench.core.errors import IncompatibleError, ModelError, RaybenchError, summary
 from raybench.job import Job
 from raybench.report.numbers import brief
 from raybench.report.page.best import Scored
 from raybench.report.page.model import Example, Examples, Weighed, Why
 from raybench.report.page.secrets import without_secrets
 from raybench.results.raw_rows import by_id
-from raybench.results.stored import StoredRun
+from raybench.results.stored import StoredRun, StoredTrial
+from raybench.tasks.catalog import task_of
 
 if TYPE_CHECKING:
     from raybench.replay.explain import Attribution, PartChanges
@@ -39,11 +40,23 @@ _COLOURS = 64  # of a marked picture's palette
 
 
 def explained(
-    run: StoredRun, examples: Examples, best: Sequence[Scored], *, job: Job | None, most: int, tell: Callable[[str], None]
+    run: StoredRun,
+    examples: Examples,
+    best: Sequence[Scored],
+    *,
+    job: Job | None,
+    most: int,
+    tell: Callable[[str], None],
 ) -> Examples:
     """The examples, `most` of the hardest with what the answers of these configurations' first seeds hang on."""
     if examples.reason is not None:
         return replace(examples, unexplained=(f"not explained: {examples.reason}",))
+    from raybench.replay.explain import refuse_unexplained
+
+    try:
+        refuse_unexplained(task_of(_stored(run, best[0]).trial.dataset))
+    except IncompatibleError as error:
+        return replace(examples, unexplained=(f"not explained: {error}",))
     hardest = examples.hardest[:most]
     whys: dict[str, list[Why]] = {}
     unexplained: list[str] = []
@@ -70,15 +83,22 @@ def _whys(
     from raybench.replay.explain import open_explainer
     from raybench.replay.find import FoundTrial, job_again, plan_again
 
-    found = FoundTrial(run, next(trial for trial in run.trials if trial.trial.trial_id == one.trial_ids[0]))
+    found = FoundTrial(run, _stored(run, one))
     dataset, seconds = found.one.trial.dataset.name, found.one.row.cost.get("fit_seconds")
     took = f" (its fit took {brief(seconds)} s)" if seconds else ""
     tell(f"{dataset}: {one.name} is opened again{took} and asked about {len(examples)} examples")
     planned, plan = plan_again(found, job if job is not None else job_again(run, None))
+    if planned.trial.weights_fingerprint != found.one.trial.weights_fingerprint:
+        raise ModelError("its weights are others now than when it was scored")
     explainer = open_explainer(planned, plan, threads=found.threads, on_gpu=found.on_gpu)
     rows = by_id(plan.datasets[dataset].loaded.splits["test"], [example.id for example in examples])
     for place, example in enumerate(examples):
         yield example, _why(one.name, explainer.attribution(rows.slice(place, 1)))
+
+
+def _stored(run: StoredRun, one: Scored) -> StoredTrial:
+    """Its first seed, whose answers are shown."""
+    return next(trial for trial in run.trials if trial.trial.trial_id == one.trial_ids[0])
 
 
 def _why(name: str, found: Attribution) -> Why:
@@ -99,9 +119,7 @@ def _weighed(part: PartChanges, largest: float) -> Weighed:
     cut = part.cut
     if isinstance(cut, TextCut):
         shown = [piece if len(piece) <= _CHARACTERS else f"{piece[:_CHARACTERS]}… " for piece in cut.pieces]
-        return Weighed(
-            column=cut.column, pieces=tuple(zip(shown, part.changes, strict=True)), unread=part.unread
-        )
+        return Weighed(column=cut.column, pieces=tuple(zip(shown, part.changes, strict=True)), unread=part.unread)
     tops, lefts = ({edge: place for place, edge in enumerate(sorted(set(edges)), 1)} for edges in (
         [box.top for box in cut.boxes], [box.left for box in cut.boxes]
     ))  # fmt: skip
