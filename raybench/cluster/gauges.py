@@ -65,6 +65,9 @@ class Gauges(Observer):
         self._counts["actors_lost"] += 1
         self._observer.actor_lost(actor, reason)
 
+    def reached(self, moment: str, at: float) -> None:
+        self._observer.reached(moment, at)
+
     def note(self, line: str) -> None:
         self._observer.note(line)
 

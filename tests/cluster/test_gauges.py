@@ -61,3 +61,7 @@ def test_rays_page_tells_how_far_a_run_is_and_the_display_is_told_as_before(ray_
     finally:
         ray.shutdown()
     assert heard.told == ["t", "a line"]
+
+
+def test_whatever_an_observer_can_be_told_is_passed_on():
+    assert {name for name in vars(Observer) if not name.startswith("_")} <= vars(Gauges).keys()
