@@ -10,7 +10,7 @@ from raybench.cluster.deadline import Deadline
 from raybench.cluster.interrupt import noting_interrupts
 from raybench.cluster.observer import AtWork, Observer
 from raybench.cluster.pool import Pool
-from raybench.core import Status
+from raybench.core import Shard, Status
 from raybench.core.errors import StoreFullError
 from raybench.results.ledger import Ledger
 from raybench.results.measure import Measured
@@ -19,6 +19,7 @@ from raybench.schedule.retry import Failure
 from raybench.schedule.shards import AHEAD_SECONDS, shards_ahead
 from raybench.schedule.work import (
     Action,
+    ActorReady,
     Event,
     Failed,
     Finish,
@@ -76,6 +77,8 @@ class Driver:
                 self.ledger.turn()
                 rows = [row for row in self.ledger.rows.values() if row.status is Status.OK]
                 self.measured = self._pool.measure(rows, interrupted)
+                for moment, at in self._pool.moments():
+                    self._observer.reached(moment, at)
             finally:
                 self._pool.stop_all()
 
@@ -86,23 +89,25 @@ class Driver:
 
     def _observe(self, event: Event) -> None:
         match event:
+            case ActorReady():
+                self._observer.reached("actor", time.time())
             case Lost(actor=actor, failure=failure):
                 self._observer.actor_lost(actor, failure.message)
                 for work in self._queue.in_flight(actor)[:1]:
                     self.ledger.remember(getattr(work, "trial_id", None), failure.traceback)
             case Failed(work=work, failure=failure):
-                trial_ids = work.trial_ids if isinstance(work, Fit) else [getattr(work, "trial_id", None)]
                 _end_run_on(failure)
-                for trial_id in trial_ids:
+                for trial_id in self._queue.trials_of(work) if isinstance(work, Fit | Shard) else ():
                     self.ledger.remember(trial_id, failure.traceback)
             case Prepared(data_key=data_key, num_batches=num_batches, scored=scored):
                 self._observer.batches_planned(data_key, num_batches)
                 for trial_id, ranges in scored.items():
                     self._observer.found_scored(trial_id, sum(stop - start for start, stop in ranges))
             case Fitted(failures=failures):
-                for trial_id, failure in failures.items():
+                for fitted, failure in failures.items():
                     _end_run_on(failure)
-                    self.ledger.remember(trial_id, failure.traceback)
+                    for trial_id in self._queue.trials_of(Fit(trial_ids=(fitted,))):
+                        self.ledger.remember(trial_id, failure.traceback)
         for commit in self._pool.take_commits():
             if self.ledger.commit(commit):
                 self._observer.shard_scored(commit)

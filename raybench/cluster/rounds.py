@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+from raybench.cluster.connection import Connection
 from raybench.cluster.deadline import Deadline
 from raybench.cluster.observer import Observer
 from raybench.cluster.run import Outcome, run_trials
@@ -40,7 +41,7 @@ def run_rounds(
     lease: Lease,
     store: Store,
     *,
-    address: str | None,
+    connection: Connection,
     observer: Observer,
     skipped: Skipped,
     deadline: Deadline | None = None,
@@ -67,7 +68,7 @@ def run_rounds(
                 todo,
                 found,
                 store,
-                address=address,
+                connection=connection,
                 observer=observer,
                 skipped=skipped,
                 check=lease.check,

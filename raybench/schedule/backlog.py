@@ -12,6 +12,7 @@ Who does it, and how often it is tried, is the queue's.
 
 from __future__ import annotations
 
+import itertools
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -37,7 +38,6 @@ class _Trial:
     scored: tuple[tuple[int, int], ...] = ()  # batch ranges that an earlier run has scored
     pending: deque[Shard] = field(default_factory=deque)
     num_unscored: int = 0  # shards pending or in flight
-    may_wait: bool  # whether its fit may be among those that can begin
 
 
 class Backlog:
@@ -45,9 +45,13 @@ class Backlog:
 
     def __init__(self, trials: Iterable[TrialWork], *, num_actors: int, shard_batches: int) -> None:
         self._num_actors, self._shard_batches = num_actors, shard_batches
-        self.trials = {work.trial_id: _Trial(work=work, may_wait=work.needs_fit) for work in trials}
+        self.trials = {work.trial_id: _Trial(work=work) for work in trials}
         works = [trial.work for trial in self.trials.values()]
         self._artefacts = Artefacts({work.trial_id: (*work.fit_reads, *work.score_reads) for work in works})
+        self._fitted_as = {work.checkpoint: work for work in reversed(works)}  # any of those that read a checkpoint
+        self._readers: dict[str, list[str]] = {}
+        for work in works:
+            self._readers.setdefault(work.checkpoint, []).append(work.trial_id)
         self._num_batches: dict[str, tuple[int, int]] = {}  # data key → batches of its test and of its training rows
         self._parts: deque[Part] = deque()  # of rows and features
         self._fits: list[Fit] = []  # that which cannot be parted further first, the costliest
@@ -56,10 +60,12 @@ class Backlog:
         self._scoring: dict[str, _Trial] = {}  # those with pending shards
         self._waiting: dict[str, dict[Fit | str, None]] = {}  # key → fits, and trials to be scored, that want it
         for work in works:
-            if work.data_key not in self._artefacts:
-                self._want(Artefact(key=work.data_key, parts=(Prepare(data_key=work.data_key),)))
-            fit = (Fit(trial_ids=(work.trial_id,)),) if work.needs_fit else ()
-            self._artefacts.want(Artefact(key=work.trial_id, parts=fit, needs=work.fit_reads))
+            for key in (work.data_key, work.fit_rows):
+                if key not in self._artefacts:
+                    self._want(Artefact(key=key, parts=(Prepare(data_key=key),)))
+            if work.checkpoint not in self._artefacts:
+                fit = (Fit(trial_ids=(work.checkpoint,)),) if work.needs_fit else ()
+                self._artefacts.want(Artefact(key=work.checkpoint, parts=fit, needs=work.fit_reads))
 
     @property
     def num_fits(self) -> int:
@@ -69,12 +75,12 @@ class Backlog:
     def trials_of(self, work: Work) -> list[str]:
         """The trials that have not ended and would end with this work, if it cannot be done."""
         match work:
-            case Fit(trial_ids=trial_ids):
-                return [trial_id for trial_id in trial_ids if trial_id in self.trials]
+            case Fit(trial_ids=fits):
+                return [trial_id for fit in fits for trial_id in self._readers[fit] if trial_id in self.trials]
             case Shard(trial_id=trial_id):
                 return [trial_id] if trial_id in self.trials else []
             case Prepare(data_key=data_key):
-                return [trial_id for trial_id, trial in self.trials.items() if trial.work.data_key == data_key]
+                return [name for name, trial in self.trials.items() if self._ends_without(trial.work, data_key)]
             case Features():
                 return []
 
@@ -89,18 +95,22 @@ class Backlog:
         if event.data_key in self._num_batches:
             return []  # they were lost and made again
         self._num_batches[event.data_key] = (event.num_batches, event.num_train_batches)
-        bundles: dict[str, list[str]] = {}
+        bundles: dict[str, dict[str, None]] = {}
+        waiting = itertools.chain.from_iterable(self._waiting.values())
+        again = {one for fit in (*self._fits, *waiting) if isinstance(fit, Fit) for one in fit.trial_ids}
         over = []
         for trial_id in self.trials_of(Prepare(data_key=event.data_key)):
             trial = self.trials[trial_id]
-            trial.scored = event.scored.get(trial_id, ())
-            if trial.work.needs_fit:
-                bundles.setdefault(trial.work.bundle, []).append(trial_id)
-                self._want_features(trial.work.train_features, event.num_train_batches, event.data_key)
-            else:
-                over += self.fitted(trial_id)
-        for trial_ids in bundles.values():
-            on_features = self.trials[trial_ids[0]].work.is_head
+            work, is_fitted = trial.work, self._artefacts.there((trial.work.checkpoint,))
+            if work.fit_rows == event.data_key and not is_fitted:
+                if work.checkpoint not in again:  # else it was lost before these rows were there
+                    bundles.setdefault(work.bundle, {})[work.checkpoint] = None
+                self._want_features(work.train_features, event.num_train_batches, event.data_key)
+            if work.data_key == event.data_key:
+                trial.scored = event.scored.get(trial_id, ())
+                over += self._begin(trial_id) if is_fitted else []
+        for trial_ids in map(tuple, bundles.values()):
+            on_features = self._fitted_as[trial_ids[0]].is_head
             parts = head_parts(trial_ids, self._num_actors) if on_features else [tuple(trial_ids)]
             self._offer(*(Fit(trial_ids=part) for part in parts))
         return over
@@ -113,12 +123,17 @@ class Backlog:
             self._offer(*self._waiting.pop(key, ()))
         return key in self._artefacts
 
-    def fitted(self, trial_id: str) -> list[str]:
-        """A trial's checkpoint is there. Features of test rows are wanted only now, or they would keep fits waiting."""
+    def fitted(self, checkpoint: str) -> list[str]:
+        """A checkpoint is there: those who read it are scored, once their rows are there too."""
+        fit = Fit(trial_ids=(checkpoint,))
+        self._artefacts.made(fit)
+        ready = [name for name in self.trials_of(fit) if self.trials[name].work.data_key in self._num_batches]
+        return [over for trial_id in ready for over in self._begin(trial_id)]
+
+    def _begin(self, trial_id: str) -> list[str]:
+        """Rows and checkpoint are there. Features of test rows are wanted only now, or they would keep fits waiting."""
         trial = self.trials[trial_id]
         work, (num_batches, _) = trial.work, self._num_batches[trial.work.data_key]
-        self._artefacts.made(Fit(trial_ids=(trial_id,)))
-        trial.may_wait = False
         if trial.num_unscored == 0:  # else its checkpoint was lost and made again
             trial.pending.extend(remaining_shards(trial_id, num_batches, trial.scored, self._shard_batches))
             trial.num_unscored = len(trial.pending)
@@ -141,9 +156,9 @@ class Backlog:
         if not self._artefacts.lost(part):
             return False
         if isinstance(part, Fit):
-            trial = self.trials[part.trial_ids[0]]
-            trial.may_wait, work = True, trial.work
-            self._want_features(work.train_features, self._num_batches[work.data_key][1], work.data_key)
+            work = self._fitted_as[part.trial_ids[0]]
+            if work.fit_rows in self._num_batches:  # else they are wanted when these rows are there
+                self._want_features(work.train_features, self._num_batches[work.fit_rows][1], work.fit_rows)
         self._offer_anew()
         return True
 
@@ -163,11 +178,12 @@ class Backlog:
 
     def end(self, trial_id: str) -> tuple[str, ...]:
         """A trial has ended: the keys of rows and features that nobody reads any more."""
-        ended = self.trials.pop(trial_id)
+        work = self.trials.pop(trial_id).work
+        waits = not self._artefacts.there((work.checkpoint,))  # so its fit may be among those that can begin
         self._scoring.pop(trial_id, None)
-        if ended.may_wait:  # rows that could not be made again end all who read them
+        if waits:  # rows that could not be made again end all who read them
             self._fits = [fit for fit in self._fits if self.trials_of(fit)]
-        return tuple(key for key in self._artefacts.end(trial_id) if key != trial_id)
+        return tuple(key for key in self._artefacts.end(trial_id) if key not in self._readers)
 
     # What can begin
     @property
@@ -196,10 +212,8 @@ class Backlog:
         works = self._works(fit)
         piece, rest = first_piece(works, self._cost_left / (_PIECES_AN_ACTOR * self._num_actors))
         self._cost_left = max(0.0, self._cost_left - fit_cost(works) + fit_cost(rest))
-        if not rest:
-            return fit
-        self._offer(Fit(trial_ids=tuple(work.trial_id for work in rest)))
-        return Fit(trial_ids=tuple(work.trial_id for work in piece))
+        self._offer(_fit_of(rest))
+        return _fit_of(piece)
 
     def num_pending(self, trial_id: str | None) -> int:
         """How many shards of a trial can begin."""
@@ -237,7 +251,7 @@ class Backlog:
         """A fit, or a trial to score, can begin if all that it reads is there; what has ended is forgotten."""
         for work in works:
             if isinstance(work, Fit):
-                self._offer_fit(Fit(trial_ids=tuple(self.trials_of(work))))
+                self._offer_fit(Fit(trial_ids=tuple(fit for fit in work.trial_ids if self._is_read(fit))))
             elif work in self.trials and self.trials[work].pending:
                 trial = self.trials[work]
                 if (missing := self._artefacts.missing(trial.work.score_reads)) is None:
@@ -263,10 +277,24 @@ class Backlog:
 
     def _turn(self, fit: Fit) -> tuple[int, float]:
         works = self._works(fit)
-        return min(work.rank or 0 for work in works), -longest_fit(works)
+        return min(self._ranks.get(work.checkpoint, 0) for work in works), -longest_fit(works)
 
     def _works(self, fit: Fit) -> list[TrialWork]:
-        return [self.trials[trial_id].work for trial_id in self.trials_of(fit)]
+        """By one of the trials that read it, each of its checkpoints that is still read."""
+        return [self._fitted_as[checkpoint] for checkpoint in fit.trial_ids if self._is_read(checkpoint)]
+
+    def _is_read(self, checkpoint: str) -> bool:
+        return any(trial_id in self.trials for trial_id in self._readers[checkpoint])
+
+    def _ends_without(self, work: TrialWork, data_key: str) -> bool:
+        """Whether a trial needs these rows: to be scored on, or to be fitted on if that is still to be done."""
+        return work.data_key == data_key or (
+            work.fit_rows == data_key and not self._artefacts.there((work.checkpoint,))
+        )
+
+
+def _fit_of(works: Iterable[TrialWork]) -> Fit:
+    return Fit(trial_ids=tuple(work.checkpoint for work in works))
 
 
 def _ranks(works: Iterable[TrialWork]) -> dict[str, int]:
