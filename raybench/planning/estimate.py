@@ -140,17 +140,20 @@ def _pace(
     fit: dict[str, float] = {}
     opening: dict[str, float] = {}
     score: dict[str, float] = {}
-    in_bundle = Counter(work.bundle for work in works)
+    in_bundle = Counter({work.checkpoint: work.bundle for work in works}.values())
     seen: set[tuple[str, str, str]] = set()
     for work in works:
         shape, rows = shapes[work.trial_id], known.rows[work.data_key]
         fit_factor, score_factor = (learned.factor(part, shape.kind, shape.model).value for part in ("fit", "score"))
         num_train, num_test = shape.num_train, shape.num_test
         train_batches = math.ceil(rows.num_batches * num_train / num_test) if num_test else 0
-        batches[work.data_key] = (rows.num_batches, max(train_batches, batches.get(work.data_key, (0, 0))[1]))
-        every = {name: table.num_rows for name, table in plan.datasets[_dataset(plan, work)].loaded.splits.items()}
+        batches[work.data_key] = (rows.num_batches, batches.get(work.data_key, (0, 0))[1])
+        of_test, before = batches.get(work.fit_rows, (0, 0))
+        batches[work.fit_rows] = (of_test, max(train_batches, before))
+        every = plan.datasets[_dataset(plan, work)].loaded.num_rows
         tokenizer = 0.0 if shape.is_baseline else _PREPARE_SECONDS
         prepare[work.data_key] = tokenizer + _PREPARE_ROW_SECONDS * sum(every.values())
+        prepare.setdefault(work.fit_rows, prepare[work.data_key])  # those of another dataset, about as many
         forward, charged = forward_seconds(shape, known.rates), charged_seconds(shape, known.rates)
         if work.train_features and train_batches and work.needs_fit:
             features[work.train_features] = fit_factor * forward * num_train / train_batches
@@ -160,9 +163,9 @@ def _pace(
             in_steps = charged.fit - (num_train * forward if work.train_features else 0.0)
             passes = sum(cost for _, cost in work.fit_steps)
             if work.is_head:  # in one computation with others
-                fit[work.trial_id] = fit_factor * in_steps * (_FUSED if in_bundle[work.bundle] > 1 else 1.0)
+                fit[work.checkpoint] = fit_factor * in_steps * (_FUSED if in_bundle[work.bundle] > 1 else 1.0)
             else:
-                fit[work.trial_id] = 0.0 if shape.is_baseline else _OPEN_SECONDS
+                fit[work.checkpoint] = 0.0 if shape.is_baseline else _OPEN_SECONDS
                 for key, cost in work.fit_steps:
                     share = cost / passes if passes else 1 / len(work.fit_steps)
                     steps[key] = fit_factor * in_steps * share

@@ -50,7 +50,7 @@ class Charged(NamedTuple):
 def trial_shape(planned: PlannedTrial, dataset: PlannedDataset, *, tokens: float, model_rows: float) -> TrialShape:
     """Of a trial on its dataset's rows, which are so many tokens long."""
     trial, work = planned.trial, planned.work
-    rows = {name: table.num_rows for name, table in dataset.loaded.splits.items()}
+    rows = dataset.loaded.num_rows
     per_pass = planned.size.a_token * rows.get("train", 0)
     is_baseline = trial.model.baseline is not None
     return TrialShape(

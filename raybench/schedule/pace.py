@@ -28,7 +28,7 @@ class Pace:
     prepare: Mapping[str, float] = field(default_factory=dict)  # data key → of its rows
     features: Mapping[str, float] = field(default_factory=dict)  # group → of a batch
     steps: Mapping[str, float] = field(default_factory=dict)  # step of a fit → of it, once for all who have it
-    fit: Mapping[str, float] = field(default_factory=dict)  # trial → of its fit beside the steps
+    fit: Mapping[str, float] = field(default_factory=dict)  # checkpoint → of its fit beside the steps
     open: Mapping[str, float] = field(default_factory=dict)  # trial → before an actor scores its first shard
     score: Mapping[str, float] = field(default_factory=dict)  # trial → of a batch
 
@@ -36,16 +36,16 @@ class Pace:
         """Fitting trials together; the steps that are kept need not be done."""
         works = list(works)
         steps = (self.steps.get(key, 0.0) for key in distinct_steps(works) if key not in (kept or ()))
-        return sum(steps) + sum(self.fit.get(work.trial_id, 0.0) for work in works)
+        return sum(steps) + sum(self.fit.get(key, 0.0) for key in {work.checkpoint: None for work in works})
 
 
 def work_seconds(works: Sequence[TrialWork], pace: Pace) -> float:
     """All of it on one actor, each bundle fitted whole and each model opened once."""
-    seconds = sum(pace.prepare.get(key, 0.0) for key in {work.data_key for work in works})
+    seconds = sum(pace.prepare.get(key, 0.0) for key in {key for work in works for key in _rows(work)})
     bundles: dict[str, list[TrialWork]] = {}
     groups: dict[str, int] = {}
     for work in works:
-        test, train = pace.batches.get(work.data_key, (0, 0))
+        (test, _), (_, train) = (pace.batches.get(key, (0, 0)) for key in (work.data_key, work.fit_rows))
         seconds += pace.score.get(work.trial_id, 0.0) * test + pace.open.get(work.trial_id, 0.0) * (test > 0)
         if work.needs_fit:
             bundles.setdefault(work.bundle, []).append(work)
@@ -63,11 +63,19 @@ def lower_bound(works: Sequence[TrialWork], pace: Pace, *, num_actors: int, shar
 
 def _in_a_row(work: TrialWork, pace: Pace, num_actors: int, shard_batches: int) -> float:
     """Rows, then a part of its features and its fit beside a part of its test features, then a shard."""
-    test, train = pace.batches.get(work.data_key, (0, 0))
-    fit = _longest_part(work.train_features, train, num_actors, pace) + pace.of_fit([work]) if work.needs_fit else 0.0
-    before = pace.prepare.get(work.data_key, 0.0) + max(fit, _longest_part(work.test_features, test, num_actors, pace))
+    (test, _), (_, train) = (pace.batches.get(key, (0, 0)) for key in (work.data_key, work.fit_rows))
+    fit = 0.0
+    if work.needs_fit:
+        features = _longest_part(work.train_features, train, num_actors, pace)
+        fit = pace.prepare.get(work.fit_rows, 0.0) + features + pace.of_fit([work])
+    features = _longest_part(work.test_features, test, num_actors, pace)
+    before = max(fit, pace.prepare.get(work.data_key, 0.0) + features)
     shard = pace.score.get(work.trial_id, 0.0) * min(test, shard_batches)
     return before + shard + pace.open.get(work.trial_id, 0.0) * (test > 0)
+
+
+def _rows(work: TrialWork) -> set[str]:
+    return {work.data_key, work.fit_rows} if work.needs_fit else {work.data_key}
 
 
 def _longest_part(group: str | None, num_batches: int, num_actors: int, pace: Pace) -> float:

@@ -103,7 +103,7 @@ class _Run:
         again_seconds: float,
         checkpoint_seconds: float,
     ) -> None:
-        self._works = {work.trial_id: work for work in works}
+        self._fits = {work.checkpoint: work for work in works}  # by any of those that read a checkpoint
         self._pace, self._rng = pace, rng
         self._preempted_per_second, self._again_seconds = preempted_per_second, again_seconds
         self._checkpoint_seconds = checkpoint_seconds
@@ -171,7 +171,7 @@ class _Run:
             case Features(group=group, start=start, stop=stop):
                 return pace.features.get(group, 0.0) * (stop - start)
             case Fit(trial_ids=trial_ids):
-                return pace.of_fit([self._works[trial_id] for trial_id in trial_ids], self._kept)
+                return pace.of_fit([self._fits[checkpoint] for checkpoint in trial_ids], self._kept)
             case Shard(trial_id=trial_id):
                 opening = pace.open.get(trial_id, 0.0) if actor.trial_id != trial_id else 0.0
                 return opening + pace.score.get(trial_id, 0.0) * work.num_batches
@@ -206,7 +206,7 @@ class _Run:
         """The seconds of a fit whose steps are in the store when its actor goes after `done` of them."""
         if not isinstance(work, Fit):
             return 0.0
-        steps = distinct_steps(self._works[trial_id] for trial_id in work.trial_ids)
+        steps = distinct_steps(self._fits[checkpoint] for checkpoint in work.trial_ids)
         kept, at, since = 0.0, 0.0, []
         for key in [key for key in steps if key not in self._kept]:
             at += self._pace.steps.get(key, 0.0)

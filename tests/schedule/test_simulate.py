@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -123,3 +124,13 @@ def test_what_of_a_fit_was_written_is_not_done_again():
     ]
     assert 0 < lost[0] < 100.0 * 5
     assert lost[0] < lost[1]
+
+
+def test_one_fit_for_several_datasets_is_foretold_once():
+    first = TrialWork(trial_id="a", data_key="d0", needs_fit=True, bundle="b", fit_steps=(("s", 1.0),))
+    other = replace(first, trial_id="b", data_key="d1", fit_id="a", fit_data_key="d0")
+    alone = replace(other, trial_id="c", fit_id="e")  # whose own fit is of a trial that is not to be done
+    pace = Pace(batches={"d0": (1, 1), "d1": (1, 0)}, steps={"s": 4.0}, fit={"a": 2.0, "e": 2.0})
+    assert work_seconds([first, other], pace) == 6.0
+    run = simulate([first, other, alone], pace, num_actors=1, shard_batches=4)
+    assert run.busy_seconds == work_seconds([first, other, alone], pace) == 8.0
