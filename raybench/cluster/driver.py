@@ -13,6 +13,8 @@ from raybench.core import Status
 from raybench.core.errors import StoreFullError
 from raybench.results.ledger import Ledger
 from raybench.results.measure import Measured
+from raybench.results.race import Open, Stop
+from raybench.results.racing import Races
 from raybench.schedule.queue import Queue
 from raybench.schedule.retry import Failure
 from raybench.schedule.work import (
@@ -46,8 +48,8 @@ def shards_ahead(shard_seconds: float) -> int:
 class Driver:
     """Runs a queue to its end over a pool of actors."""
 
-    def __init__(self, *, queue: Queue, pool: Pool, ledger: Ledger, observer: Observer) -> None:
-        self._queue, self._pool, self._observer = queue, pool, observer
+    def __init__(self, *, queue: Queue, pool: Pool, ledger: Ledger, observer: Observer, races: Races) -> None:
+        self._queue, self._pool, self._observer, self._races = queue, pool, observer, races
         self.ledger = ledger
         self._shard_seconds = _AHEAD_SECONDS  # a running mean
         self._last_turn = time.monotonic()
@@ -58,6 +60,7 @@ class Driver:
         with self.ledger, noting_interrupts() as interrupted:
             try:
                 self._act(self._queue.start())
+                self._act(self._judged(self._races.begin()))
                 while not self._queue.done:
                     if interrupted():
                         raise KeyboardInterrupt
@@ -67,8 +70,9 @@ class Driver:
                         known = event
                         if isinstance(event, Prepared):  # now that its batch plan is known
                             known = replace(event, scored=self.ledger.earlier(event.data_key, event.plan))
-                        self._observe(known)
+                        verdicts = self._observe(known)
                         actions += self._queue.step(known)
+                        actions += self._judged(verdicts)
                     self._act(actions)
                     if time.monotonic() - self._last_turn >= _TURN_SECONDS:
                         self._last_turn = time.monotonic()
@@ -85,7 +89,8 @@ class Driver:
         pieces = [(actor, self._queue.in_flight(actor)[:1], said) for actor, said in self._pool.at_work()]
         return [AtWork(actor, work[0], said) for actor, work, said in pieces if work]
 
-    def _observe(self, event: Event) -> None:
+    def _observe(self, event: Event) -> list[Stop | Open]:
+        verdicts: list[Stop | Open] = []
         match event:
             case Lost(actor=actor, failure=failure):
                 self._observer.actor_lost(actor, failure.message)
@@ -100,17 +105,32 @@ class Driver:
                 self._observer.batches_planned(data_key, num_batches)
                 for trial_id, ranges in scored.items():
                     self._observer.found_scored(trial_id, sum(stop - start for start, stop in ranges))
+                    if (basis := self.ledger.basis(trial_id)) is not None:
+                        verdicts += self._races.found(trial_id, basis)
             case Fitted(failures=failures):
                 for trial_id, failure in failures.items():
                     _end_run_on(failure)
                     self.ledger.remember(trial_id, failure.traceback)
         for commit in self._pool.take_commits():
             if self.ledger.commit(commit):
+                verdicts += self._races.committed(commit)
                 self._observer.shard_scored(commit)
                 self._shard_seconds += (commit.wall_seconds - self._shard_seconds) / 16
         self._queue.ahead = shards_ahead(self._shard_seconds)
+        return verdicts
+
+    def _judged(self, verdicts: list[Stop | Open]) -> list[Action]:
+        """What the queue does about what races say."""
+        actions: list[Action] = []
+        for verdict in verdicts:
+            if isinstance(verdict, Stop):
+                actions += self._queue.stop(verdict.trial_ids, verdict.reason)
+            else:
+                actions += self._queue.open(verdict.trial_ids, verdict.round)
+        return actions
 
     def _act(self, actions: list[Action]) -> None:
+        follow: list[Stop | Open] = []
         sends: dict[tuple[int, str], list[Send]] = {}  # shards of one trial for one actor make one call
         for action in actions:
             match action:
@@ -123,12 +143,15 @@ class Driver:
                     sends.setdefault((actor, getattr(work, "trial_id", "")), []).append(action)
                 case Finish(trial_id=trial_id, status=status, reason=reason):
                     self._observer.trial_ended(self.ledger.end(trial_id, status, reason))
+                    follow += self._races.ended(trial_id)
                 case Release(keys=keys):
                     self._pool.release(keys)
         for (actor, _), pieces in sends.items():
             still = self._queue.in_flight(actor)  # an actor lost in the same moment has nothing in flight any more
             if pieces[-1].work in still:
                 self._pool.send(actor, [piece.work for piece in pieces], pieces[0].reads)
+        if follow:
+            self._act(self._judged(follow))
 
 
 def _end_run_on(failure: Failure) -> None:

@@ -15,6 +15,7 @@ from raybench.planning.plan import Plan
 from raybench.planning.resume import Found
 from raybench.results.ledger import Ledger
 from raybench.results.measure import Measured, Measuring
+from raybench.results.racing import Races
 from raybench.schedule.queue import Queue
 from raybench.schedule.work import TrialWork
 from raybench.store import Store
@@ -90,7 +91,8 @@ def run_trials(
             check=check,
         )
         queue = Queue(todo, num_actors=cluster.num_actors, shard_batches=resources.shard_batches)
-        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=observer)
+        races = Races(plan.races, plan.datasets, found.rows, wanted, store.files, skipped)
+        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=observer, races=races)
         driver.run()
         return Outcome(ledger.rows, ledger.tracebacks, driver.measured)
 

@@ -35,6 +35,7 @@ __all__ = [
     "Job",
     "LimitSpec",
     "MethodSpec",
+    "RaceSpec",
     "Resources",
     "SplitsSpec",
     "first_repeated",
@@ -387,6 +388,15 @@ class Resources(_Spec):
     )
 
 
+class RaceSpec(_Spec):
+    """What is surely not among the best by the first examples of a random draw is not scored to the end."""
+
+    alpha: float = Field(
+        default=0.05, gt=0, lt=0.5, description="the probability with which one of the best may be lost"
+    )
+    keep: Count = Field(default=1, description="how many of the best are scored to the end")
+
+
 class Job(_Spec):
     """Which candidates to fine-tune, score and rank on which datasets."""
 
@@ -411,6 +421,10 @@ class Job(_Spec):
     )
     limits: Annotated[tuple[Limit, ...], BeforeValidator(_limits), WithJsonSchema(_TextList)] = Field(
         default=(), description="what is ranked: latency_p95_ms <= 20, params_total <= 1e8, recall >= 0.9, …"
+    )
+    race: RaceSpec | None = Field(
+        default=None,
+        description="stop scoring what is surely worse: {alpha: 0.05, keep: 1}; by a bounded mean such as accuracy",
     )
     resources: Resources = Field(default=Resources(), description="workers, CPUs, GPUs, time limits")
     notify: str | None = Field(

@@ -30,6 +30,7 @@ from raybench.metrics import MetricSet
 from raybench.models.files import pinned
 from raybench.models.fingerprint import weights_stamp
 from raybench.models.forward_cost import forward_cost
+from raybench.planning.races import PlannedRace, check_race, race_notes, with_races
 from raybench.planning.shared_work import bundle_of, feature_groups
 from raybench.recipes.baselines.catalog import get_baseline
 from raybench.recipes.fingerprint import candidate_fingerprint
@@ -60,6 +61,7 @@ class DataNeeds:
     dataset: DatasetKey
     model: ModelSpec
     processor: str  # the key of what makes the model's inputs of rows
+    draw_seed: int | None = None  # of the order in which test rows are scored in rounds, where candidates race
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,7 @@ class PlannedTrial:
     work: TrialWork
     stamp: str = ""  # of the files that the weights' fingerprint is of, before they were read
     problem: Problem | None = None
+    race: str = ""  # the key of the one that it takes part in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,7 @@ class PlannedDataset:
     rank_by: str
     statistics: Mapping[str, float] = field(default_factory=dict)  # of the training targets
     scored: str = "test"  # or "validation", see `DatasetKey.scored`
+    draw_seed: int | None = None  # see `DataNeeds`
     trained_on: str = ""  # see `DatasetKey.trained_on`
 
     @property
@@ -146,6 +150,7 @@ class Plan:
     offered: tuple[PlannedTrial, ...] = ()
     datasets: Mapping[str, PlannedDataset]
     data: Mapping[str, DataNeeds] = field(default_factory=dict)
+    races: Mapping[str, PlannedRace] = field(default_factory=dict)  # by key
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -158,7 +163,7 @@ class Plan:
             f"{candidate} on {dataset}: its configurations are tried on the validation rows; the best is scored on test"
             for candidate, dataset in tried
         )
-        return (*remarks(self.job), *of_data, *to_choose)
+        return (*remarks(self.job), *of_data, *to_choose, *race_notes(self.races))
 
     def features(self, wanted: Container[str]) -> dict[str, FeatureNeeds]:
         """What each group of features is made of, by one of the wanted trials that read it."""
@@ -215,6 +220,7 @@ def make_plan(job: Job) -> Plan:
                             dataset=planned.trial.dataset,
                             model=adaptation.model,
                             processor=task.processor_key(adaptation.model),
+                            draw_seed=on.draw_seed,
                         )
     planned_trials = (*trials.values(), *offered.values())
     if not planned_trials:
@@ -227,7 +233,7 @@ def make_plan(job: Job) -> Plan:
     ]
     names = sorted({one.trial.candidate for one in planned_trials})
     run_id = f"{_slug(job.name)}-{content_hash([identity, names, job.rank_by, *map(list, job.limits)])[:12]}"
-    return Plan(
+    plan = Plan(
         run_id=run_id,
         job=job,
         trials=tuple(trials.values()),
@@ -235,6 +241,7 @@ def make_plan(job: Job) -> Plan:
         datasets={**datasets, **{dataset.spec.name: dataset for dataset in validation.values()}},
         data=data,
     )
+    return with_races(plan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,15 +314,19 @@ def _plan_dataset(
     rank_by = job.rank_by or (task.primary if task.primary in names else names[0])
     limited = [limit.name for limit in job.limits if limit.name not in COSTS]
     names = tuple(dict.fromkeys((*names, *weights_of(rank_by), *limited)))
+    metric_config = task.metric_config(loaded.labels, spec.task_config)
+    if job.race is not None:
+        check_race(job, spec.name, names, rank_by, metric_config)
     return PlannedDataset(
         spec=spec,
         loaded=replace(loaded, notes=(*loaded.notes, *notes)),
         metrics=names,
-        metric_config=task.metric_config(loaded.labels, spec.task_config),
+        metric_config=metric_config,
         metric_code=code_digests(names, job.directory),
         rank_by=rank_by,
         statistics=statistics,
         trained_on=(original.trained_on or original.loaded.fingerprint) if original is not None else "",
+        draw_seed=None if job.race is None else job.seeds[0],
     )
 
 
@@ -361,7 +372,8 @@ def _plan_trial(
         stamp = weights_stamp(model)  # before the files are read: if they change meanwhile, actors read them again
         weights = candidate_fingerprint(model)
         options = task.settings.model_dump()
-        data_key = content_hash([loaded.fingerprint, spec.task, options, task.processor_key(model), spec.max_length])
+        rows_key = [loaded.fingerprint, spec.task, options, task.processor_key(model), spec.max_length]
+        data_key = content_hash(rows_key if dataset.draw_seed is None else [*rows_key, dataset.draw_seed])
         if recipe.needs_fit and "train" not in loaded.splits:
             raise IncompatibleError(f"dataset {spec.name!r} has no train split, which method {method!r} needs")
     except IncompatibleError as error:

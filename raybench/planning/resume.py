@@ -60,11 +60,13 @@ class Found:
 
 def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
     """Read the store; what is torn or foreign is named and counts as missing."""
-    wanted = {planned.trial.trial_id for planned in plan.trials if planned.problem is None}
+    races = {planned.trial.trial_id: planned.race for planned in plan.trials if planned.problem is None}
+    contestants = {one for race in plan.races.values() for own in race.contestants for one in own.trial_ids}
+    wanted = races.keys() | contestants
     ended = {trial_id: row for trial_id, row in store.trials.read(skipped).items() if trial_id in wanted}
     with ThreadPoolExecutor(_THREADS) as pool:
-        failures = {trial_id: row for trial_id, row in ended.items() if row.status not in FINAL}
-        final = {trial_id: row for trial_id, row in ended.items() if row.status in FINAL}
+        final = {one: row for one, row in ended.items() if row.status in FINAL or _was_stopped(row, races.get(one))}
+        failures = {trial_id: row for trial_id, row in ended.items() if trial_id not in final}
         scored, kept = store.shards.trials() & wanted, list_checkpoints(store.files) & wanted
         records = list_records(store.files) if final or scored else {}
         counts = pool.map(
@@ -86,8 +88,13 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
         fitted = dict(zip(good, pool.map(lambda one: read_digest(store.files, one), good), strict=True))
         for trial_id in (one for one, is_good in whole.items() if is_good is False):  # None: it has gone meanwhile
             skipped(f"checkpoints: {trial_id}", "torn; fitted again")
-    leftovers = (scored | kept) & rows.keys()
+    leftovers = (scored | kept) & {one for one, row in rows.items() if row.status is not Status.STOPPED}
     return Found(rows=rows, commits=commits, fitted=fitted, failures=failures, leftovers=leftovers)
+
+
+def _was_stopped(row: TrialRow, race: str | None) -> bool:
+    """Whether the same race would stop it again; what is scored of it is kept for another one."""
+    return row.status is Status.STOPPED and bool(race) and row.provenance.get("race") == race
 
 
 def _with_records(store: Store, trial_id: str, paths: Sequence[str], skipped: Skipped) -> list[ShardCommit]:

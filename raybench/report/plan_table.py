@@ -89,7 +89,7 @@ def _batches(plan: Plan, data_key: str) -> tuple[int, str]:
     """How many batches the test split makes, and the digest of their plan."""
     needs = plan.data[data_key]
     rows = {"test": plan.datasets[needs.dataset.name].loaded.splits["test"]}
-    prepared = prepare_data(task_of(needs.dataset), rows, needs.model, needs.dataset)
+    prepared = prepare_data(task_of(needs.dataset), rows, needs.model, needs.dataset, draw_seed=needs.draw_seed)
     return prepared.plan.num_batches, prepared.digest
 
 

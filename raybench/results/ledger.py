@@ -28,7 +28,7 @@ from raybench.results.reduce import reduce_trial
 from raybench.store import Store
 from raybench.store.checkpoints import read_metadata
 from raybench.store.parquet import Skipped
-from raybench.store.shards import ShardCommit
+from raybench.store.shards import ShardCommit, disjoint
 from raybench.store.trials import TrialRow
 from raybench.store.writer import Writer
 
@@ -81,6 +81,11 @@ class Ledger:
         self._store.shards.append(commit)
         return True
 
+    def basis(self, trial_id: str) -> str | None:
+        """What the shards of a trial under way were scored on; None: there are none yet."""
+        commits = self._commits.get(trial_id)
+        return commits[0].basis if commits else None
+
     def remember(self, trial_id: str | None, traceback: str) -> None:
         """Why a trial fails, for whoever asks for it."""
         if trial_id is not None and traceback:
@@ -97,6 +102,9 @@ class Ledger:
             except RaybenchError as error:  # examples missing or counted twice: named, and never published
                 row = replace(row, status=Status.FAILED, reason=str(error))
             self._writer.ended(row)  # also where shards do not add up, or the next run would find them again
+        if status is Status.STOPPED and commits:  # in a race: its shards stay, for a race of other rules to go on with
+            scored = sum(commit.num_examples for commit in disjoint(commits))
+            row = replace(row, num_examples=scored, provenance={"basis": commits[0].basis, "race": planned.race})
         self.rows[trial_id] = row
         self._store.trials.append(row)
         return row

@@ -4,6 +4,7 @@
     backlog.pop_part()                          # rows to prepare, features to compute
     backlog.planned(event); backlog.pop_fit(may_run); backlog.fitted("trial-a")
     backlog.pop_shard("trial-a", may_run); backlog.scored(shard)
+    backlog.open("trial-a", 1)                  # of a trial in a race, shards of the next round
     backlog.missed(part)                        # made again; what reads it waits
     backlog.end("trial-a")                      # the keys of rows and features that nobody reads any more
 
@@ -30,7 +31,9 @@ class _Trial:
     work: TrialWork
     scored: tuple[tuple[int, int], ...] = ()  # batch ranges that an earlier run has scored
     pending: deque[Shard] = field(default_factory=deque)
-    num_unscored: int = 0  # shards pending or in flight
+    num_unscored: int = 0  # shards pending, held back or in flight
+    held_back: deque[Shard] = field(default_factory=deque)  # of rounds that are not open yet
+    round: int = 0  # the last one that is open
 
 
 class Backlog:
@@ -42,6 +45,7 @@ class Backlog:
         works = [trial.work for trial in self.trials.values()]
         self._artefacts = Artefacts({work.trial_id: (*work.fit_reads, *work.score_reads) for work in works})
         self._num_batches: dict[str, tuple[int, int]] = {}  # data key → batches of its test and of its training rows
+        self._rounds: dict[str, tuple[int, ...]] = {}  # data key → the batches with which rounds of its test rows end
         self._parts: deque[Part] = deque()  # of rows and features
         self._fits: list[Fit] = []  # the costliest first
         self._scoring: dict[str, _Trial] = {}  # those with pending shards
@@ -80,6 +84,7 @@ class Backlog:
         if event.data_key in self._num_batches:
             return []  # they were lost and made again
         self._num_batches[event.data_key] = (event.num_batches, event.num_train_batches)
+        self._rounds[event.data_key] = event.rounds
         bundles: dict[str, list[str]] = {}
         over = []
         for trial_id in self.trials_of(Prepare(data_key=event.data_key)):
@@ -110,13 +115,29 @@ class Backlog:
         work, (num_batches, _) = trial.work, self._num_batches[trial.work.data_key]
         self._artefacts.made(Fit(trial_ids=(trial_id,)))
         if trial.num_unscored == 0:  # else its checkpoint was lost and made again
-            trial.pending.extend(remaining_shards(trial_id, num_batches, trial.scored, self._shard_batches))
-            trial.num_unscored = len(trial.pending)
+            rounds = self._rounds[work.data_key] if work.raced else ()
+            shards = remaining_shards(trial_id, num_batches, trial.scored, self._shard_batches, rounds)
+            trial.held_back.extend(shards)
+            trial.num_unscored = len(shards)
         if trial.num_unscored == 0:
             return [trial_id]
         self._want_features(work.test_features, num_batches, work.data_key)
-        self._offer(trial_id)
+        self._let_begin(trial)
         return []
+
+    def open(self, trial_id: str, last_round: int) -> None:
+        """Shards of a trial up to the end of this round can begin, now or once it is fitted."""
+        if trial_id in self.trials:
+            trial = self.trials[trial_id]
+            trial.round = max(trial.round, last_round)
+            self._let_begin(trial)
+
+    def _let_begin(self, trial: _Trial) -> None:
+        rounds = self._rounds.get(trial.work.data_key, ()) if trial.work.raced else ()
+        upto = rounds[trial.round] if rounds else None
+        while trial.held_back and (upto is None or trial.held_back[0].stop <= upto):
+            trial.pending.append(trial.held_back.popleft())
+        self._offer(trial.work.trial_id)
 
     def scored(self, shard: Shard) -> list[str]:
         """A shard is in."""

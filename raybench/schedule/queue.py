@@ -137,6 +137,24 @@ class Queue:
         self._stop_when_done(actions)
         return actions
 
+    def open(self, trial_ids: Iterable[str], last_round: int) -> list[Action]:
+        """Trials in a race may be scored up to the end of this round."""
+        for trial_id in trial_ids:
+            self._backlog.open(trial_id, last_round)
+        actions: list[Action] = []
+        self._send(actions)
+        return actions
+
+    def stop(self, trial_ids: Iterable[str], reason: str) -> list[Action]:
+        """These trials need not be scored to the end."""
+        actions: list[Action] = []
+        for trial_id in trial_ids:
+            if trial_id in self._backlog.trials:
+                self._finish(trial_id, Status.STOPPED, reason, actions)
+        self._send(actions)
+        self._stop_when_done(actions)
+        return actions
+
     def give_up(self, reason: str) -> list[Action]:
         """No actor can be had: every trial that is left ends, and may be tried by the next run."""
         actions: list[Action] = []

@@ -91,6 +91,7 @@ class TrialWork:
     cost: float = 0.0  # predicted, in any unit: the costliest fit goes first
     train_features: str | None = None  # the group of features that fitting it reads
     test_features: str | None = None  # and scoring it
+    raced: bool = False  # it is scored a round at a time, the next one when it is opened
 
     @property
     def is_head(self) -> bool:
@@ -127,6 +128,7 @@ class Prepared:
     num_batches: int  # of the test split
     num_train_batches: int = 0
     plan: str = ""  # the digest of the batch plan
+    rounds: tuple[int, ...] = ()  # with how many batches each round of test rows ends; none: there is one
     scored: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)  # trial → ranges found in the store
 
 

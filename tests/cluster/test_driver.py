@@ -11,6 +11,7 @@ from raybench.core import DatasetKey, ModelSpec, Shard, Status, Trial
 from raybench.metrics import Coverage, MetricSet
 from raybench.planning.plan import PlannedTrial
 from raybench.results.ledger import Ledger
+from raybench.results.racing import Races
 from raybench.schedule.queue import Queue
 from raybench.schedule.retry import Failure, FailureKind
 from raybench.schedule.work import ActorReady, Lost, Prepare, Prepared, Scored, TrialWork
@@ -109,7 +110,8 @@ def driver(store, pool, num_expected=NUM_SHARDS, found=lambda planned, plan: [])
         check=lambda: None,
     )
     queue = Queue([work], num_actors=1, shard_batches=1)
-    return Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer())
+    races = Races({}, {}, {}, {"t"}, store.files, pytest.fail)
+    return Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer(), races=races)
 
 
 def test_an_actor_that_dies_as_its_shard_comes_in_is_sent_nothing_more(tmp_path):
