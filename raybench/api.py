@@ -6,17 +6,20 @@ ranking = raybench.run("jobs/quickstart.yaml")
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from raybench.core.errors import RaybenchError
+from raybench.cluster.connection import MODEL_IMPORTS, Connection
+from raybench.core.errors import RaybenchError, StoreError
+from raybench.core.timing import Timing
 from raybench.job import Job, load_job, parse_job
 from raybench.planning.first_job import FirstJob
 from raybench.planning.given import job_of
 from raybench.planning.plan import Plan, PlannedTrial, make_plan
-from raybench.planning.resume import look_up
+from raybench.planning.resume import FINAL, look_up
 from raybench.report.notify import ended, notifier, stopped
 from raybench.report.progress import Progress
 from raybench.results.choosing import choose
@@ -24,9 +27,10 @@ from raybench.results.measure import Measured
 from raybench.results.publish import measure_rest, publish
 from raybench.results.ranking import Ranking
 from raybench.store import Store
+from raybench.store.checkpoints import remove_checkpoint
 from raybench.store.leases import Lease, read_living
 from raybench.store.skipped import StoreWarning, warn_skipped
-from raybench.store.trials import TrialRow
+from raybench.store.trials import TrialLog, TrialRow
 from raybench.store.writer import clean_up
 
 __all__ = ["StoreWarning", "rank", "run", "try_models", "warn_skipped"]
@@ -38,45 +42,74 @@ def run(
     address: str | None = None,
     actors: int | None = None,
     quiet: bool = False,
+    timing: Timing | None = None,
 ) -> Ranking:
     """Do what is missing of a job and rank.
 
     `job` is a file, or what stands in one as a mapping, in which a dataset's `source` may be rows in memory: a pandas
     frame, a pyarrow table, a Dataset or DatasetDict, a list of dicts, or a mapping of these by split.
     `address` is a Ray cluster's (default: an embedded Ray, or the cluster this runs inside); `actors` overrides the
-    job's number. Raises RaybenchError for what a user can mend, before anything starts. A trial that fails does not
-    raise: it has a status and a reason in the ranking. Running again does only what is missing; trials that another
-    process is doing on the same store are waited for.
+    job's number; `timing` is told when what was reached. Raises RaybenchError for what a user can mend, before anything
+    starts. A trial that fails does not raise: it has a status and a reason in the ranking. Running again does only what
+    is missing; trials that another process is doing on the same store are waited for.
     """
     began = time.monotonic()
-    plan = _plan(job, actors)
-    notify = notifier(plan.job)
-    try:
-        ranking = _carry_out(plan, address, quiet=quiet)
-    except BaseException as error:
-        if notify is not None:
-            notify(stopped(error, plan.run_id, plan.job, time.monotonic() - began))
-        raise
+    timing = timing or Timing()
+    timing.mark("imports")
+    loaded = _job(job, actors)
+    with Connection(loaded.resources, address, timing) as connection:
+        plan = _plan(loaded, _beginning(loaded, connection, timing))
+        timing.mark("plan")
+        notify = notifier(plan.job)
+        try:
+            ranking = _carry_out(plan, connection, quiet=quiet, timing=timing)
+        except BaseException as error:
+            if notify is not None:
+                notify(stopped(error, plan.run_id, plan.job, time.monotonic() - began))
+            raise
+    timing.mark("tables")
     if notify is not None:
         notify(ended(ranking, plan.job, time.monotonic() - began))
     return ranking
 
 
-def _carry_out(plan: Plan, address: str | None, *, quiet: bool) -> Ranking:
+def _beginning(job: Job, connection: Connection, timing: Timing) -> Callable[[PlannedTrial], None]:
+    """Told of each trial as it is planned: Ray begins to start with the first that is to be done here."""
+    try:
+        files = Store.open(job.store).files
+        ended = None if read_living(files) else TrialLog(files).ended(FINAL)  # others may be doing all of it
+    except RaybenchError:  # whoever wants the store says so
+        ended = None
+    has_models = any(candidate.model for candidate in job.candidates)
+
+    def planned(one: PlannedTrial) -> None:
+        timing.mark("rows")
+        if ended is not None and one.problem is None and one.trial.trial_id not in ended:
+            connection.begin(MODEL_IMPORTS if has_models else ())
+
+    return planned
+
+
+def _carry_out(plan: Plan, connection: Connection, *, quiet: bool, timing: Timing) -> Ranking:
     store = Store.open(plan.job.store)
     store.files.check_writable()
     with (
         Lease(store.files, plan.run_id, _ids((*plan.trials, *plan.offered))) as lease,
-        Progress(store.run(plan.run_id), quiet=quiet) as progress,
+        Progress(store.run(plan.run_id), quiet=quiet, timing=timing) as progress,
     ):
-        rows, tracebacks, measured = _do(plan, store, lease, progress, address)
+        rows, tracebacks, measured = _do(plan, store, lease, progress, connection)
         lines: list[str] = []
         if plan.offered:
             measured = measure_rest(plan, rows, store, warn_skipped, measured)
+            tried = {one.work.checkpoint for one in plan.offered}
             plan, lines = choose(plan, rows, measured)
+            for checkpoint in tried - {one.work.checkpoint for one in plan.trials if one.trial.trial_id not in rows}:
+                with suppress(StoreError):  # what is left costs room alone
+                    remove_checkpoint(store.files, checkpoint)
             rest = replace(plan, trials=tuple(one for one in plan.trials if one.trial.trial_id not in rows))
-            more = _do(rest, store, lease, progress, address)
+            more = _do(rest, store, lease, progress, connection)
             rows, tracebacks, measured = rows | more.rows, tracebacks | more.tracebacks, measured | more.measured
+        timing.mark("work")
         return publish(plan, rows, store, warn_skipped, tracebacks, measured=measured, notes=lines)
 
 
@@ -86,12 +119,12 @@ class _Done(NamedTuple):
     measured: dict[str, Measured]
 
 
-def _do(plan: Plan, store: Store, lease: Lease, progress: Progress, address: str | None) -> _Done:
+def _do(plan: Plan, store: Store, lease: Lease, progress: Progress, connection: Connection) -> _Done:
     """What is missing of a plan; the rows are of all its trials."""
     division = lease.divide(_ids(plan.trials))
     found = look_up(plan, store, warn_skipped)
-    for trial_id in found.leftovers & division.take:
-        clean_up(store, found.rows[trial_id], warn_skipped)
+    for trial_id in found.leftovers.keys() & division.take:
+        clean_up(store, found.rows[trial_id], found.leftovers[trial_id], warn_skipped)
     rows = {**found.failures, **found.rows}
     todo = found.todo(plan)
     progress.begin(plan, todo)
@@ -99,7 +132,9 @@ def _do(plan: Plan, store: Store, lease: Lease, progress: Progress, address: str
         return _Done(rows, {}, {})
     from raybench.cluster.rounds import run_rounds
 
-    outcome = run_rounds(plan, found, division, lease, store, address=address, observer=progress, skipped=warn_skipped)
+    outcome = run_rounds(
+        plan, found, division, lease, store, connection=connection, observer=progress, skipped=warn_skipped
+    )
     store.trials.compact(warn_skipped)
     return _Done({**rows, **outcome.rows}, dict(outcome.tracebacks), dict(outcome.measured))
 
@@ -125,7 +160,7 @@ def rank(job: str | Path | Job | Mapping[str, Any]) -> Ranking:
 
     While the job runs its directory is the run's own: the ranking is returned and not written.
     """
-    plan = _plan(job, None)
+    plan = _plan(_job(job, None))
     store = Store.open(plan.job.store)
     store.files.check_writable()
     while True:
@@ -146,11 +181,15 @@ def rank(job: str | Path | Job | Mapping[str, Any]) -> Ranking:
             return ranking
 
 
-def _plan(job: str | Path | Job | Mapping[str, Any], actors: int | None) -> Plan:
+def _job(job: str | Path | Job | Mapping[str, Any], actors: int | None) -> Job:
     loaded = job if isinstance(job, Job) else job_of(job) if isinstance(job, Mapping) else load_job(job)
     if actors is not None:
         loaded = loaded.model_copy(update={"resources": loaded.resources.model_copy(update={"actors": actors})})
-    plan = make_plan(loaded)
+    return loaded
+
+
+def _plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> Plan:
+    plan = make_plan(job, told)
     planned = (*plan.trials, *plan.offered)
     problems = {one.problem.reason for one in planned if one.problem is not None}
     if all(one.problem is not None for one in planned):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 import warnings
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from raybench.results.ranking import Ranking
 
 __all__ = ["main"]
+
+_BEGAN = time.time()  # of the command, but for Python's own start
 
 app = typer.Typer(
     add_completion=False,
@@ -108,6 +111,7 @@ def run(
     settings: Settings = None,
     only: Only = None,
     tried: All = False,
+    timing: Annotated[bool, typer.Option("--timing", help="print where the time went")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, as plan does")] = False,
     debug: Debug = False,
 ) -> None:
@@ -120,8 +124,14 @@ def run(
             print_plan(chosen)
         else:
             from raybench.api import run as run_job
+            from raybench.core.timing import Timing
+            from raybench.report.timing_table import timing_lines
 
-            _show(run_job(chosen, address=address, actors=actors), debug, tried)
+            times = Timing(_BEGAN)
+            ranking = run_job(chosen, address=address, actors=actors, timing=times)
+            if timing:
+                print("\n".join(timing_lines(times)), file=sys.stderr)
+            _show(ranking, debug, tried)
 
 
 @app.command()

@@ -14,7 +14,10 @@ import raybench
 ROOT = Path(raybench.__file__).parent
 # module → what it uses, and the test that fails when the library changes it
 ALLOWED = {
-    "cluster/internals.py": ({"ray._private", "ray._private.state", "_actor_id"}, "tests/cluster/test_internals.py"),
+    "cluster/internals.py": (
+        {"ray._private", "ray._private.node", "ray._private.state", "_actor_id"},
+        "tests/cluster/test_internals.py",
+    ),
     "cluster/waiting.py": ({"_current_frames"}, "tests/cluster/test_waiting.py"),  # of Python's sys, documented
     "metrics/detection.py": ({"_paramsEval", "_evalImgs_cpp"}, "tests/metrics/test_images.py"),
     "metrics/overlap.py": ({"_extract_corpus_statistics"}, "tests/metrics/test_texts.py"),

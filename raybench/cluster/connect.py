@@ -11,17 +11,18 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from raybench.cluster.internals import read_growth, read_nodes, silence_raylet
+from raybench.cluster.internals import read_growth, read_nodes, silence_raylet, without_helpers
 from raybench.cluster.placement import ActorPlan, check_machine, plan_actors
 from raybench.core.errors import RaybenchError
 from raybench.job import Resources
 
-__all__ = ["connect", "reachable"]
+__all__ = ["connect", "is_own", "reachable"]
 
 _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # an actor without a GPU sees none ("0", Ray's default: it sees all)
@@ -29,12 +30,19 @@ _ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
+_INSIDE = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # where Ray runs a submitted job
 
 
 def _use_saved_token() -> None:
     """Ray saves its token under the home directory, but asks for it only where the mode says so."""
     if "RAY_AUTH_MODE" not in os.environ and (Path.home() / ".ray" / "auth_token").exists():
         os.environ["RAY_AUTH_MODE"] = "token"
+
+
+def is_own(given: str | None) -> bool:
+    """Whether a Ray of this machine's own would be started, and no cluster connected to."""
+    address = given if given is not None else os.environ.get("RAY_ADDRESS")
+    return address == "local" or (address is None and _INSIDE not in os.environ)
 
 
 def _address(given: str | None) -> tuple[str, bool]:
@@ -46,8 +54,7 @@ def _address(given: str | None) -> tuple[str, bool]:
     source = "--address" if given is not None else "RAY_ADDRESS"
     address = given if given is not None else os.environ.get("RAY_ADDRESS")
     if address is None:
-        inside = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
-        return ("auto", False) if inside else ("local", True)
+        return ("auto", False) if _INSIDE in os.environ else ("local", True)
     if address.startswith("ray://"):
         raise RaybenchError(f"{source} {address}: a driver must run inside the cluster; use `raybench submit`")
     if address == "local":
@@ -70,6 +77,17 @@ def reachable(address: str, timeout: float = 5.0) -> bool:
 
 
 @contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Those of Ray's start. Filters are of the whole process, so a thread beside the main one leaves them alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
 def connect(resources: Resources, address: str | None = None) -> Iterator[ActorPlan]:
     """Connect, yield what may be used, and shut the connection down: an embedded Ray ends with it."""
     for name, value in _ENVIRONMENT.items():
@@ -79,22 +97,22 @@ def connect(resources: Resources, address: str | None = None) -> Iterator[ActorP
         num_cpus = check_machine(resources, os.cpu_count() or 1)
     else:
         _use_saved_token()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _no_warnings():
         import ray
 
         silence_raylet()
         try:
             if embedded:
                 logging.getLogger("ray").setLevel(logging.ERROR)  # not a word of its own start
-                ray.init(
-                    address="local",
-                    num_cpus=num_cpus,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    configure_logging=False,
-                )
+                with without_helpers():
+                    ray.init(
+                        address="local",
+                        num_cpus=num_cpus,
+                        include_dashboard=False,
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                        configure_logging=False,
+                    )
             else:
                 ray.init(address=named, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:

@@ -26,7 +26,8 @@ def death(error: exceptions.RayError, *, starting: bool, grew_most: bool = True,
     if isinstance(error, exceptions.OutOfMemoryError) or "RAY_memory_usage_threshold" in text:
         kind = FailureKind.HOST_OOM if grew_most else FailureKind.BYSTANDER
         return Failure(kind=kind, message="the node ran out of memory and ended the actor", traceback=text)
-    if not isinstance(error, exceptions.RayActorError | exceptions.OwnerDiedError):
+    raised = starting and isinstance(error, exceptions.RayTaskError)  # by an actor that was there before its run
+    if not raised and not isinstance(error, exceptions.RayActorError | exceptions.OwnerDiedError):
         return Failure(kind=FailureKind.DIED, message=text.split("\n")[0], traceback=text)
     if starting:
         return Failure(kind=FailureKind.DIED, message=_own_words(text), traceback=text)

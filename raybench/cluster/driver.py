@@ -9,7 +9,7 @@ from dataclasses import replace
 from raybench.cluster.interrupt import noting_interrupts
 from raybench.cluster.observer import AtWork, Observer
 from raybench.cluster.pool import Pool
-from raybench.core import Status
+from raybench.core import Shard, Status
 from raybench.core.errors import StoreFullError
 from raybench.results.ledger import Ledger
 from raybench.results.measure import Measured
@@ -19,6 +19,7 @@ from raybench.schedule.queue import Queue
 from raybench.schedule.retry import Failure
 from raybench.schedule.work import (
     Action,
+    ActorReady,
     Event,
     Failed,
     Finish,
@@ -81,6 +82,8 @@ class Driver:
                 self.ledger.turn()
                 rows = [row for row in self.ledger.rows.values() if row.status is Status.OK]
                 self.measured = self._pool.measure(rows, interrupted)
+                for moment, at in self._pool.moments():
+                    self._observer.reached(moment, at)
             finally:
                 self._pool.stop_all()
 
@@ -92,14 +95,15 @@ class Driver:
     def _observe(self, event: Event) -> list[Stop | Open]:
         verdicts: list[Stop | Open] = []
         match event:
+            case ActorReady():
+                self._observer.reached("actor", time.time())
             case Lost(actor=actor, failure=failure):
                 self._observer.actor_lost(actor, failure.message)
                 for work in self._queue.in_flight(actor)[:1]:
                     self.ledger.remember(getattr(work, "trial_id", None), failure.traceback)
             case Failed(work=work, failure=failure):
-                trial_ids = work.trial_ids if isinstance(work, Fit) else [getattr(work, "trial_id", None)]
                 _end_run_on(failure)
-                for trial_id in trial_ids:
+                for trial_id in self._queue.trials_of(work) if isinstance(work, Fit | Shard) else ():
                     self.ledger.remember(trial_id, failure.traceback)
             case Prepared(data_key=data_key, num_batches=num_batches, scored=scored):
                 self._observer.batches_planned(data_key, num_batches)
@@ -108,9 +112,10 @@ class Driver:
                     if (basis := self.ledger.basis(trial_id)) is not None:
                         verdicts += self._races.found(trial_id, basis)
             case Fitted(failures=failures):
-                for trial_id, failure in failures.items():
+                for fitted, failure in failures.items():
                     _end_run_on(failure)
-                    self.ledger.remember(trial_id, failure.traceback)
+                    for trial_id in self._queue.trials_of(Fit(trial_ids=(fitted,))):
+                        self.ledger.remember(trial_id, failure.traceback)
         for commit in self._pool.take_commits():
             if self.ledger.commit(commit):
                 verdicts += self._races.committed(commit)

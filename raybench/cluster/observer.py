@@ -38,6 +38,9 @@ class Observer:
     def actor_lost(self, actor: int, reason: str) -> None:
         """An actor died or was killed; its work is given to others."""
 
+    def reached(self, moment: str, at: float) -> None:
+        """In seconds since 1970: an "actor" is ready, a "fit" or a "step" of training begins, for the first time."""
+
     def note(self, line: str) -> None:
         """Something a user should know, such as fewer actors than were asked for."""
 

@@ -48,6 +48,7 @@ __all__ = ["Pool"]
 
 _BEAT_SECONDS = 5.0
 _ROWS_A_CALL = 8
+_MOMENTS_SECONDS = 0.5
 
 
 @dataclass(slots=True)
@@ -202,6 +203,16 @@ class Pool:
                     found = zip(piece, ray.get(ref), strict=True)
                     measured |= {row.trial_id: one for row, one in found if one is not None}
         return measured
+
+    def moments(self) -> list[tuple[str, float]]:
+        """When each actor's first fit and first step of training began, of those that answer at once."""
+        asked = [self._handles[actor].moments.remote() for actor in self._nodes]
+        answered = ray.wait(asked, num_returns=len(asked), timeout=_MOMENTS_SECONDS)[0] if asked else []
+        found: list[tuple[str, float]] = []
+        for ref in answered:
+            with suppress(exceptions.RayError):
+                found += ray.get(ref).items()
+        return found
 
     def take_commits(self) -> list[ShardCommit]:
         """What the shards scored since the last call left behind."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from raybench.cluster.connection import Connection
 from raybench.cluster.observer import Observer
 from raybench.cluster.run import Outcome, run_trials
 from raybench.core import Status
@@ -36,7 +37,7 @@ def run_rounds(
     lease: Lease,
     store: Store,
     *,
-    address: str | None,
+    connection: Connection,
     observer: Observer,
     skipped: Skipped,
 ) -> Outcome:
@@ -51,7 +52,7 @@ def run_rounds(
         todo = [work for work in found.todo(plan) if work.trial_id in left & division.take]
         if todo:
             outcome = run_trials(
-                plan, todo, found, store, address=address, observer=observer, skipped=skipped, check=lease.check
+                plan, todo, found, store, connection=connection, observer=observer, skipped=skipped, check=lease.check
             )
             rows |= outcome.rows
             tracebacks |= outcome.tracebacks

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from raybench.cluster.agreement import announced
-from raybench.cluster.connect import connect
+from raybench.cluster.connection import Connection
 from raybench.cluster.hosts import check_hosts
 from raybench.cluster.observer import Observer
-from raybench.cluster.placement import ActorPlan
+from raybench.cluster.start import start_actor
 from raybench.metrics.coverage import Coverage
 from raybench.planning.plan import Plan
 from raybench.planning.resume import Found
@@ -39,13 +39,13 @@ def run_trials(
     found: Found,
     store: Store,
     *,
-    address: str | None,
+    connection: Connection,
     observer: Observer,
     skipped: Skipped,
     check: Callable[[], None],
 ) -> Outcome:
     """Fit and score what is left to do; `check` raises when another run has taken the trials over."""
-    with connect(plan.job.resources, address) as cluster, announced(store.run(plan.run_id)) as agreement:
+    with connection.connected() as (cluster, early), announced(store.run(plan.run_id)) as agreement:
         import ray
 
         check_hosts(agreement, store.files, cluster.cpus_per_actor)
@@ -55,19 +55,22 @@ def run_trials(
 
         from raybench.cluster.context import RunContext
         from raybench.cluster.driver import Driver
+        from raybench.cluster.gauges import Gauges
         from raybench.cluster.pool import Pool
-        from raybench.cluster.worker import Worker
 
         wanted = {work.trial_id for work in todo}
         planned = {one.trial.trial_id: one for one in plan.trials if one.trial.trial_id in wanted}
+        fits = {work.fit_id: plan.fits[work.fit_id] for work in todo if work.fit_id}
         datasets = {one.trial.dataset.name for one in planned.values()}
+        loaded = {name: one.loaded for name, one in {**plan.fitted_on, **plan.datasets}.items()}
+        read = datasets | {one.trial.dataset.name for one in fits.values()}
         resources = plan.job.resources
         context = RunContext(
             store_url=store.files.absolute_url,
-            planned=planned,
-            data={key: needs for key, needs in plan.data.items() if needs.dataset.name in datasets},
+            planned={**fits, **planned},
+            data={key: needs for key, needs in plan.data.items() if needs.dataset.name in read},
             features=plan.features(wanted),
-            rows={name: ray.put(dict(plan.datasets[name].loaded.splits)) for name in datasets},
+            rows={name: ray.put(dict(loaded[name].splits)) for name in read},
             measuring={name: Measuring.of(plan.datasets[name]) for name in datasets},
             threads=resources.cpus_per_actor,
             gpus_per_actor=cluster.gpus_per_actor,
@@ -77,7 +80,7 @@ def run_trials(
         )
         shared = ray.put(context)
         pool = Pool(
-            lambda avoided: _start(Worker, cluster, shared, avoided),
+            lambda avoided: _begun(early, shared) or start_actor(cluster, shared, avoided=avoided),
             hang_seconds=resources.hang_seconds,
             placement_seconds=resources.placement_timeout_minutes * 60,
             trial_seconds=resources.trial_timeout_minutes * 60 if resources.trial_timeout_minutes else None,
@@ -86,27 +89,23 @@ def run_trials(
             planned,
             expected={name: Coverage.of(plan.datasets[name].loaded.splits["test"].column("id")) for name in datasets},
             usable=lambda one, digest: found.usable(one, digest, plan.datasets[one.trial.dataset.name].measures),
+            kept=frozenset(one.work.checkpoint for one in plan.offered),
             store=store,
             skipped=skipped,
             check=check,
         )
         queue = Queue(todo, num_actors=cluster.num_actors, shard_batches=resources.shard_batches)
         races = Races(plan.races, plan.datasets, found.rows, wanted, store.files, skipped)
-        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=observer, races=races)
+        gauges = Gauges(observer, plan.run_id, len(todo))
+        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=gauges, races=races)
         driver.run()
         return Outcome(ledger.rows, ledger.tracebacks, driver.measured)
 
 
-def _start(worker: Any, cluster: ActorPlan, context: Any, avoided: Collection[str]) -> Any:
-    """An actor on any node, but on those to avoid only where no other will do."""
-    from ray.util.scheduling_strategies import NodeLabelSchedulingStrategy, NotIn
-
-    strategy: Any = "DEFAULT"
-    if avoided:
-        strategy = NodeLabelSchedulingStrategy(hard={}, soft={"ray.io/node-id": NotIn(*sorted(avoided))})
-    return worker.options(
-        num_cpus=cluster.cpus_per_actor,
-        num_gpus=cluster.gpus_per_actor,
-        enable_task_events=False,
-        scheduling_strategy=strategy,
-    ).remote(context)
+def _begun(early: list[Any], context: Any) -> Any:
+    """An actor that was there before its run, told of it now; None where there is none left."""
+    if not early:
+        return None
+    handle = early.pop()
+    handle.begin.remote(context)
+    return handle

@@ -70,6 +70,7 @@ class Session:
         self._planned = PlannedFiles(stamps, Path(context.extra_path[0]) if context.extra_path else Path.cwd())
         self._device = device_of(context.gpus_per_actor, cuda_available=torch.cuda.is_available())
         self._workspace = Workspace(self._device)
+        self._first_fit_at: float | None = None
         self._prepared: dict[str, PreparedData] = {}
         self._held: dict[str, list[tuple[Part, list[ray.ObjectRef[Any]]]]] = {}  # key → where rows and features are
         self._included: dict[str, set[Part]] = {}  # group → its parts that are in this process
@@ -85,6 +86,12 @@ class Session:
     def doing(self) -> str:
         """How far a fit has got, in words."""
         return self._workspace.doing
+
+    @property
+    def moments(self) -> dict[str, float]:
+        """When the first fit and the first step of training began, in seconds since 1970."""
+        found = {"fit": self._first_fit_at, "step": self._workspace.first_step_at}
+        return {name: at for name, at in found.items() if at is not None}
 
     def prepare(self, data_key: str) -> tuple[PreparedData | None, tuple[int, int, str, tuple[int, ...]] | Failure]:
         """Tokenise and plan; the numbers of batches and their digest go to the driver, the rows stay by reference."""
@@ -181,6 +188,7 @@ class Session:
                 urgent=self._leaving.is_set,
             )
             self._workspace.tell("")
+            self._first_fit_at = self._first_fit_at or time.time()
             fits = fit_in_turn(trials, prepared.train, self._workspace, validation=prepared.validation, saving=saving)
             for place, outcome in fits:  # no more than one checkpoint is held at a time
                 if isinstance(outcome, Exception):
@@ -273,7 +281,8 @@ class Session:
             self._predictor = None
             trial = self._context.planned[trial_id].trial
             self._planned.check(trial)
-            checkpoint = self._checkpoint(trial_id) if needs_fit(trial) else None
+            fitted = self._context.planned[trial_id].work.checkpoint
+            checkpoint = self._checkpoint(fitted) if needs_fit(trial) else None
             digest = checkpoint.digest() if checkpoint is not None else ""
             self._predictor = (trial_id, open_predictor(trial, checkpoint, self._workspace), digest)
         return self._predictor[1]

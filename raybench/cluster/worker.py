@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +30,29 @@ __all__ = ["Worker", "resident_bytes"]
 class Worker:
     """One GPU, or some CPUs; one piece of work at a time, in the order it was sent."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext | None, imports: Sequence[str] = ()) -> None:
+        """Without a context it imports what it will need, and is told the context by `begin`."""
         from raybench.cluster.session import Session
 
-        self._session = Session(context)
+        self._not_begun: Exception | None = None
+        for module in imports:
+            import_module(module)
+        if context is not None:
+            self._session = Session(context)
+
+    def begin(self, context: RunContext) -> None:
+        """The run that it takes part in; why it cannot is said by `ready`."""
+        from raybench.cluster.session import Session
+
+        try:
+            self._session = Session(context)
+        except Exception as error:
+            self._not_begun = error
 
     def ready(self) -> str:
         """Answers when the imports are done: the id of the node it is on."""
+        if self._not_begun is not None:
+            raise self._not_begun
         return ray.get_runtime_context().get_node_id()
 
     @ray.method(num_returns=2)
@@ -69,6 +87,11 @@ class Worker:
         A process that uses no processor hangs, unless it waits for a download.
         """
         return time.process_time(), resident_bytes(), waits_for_hub(), self._session.doing
+
+    @ray.method(concurrency_group="control")
+    def moments(self) -> dict[str, float]:
+        """When its first fit and its first step of training began, in seconds since 1970."""
+        return self._session.moments
 
     @ray.method(concurrency_group="control")
     def release(self, keys: list[str]) -> None:

@@ -32,6 +32,14 @@ def report(
     examples: Annotated[
         bool, typer.Option("--examples/--no-examples", help="show texts and pictures of test examples")
     ] = True,
+    why: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="explain the answers of the best two on N of the hardest examples of a dataset: both are fitted again",
+        ),
+    ] = 0,
     store: StoreOption = "./raybench-store",
     debug: Debug = False,
 ) -> None:
@@ -41,5 +49,12 @@ def report(
         from raybench.store.skipped import warn_skipped
 
         write_report(
-            run, form=form, output=output, figures=figures, examples=examples, store=store, skipped=warn_skipped
+            run,
+            form=form,
+            output=output,
+            figures=figures,
+            examples=examples,
+            why=why,
+            store=store,
+            skipped=warn_skipped,
         )

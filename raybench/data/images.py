@@ -21,7 +21,7 @@ from raybench.core.pictures import ENCODED, IMAGE, check_picture, decode_picture
 
 __all__ = ["canonical_images", "check_images", "decode_images", "image_paths"]
 
-_CHANNELS = pa.array([1, 3, 4], pa.int32())  # grey, colour, colour with an alpha that no model reads
+_CHANNELS = (1, 3, 4)  # grey, colour, colour with an alpha that no model reads
 
 
 def canonical_images(column: pa.ChunkedArray, source: str, directory: Path) -> pa.ChunkedArray:
@@ -90,7 +90,8 @@ def _checked(column: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
     """Pixels as they are, where there are as many as each picture's size says."""
     height, width, channels = (pc.struct_field(column, name) for name in ("height", "width", "channels"))
     wanted = pc.multiply(pc.multiply(height, width), channels)
-    fits = pc.and_(pc.equal(pc.binary_length(pc.struct_field(column, "data")), wanted), pc.is_in(channels, _CHANNELS))
+    known = pc.is_in(channels, pa.array(_CHANNELS, pa.int32()))
+    fits = pc.and_(pc.equal(pc.binary_length(pc.struct_field(column, "data")), wanted), known)
     if (row := pc.index(pc.fill_null(fits, True), False).as_py()) >= 0:
         size = [part[row].as_py() for part in (height, width, channels)]
         data = len(column[row].as_py()["data"])

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from raybench.core import ModelSpec
 from raybench.core.errors import IncompatibleError, ModelError, summary
 from raybench.core.identity import canonical_json
-from raybench.models.files import model_directory
+from raybench.core.stamps import Stamp
+from raybench.models.files import local_stamps, model_directory
 from raybench.models.quiet import quiet
 from raybench.models.tokenizer import open_tokenizer
 
@@ -45,7 +46,9 @@ def open_config(model: ModelSpec) -> PretrainedConfig:
     """
     if model.init not in ("pretrained", "scratch"):
         raise ModelError(f"model {model.reference!r}: init {model.init!r}: 'pretrained' or 'scratch' would do")
-    config = copy.deepcopy(_open(model.reference, model.revision, model.num_layers, canonical_json(dict(model.config))))
+    overrides = canonical_json(dict(model.config))
+    opened = _open(model.reference, model.revision, model.num_layers, overrides, local_stamps(model))
+    config = copy.deepcopy(opened)
     if model.reference.startswith("arch:") and model.tokenizer and hasattr(config, "vocab_size"):
         tokenizer = open_tokenizer(model)  # an architecture's vocabulary is that of the tokenizer it is given
         config.vocab_size = model.config.get("vocab_size", len(tokenizer))
@@ -54,7 +57,9 @@ def open_config(model: ModelSpec) -> PretrainedConfig:
 
 
 @lru_cache(maxsize=64)
-def _open(reference: str, revision: str | None, num_layers: int | None, overrides_json: str) -> PretrainedConfig:
+def _open(
+    reference: str, revision: str | None, num_layers: int | None, overrides_json: str, stamps: tuple[Stamp, ...]
+) -> PretrainedConfig:
     import json
 
     overrides: dict[str, Any] = json.loads(overrides_json)

@@ -16,14 +16,17 @@ from urllib.parse import urlsplit
 
 from raybench.core import ModelSpec
 from raybench.core.errors import ModelError, summary
+from raybench.core.stamps import Stamp, look_at
 from raybench.models.reference import Architecture, HubId, LocalPath, resolve
 
 __all__ = [
+    "local_stamps",
     "model_directory",
     "pinned",
     "read_object",
     "require_safe_weights",
     "small_files",
+    "small_stamps",
     "tokenizer_directory",
     "weight_files",
 ]
@@ -78,6 +81,17 @@ def small_files(directory: Path) -> list[Path]:
     """Configuration and tokenizer files that can change what comes out of the model, by relative name."""
     found = {path for pattern in _SMALL for path in directory.glob(pattern)}
     return sorted(path for path in found if path.name not in _NOT_CONTENT and not path.name.endswith(".index.json"))
+
+
+def small_stamps(directory: Path) -> tuple[Stamp, ...]:
+    """What the file system says of them now: an equal answer, the same configuration and tokenizer."""
+    return tuple(look_at(path) for path in small_files(directory))
+
+
+def local_stamps(model: ModelSpec) -> tuple[Stamp, ...]:
+    """The same of a model's directory here; () of a hub's commit, which never changes, and of an architecture."""
+    place = resolve(model.reference, Path.cwd())
+    return small_stamps(place.path) if isinstance(place, LocalPath) else ()
 
 
 def weight_files(directory: Path, *, allow_pickle: bool) -> list[Path]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from raybench.core import ModelSpec
 from raybench.core.errors import ModelError
-from raybench.core.identity import content_hash, file_hash
+from raybench.core.file_hashes import hash_of_file
+from raybench.core.identity import content_hash
 from raybench.models.configuration import from_scratch, open_config
 from raybench.models.files import (
     model_directory,
@@ -71,14 +71,7 @@ def weights_stamp(model: ModelSpec) -> str:
 
 
 def _hash(path: Path) -> str:
-    real = path.resolve()
-    stat = real.stat()
-    return _hash_once(str(real), stat.st_size, stat.st_mtime_ns, stat.st_ino)
-
-
-@lru_cache(maxsize=4096)
-def _hash_once(path: str, size: int, modified: int, inode: int) -> str:
     try:
-        return file_hash(path)
+        return hash_of_file(path)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ import numpy as np
 from raybench.core import ModelSpec
 from raybench.core.catalog import import_place
 from raybench.core.errors import JobError, ModelError, RaybenchError, summary
-from raybench.core.identity import content_hash, file_hash
+from raybench.core.file_hashes import hash_of_file
+from raybench.core.identity import content_hash
 from raybench.core.picture_files import picture_files
 
 __all__ = ["made_files", "made_pictures", "pictures_fingerprint", "pictures_stamp"]
@@ -98,14 +98,7 @@ def _called(model: ModelSpec, count: int) -> list[Any]:
 
 
 def _hash(path: Path) -> str:
-    real = path.resolve()
-    stat = real.stat()
-    return _hash_once(str(real), stat.st_size, stat.st_mtime_ns, stat.st_ino)
-
-
-@lru_cache(maxsize=1 << 17)
-def _hash_once(path: str, size: int, modified: int, inode: int) -> str:
     try:
-        return file_hash(path)
+        return hash_of_file(path)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error

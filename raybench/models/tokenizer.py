@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from raybench.core import ModelSpec
 from raybench.core.errors import ModelError, summary
-from raybench.core.identity import content_hash, file_hash
-from raybench.models.files import small_files, tokenizer_directory
+from raybench.core.file_hashes import hash_of_file
+from raybench.core.identity import content_hash
+from raybench.core.stamps import Stamp
+from raybench.models.files import small_files, small_stamps, tokenizer_directory
 from raybench.models.quiet import quiet
 
 if TYPE_CHECKING:
@@ -21,16 +23,17 @@ _CONFIGURATION = {"config.json", "generation_config.json", "preprocessor_config.
 
 
 def open_tokenizer(model: ModelSpec) -> PreTrainedTokenizerBase:
-    """The candidate's tokenizer; opened once a process.
+    """The candidate's tokenizer; opened once a process, as long as its files stay.
 
     Raises:
         ModelError: there is none where the candidate says, or it cannot be opened.
     """
-    return _open(str(tokenizer_directory(model)))
+    directory = tokenizer_directory(model)
+    return _open(str(directory), small_stamps(directory))
 
 
 @lru_cache(maxsize=8)
-def _open(directory: str) -> PreTrainedTokenizerBase:
+def _open(directory: str, stamps: tuple[Stamp, ...]) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     if not _files(Path(directory)):
@@ -49,7 +52,7 @@ def _open(directory: str) -> PreTrainedTokenizerBase:
 def tokenizer_hash(model: ModelSpec) -> str:
     """The content of the tokenizer's files, wherever they lie."""
     directory = tokenizer_directory(model)
-    return content_hash({str(path.relative_to(directory)): file_hash(path) for path in _files(directory)})
+    return content_hash({str(path.relative_to(directory)): hash_of_file(path) for path in _files(directory)})
 
 
 def _files(directory: Path) -> list[Path]:

@@ -12,28 +12,25 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
-
-import pyarrow as pa
+from typing import Any
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.core.code import code_digests
 from raybench.core.costs import COSTS
-from raybench.core.errors import DataError, IncompatibleError, JobError, ModelError, summary
+from raybench.core.errors import DataError, JobError
 from raybench.core.identity import RESULT_VERSION, content_hash
 from raybench.data import LoadedDataset, load_dataset
-from raybench.data.labels import refuse_strangers
+from raybench.data.later import LaterSplits
 from raybench.job import Configuration, DatasetSpec, Job
 from raybench.job.catalogs import measured_paths, remarks, unfit
 from raybench.job.rank_by import weights_of
 from raybench.metrics import MetricSet
 from raybench.models.files import pinned
-from raybench.models.fingerprint import weights_stamp
-from raybench.models.forward_cost import forward_cost
+from raybench.planning.examined import Problem, examine
 from raybench.planning.races import PlannedRace, check_race, race_notes, with_races
+from raybench.planning.rows import PlannedRows, planned_rows, rows_as_read
 from raybench.planning.shared_work import bundle_of, feature_groups
 from raybench.recipes.baselines.catalog import get_baseline
-from raybench.recipes.fingerprint import candidate_fingerprint
 from raybench.recipes.recipe import Recipe, recipe_of
 from raybench.schedule.work import TrialWork
 from raybench.store.basis import measures_of
@@ -50,8 +47,6 @@ __all__ = [
     "make_plan",
     "validation_name",
 ]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,20 +69,13 @@ class FeatureNeeds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Why a trial cannot start."""
-
-    status: Status
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTrial:
     """A trial, the work that it is, and why it cannot start, if it cannot."""
 
     trial: Trial
     work: TrialWork
     stamp: str = ""  # of the files that the weights' fingerprint is of, before they were read
+    processor: str = ""  # the key of what makes the model's inputs of rows
     problem: Problem | None = None
     race: str = ""  # the key of the one that it takes part in
 
@@ -104,28 +92,27 @@ class PlannedDataset:
     rank_by: str
     statistics: Mapping[str, float] = field(default_factory=dict)  # of the training targets
     scored: str = "test"  # or "validation", see `DatasetKey.scored`
+    fitted_on: PlannedDataset | None = None  # the dataset whose training rows these are, where that is another
     draw_seed: int | None = None  # see `DataNeeds`
-    trained_on: str = ""  # see `DatasetKey.trained_on`
 
     @property
     def chosen_on(self) -> str:
-        """The name of the dataset on whose validation rows configurations are tried: of those it is like, the last."""
-        spec = self.spec
-        while spec.original is not None:
-            spec = spec.original
-        return spec.name
+        """The name of the dataset that is fitted, on whose validation rows configurations are tried."""
+        return self.spec.name if self.fitted_on is None else self.fitted_on.spec.name
 
     def on_validation(self) -> PlannedDataset:
         """The same, its validation rows in the place of the test rows: what configurations are tried on."""
         name, splits = validation_name(self.spec.name), self.loaded.splits
+        later = splits.with_test("validation") if isinstance(splits, LaterSplits) else None
         loaded = replace(
             self.loaded,
             name=name,
-            splits={**splits, "test": splits["validation"]},
-            fingerprint=content_hash([self.loaded.fingerprint, "validation"]),
+            splits=later if later is not None else {**splits, "test": splits["validation"]},
+            fingerprint=content_hash([self.loaded.fingerprint, "validation rows"]),
             notes=(),
         )
-        return replace(self, spec=self.spec.model_copy(update={"name": name}), loaded=loaded, scored="validation")
+        spec = self.spec.model_copy(update={"name": name})
+        return replace(self, spec=spec, loaded=loaded, scored="validation", fitted_on=self)
 
     def metric_set(self) -> MetricSet:
         return MetricSet(self.metrics, self.metric_config)
@@ -142,6 +129,10 @@ class Plan:
 
     A candidate's configurations are tried on the validation rows where there are some: those trials are among `trials`,
     and `offered` are their siblings on the test rows, of which the best are done (`results/choosing.py`).
+
+    What is fitted on one dataset and scored on several, or on its validation and its test rows, is fitted once: as the
+    trial on the test rows of the dataset that is fitted, whether that is to be done or not. `fits` has those by which
+    trials on other rows are scored, and `fitted_on` their datasets, by name.
     """
 
     run_id: str
@@ -150,6 +141,8 @@ class Plan:
     offered: tuple[PlannedTrial, ...] = ()
     datasets: Mapping[str, PlannedDataset]
     data: Mapping[str, DataNeeds] = field(default_factory=dict)
+    fits: Mapping[str, PlannedTrial] = field(default_factory=dict)
+    fitted_on: Mapping[str, PlannedDataset] = field(default_factory=dict)
     races: Mapping[str, PlannedRace] = field(default_factory=dict)  # by key
 
     @property
@@ -169,10 +162,14 @@ class Plan:
         """What each group of features is made of, by one of the wanted trials that read it."""
         needs = {}
         for planned in self.trials:
-            for group, split in ((planned.work.train_features, "train"), (planned.work.test_features, "test")):
+            work = planned.work
+            for group, split, trial_id in (
+                (work.train_features, "train", work.checkpoint),
+                (work.test_features, "test", work.trial_id),
+            ):
                 if group is not None and planned.trial.trial_id in wanted:
-                    for_scoring = planned.work.test_features is not None
-                    needs[group] = FeatureNeeds(trial_id=planned.trial.trial_id, split=split, for_scoring=for_scoring)
+                    for_scoring = work.test_features is not None
+                    needs[group] = FeatureNeeds(trial_id=trial_id, split=split, for_scoring=for_scoring)
         return needs
 
     @property
@@ -191,8 +188,11 @@ def validation_name(dataset: str) -> str:
     return f"{dataset} (validation)"
 
 
-def make_plan(job: Job) -> Plan:
-    """Every candidate configuration × dataset × seed; of those to be chosen among, each on the validation rows too."""
+def make_plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> Plan:
+    """Every candidate configuration × dataset × seed; of those to be chosen among, each on the validation rows too.
+
+    `told` hears of each trial as soon as it is planned, once all rows are known to be good.
+    """
     planned_datasets = _plan_datasets(job)
     datasets = {spec.name: planned_datasets[spec.name] for spec in job.datasets}
     validation = _on_validation(job, planned_datasets)
@@ -201,6 +201,7 @@ def make_plan(job: Job) -> Plan:
     data: dict[str, DataNeeds] = {}
     trials: dict[str, PlannedTrial] = {}
     offered: dict[str, PlannedTrial] = {}
+    fits: dict[str, PlannedTrial] = {}
     pins: dict[tuple[str, str | None], str | None] = {}  # revisions of the hub, as they are now
     for dataset in datasets.values():
         task = get_task(dataset.spec.task, dataset.spec.task_config)
@@ -214,14 +215,15 @@ def make_plan(job: Job) -> Plan:
                 seeds = candidate.seeds or job.seeds
                 for seed, (on, kept) in itertools.product(seeds if adaptation.recipe.uses_seed else seeds[:1], places):
                     planned = _plan_trial(candidate.name, adaptation, on, task, seed, code)
+                    if on.fitted_on is not None and planned.work.needs_fit and planned.problem is None:
+                        fit = _plan_trial(candidate.name, adaptation, on.fitted_on, task, seed, code)
+                        planned = replace(planned, work=_fitted_as(planned.work, fit.work))
+                        fits[fit.trial.trial_id] = fit
+                        _need(data, fit, adaptation, on)
                     kept[f"{candidate.name} {planned.trial.trial_id}"] = planned
-                    if planned.problem is None and planned.work.data_key not in data:
-                        data[planned.work.data_key] = DataNeeds(
-                            dataset=planned.trial.dataset,
-                            model=adaptation.model,
-                            processor=task.processor_key(adaptation.model),
-                            draw_seed=on.draw_seed,
-                        )
+                    if told is not None and kept is trials:
+                        told(planned)
+                    _need(data, planned, adaptation, on)
     planned_trials = (*trials.values(), *offered.values())
     if not planned_trials:
         tasks = ", ".join(sorted({dataset.spec.task for dataset in datasets.values()}))
@@ -240,8 +242,31 @@ def make_plan(job: Job) -> Plan:
         offered=tuple(one for key, one in offered.items() if key not in trials),
         datasets={**datasets, **{dataset.spec.name: dataset for dataset in validation.values()}},
         data=data,
+        fits=fits,
+        fitted_on={
+            one.fitted_on.spec.name: one.fitted_on
+            for one in (*datasets.values(), *validation.values())
+            if one.fitted_on is not None
+        },
     )
     return with_races(plan)
+
+
+def _need(data: dict[str, DataNeeds], planned: PlannedTrial, adaptation: _Adaptation, dataset: PlannedDataset) -> None:
+    if planned.problem is None and planned.work.data_key not in data:
+        data[planned.work.data_key] = DataNeeds(
+            dataset=planned.trial.dataset,
+            model=adaptation.model,
+            processor=planned.processor,
+            draw_seed=dataset.draw_seed,
+        )
+
+
+def _fitted_as(work: TrialWork, fit: TrialWork) -> TrialWork:
+    """The work of a trial that is scored by what another trial's fit has made."""
+    return replace(
+        work, fit_id=fit.trial_id, fit_data_key=fit.data_key, bundle=fit.bundle, train_features=fit.train_features
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +293,7 @@ def _plan_datasets(job: Job) -> dict[str, PlannedDataset]:
     """The job's datasets and those that they are like, by name."""
     as_read: dict[str, LoadedDataset] = {}
     planned: dict[str, PlannedDataset] = {}
+    alone = all(spec.original is None for spec in job.datasets)
 
     def plan(spec: DatasetSpec) -> None:
         if spec.original is not None and spec.original.name not in planned:
@@ -275,11 +301,15 @@ def _plan_datasets(job: Job) -> dict[str, PlannedDataset]:
         original = planned[spec.original.name] if spec.original is not None else None
         task = _task(job, spec)
         try:
-            known = as_read[spec.original.name] if spec.original is not None else None
-            as_read[spec.name] = load_dataset(spec, task.columns, job.directory, known)
+            if alone:
+                rows = planned_rows(spec, task, job.directory)
+            else:  # one is made of another's rows
+                known = as_read[spec.original.name] if spec.original is not None else None
+                as_read[spec.name] = load_dataset(spec, task.columns, job.directory, known)
+                rows = rows_as_read(spec, task, as_read[spec.name], original.loaded if original is not None else None)
         except DataError as error:
             raise job.placed(error, spec) from error
-        planned[spec.name] = _plan_dataset(job, spec, task, as_read[spec.name], original)
+        planned[spec.name] = _plan_dataset(job, spec, task, rows, original)
 
     for spec in job.datasets:
         if spec.name not in planned:
@@ -288,24 +318,9 @@ def _plan_datasets(job: Job) -> dict[str, PlannedDataset]:
 
 
 def _plan_dataset(
-    job: Job, spec: DatasetSpec, task: Task, loaded: LoadedDataset, original: PlannedDataset | None
+    job: Job, spec: DatasetSpec, task: Task, rows: PlannedRows, original: PlannedDataset | None
 ) -> PlannedDataset:
-    try:
-        names = _said(spec, lambda: task.label_names(loaded.splits, loaded.labels))
-        if original is not None:
-            refuse_strangers(pa.chunked_array([names], pa.string()), original.loaded.labels, original.spec.name)
-            names = original.loaded.labels
-        loaded = replace(loaded, labels=names)
-        notes = [f"{spec.name}: {note}" for note in _said(spec, lambda: task.review(loaded.splits, loaded.labels))]
-        if opened := task.opened():
-            loaded = replace(loaded, fingerprint=content_hash([loaded.fingerprint, opened]))
-        splits = {n: rows if n == "train" else task.scored_rows(rows) for n, rows in loaded.splits.items()}
-        loaded = replace(loaded, splits=splits)
-    except DataError as error:
-        raise job.placed(error, spec) from error
-    if (reason := task.check_labels(loaded.labels)) is not None:
-        raise job.placed(DataError(f"dataset {spec.name}: {reason}"), spec)
-    statistics = task.statistics(loaded.splits["train"]) if "train" in loaded.splits else {}
+    loaded, statistics = rows
     names = tuple(job.metrics) or task.default_metrics(loaded.labels, statistics)
     own = dict.fromkeys(names, (*spec._path, "task_config"))  # what the task measures fits it but for its options
     for name, path in (own | measured_paths(job)).items():
@@ -319,13 +334,13 @@ def _plan_dataset(
         check_race(job, spec.name, names, rank_by, metric_config)
     return PlannedDataset(
         spec=spec,
-        loaded=replace(loaded, notes=(*loaded.notes, *notes)),
+        loaded=loaded,
         metrics=names,
         metric_config=metric_config,
         metric_code=code_digests(names, job.directory),
         rank_by=rank_by,
         statistics=statistics,
-        trained_on=(original.trained_on or original.loaded.fingerprint) if original is not None else "",
+        fitted_on=None if original is None else original.fitted_on or original,
         draw_seed=None if job.race is None else job.seeds[0],
     )
 
@@ -343,16 +358,6 @@ def _on_validation(job: Job, datasets: Mapping[str, PlannedDataset]) -> dict[str
     return found
 
 
-def _said(spec: DatasetSpec, ask: Callable[[], T]) -> T:
-    """What the task has to say of the rows."""
-    try:
-        return ask()
-    except DataError as error:
-        raise DataError(f"dataset {spec.name}: {error}", key=error.key) from error
-    except Exception as error:  # of a task of the user's own
-        raise DataError(f"dataset {spec.name}: {summary(error)}") from error
-
-
 def _plan_trial(
     candidate: str,
     adaptation: _Adaptation,
@@ -364,24 +369,15 @@ def _plan_trial(
     loaded, spec = dataset.loaded, dataset.spec
     recipe, model, method = adaptation.recipe, adaptation.model, adaptation.method
     hyperparameters = dict(adaptation.hyperparameters)
-    problem, cost = None, 0.0
-    weights, stamp, data_key = f"unavailable:{model.reference}", "", ""
-    try:
-        recipe.check(task, model, loaded.labels, hyperparameters)
-        cost = forward_cost(model)
-        stamp = weights_stamp(model)  # before the files are read: if they change meanwhile, actors read them again
-        weights = candidate_fingerprint(model)
+    found = examine(recipe, task, (spec.task, method), model, loaded.labels, hyperparameters)
+    problem, weights, data_key = found.problem, found.weights, ""
+    if problem is None:
         options = task.settings.model_dump()
-        rows_key = [loaded.fingerprint, spec.task, options, task.processor_key(model), spec.max_length]
+        rows_key = [loaded.fingerprint, spec.task, options, found.processor, spec.max_length]
         data_key = content_hash(rows_key if dataset.draw_seed is None else [*rows_key, dataset.draw_seed])
         if recipe.needs_fit and "train" not in loaded.splits:
-            raise IncompatibleError(f"dataset {spec.name!r} has no train split, which method {method!r} needs")
-    except IncompatibleError as error:
-        problem = Problem(status=Status.INCOMPATIBLE, reason=str(error))
-    except ModelError as error:
-        problem = Problem(status=Status.FAILED, reason=str(error))
-    except (Exception, SystemExit) as error:  # whatever a candidate's files or code do is its own: the others go on
-        problem = Problem(status=Status.FAILED, reason=f"model {model.reference!r}: {summary(error)}")
+            lacking = f"dataset {spec.name!r} has no train split, which method {method!r} needs"
+            problem = Problem(status=Status.INCOMPATIBLE, reason=lacking)
     key = DatasetKey(
         name=spec.name,
         task=spec.task,
@@ -391,7 +387,7 @@ def _plan_trial(
         task_config=dict(spec.task_config),
         statistics=dataset.statistics,
         scored=dataset.scored,
-        trained_on=dataset.trained_on,
+        trained_on="" if dataset.fitted_on is None else dataset.fitted_on.loaded.fingerprint,
         original=spec.like or "" if spec.perturb else "",
     )
     code = {name: code[name] for name in (spec.task, model.baseline or model.images or method) if name in code}
@@ -416,19 +412,19 @@ def _plan_trial(
         weights_fingerprint=weights,
         code=code,
     )
-    groups = feature_groups(trial, data_key) if problem is None else {}
-    num_rows = {name: table.num_rows for name, table in loaded.splits.items()}
+    groups = feature_groups(trial, data_key, own_head=found.own_head) if problem is None else {}
+    num_rows = loaded.num_rows
     fit_passes = num_rows.get("train", 0) * recipe.passes(hyperparameters) if recipe.needs_fit else 0.0
     work = TrialWork(
         trial_id=trial.trial_id,
         data_key=data_key,
         needs_fit=recipe.needs_fit,
         bundle=bundle_of(trial, data_key, num_rows.get("train", 0)),
-        cost=cost * (fit_passes + num_rows["test"]) if problem is None else 0.0,
+        cost=found.cost * (fit_passes + num_rows["test"]) if problem is None else 0.0,
         train_features=groups.get("train"),
         test_features=groups.get("test"),
     )
-    return PlannedTrial(trial=trial, work=work, stamp=stamp, problem=problem)
+    return PlannedTrial(trial=trial, work=work, stamp=found.stamp, processor=found.processor, problem=problem)
 
 
 def _task(job: Job, spec: DatasetSpec) -> Task:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from raybench.core import Status
 from raybench.planning.plan import Plan, PlannedTrial
@@ -35,16 +35,17 @@ class Found:
 
     rows: Mapping[str, TrialRow]
     commits: Mapping[str, list[ShardCommit]]
-    fitted: Mapping[str, str]  # trial id → the digest of its checkpoint
+    fitted: Mapping[str, str]  # key of a checkpoint → its digest
     failures: Mapping[str, TrialRow]  # trials that ended badly and are tried again: why, for who only looks
-    leftovers: frozenset[str] = frozenset()  # trials that have ended and still lie there as if under way
+    leftovers: Mapping[str, str] = field(default_factory=dict)  # trials that have ended and still lie there as if under
+    # way, each with the checkpoint that nobody reads any more, or ""
 
     def usable(self, planned: PlannedTrial, plan: str, measures: str) -> list[ShardCommit]:
         """What need not be scored again: shards of this batch plan, of the checkpoint that is there, so measured."""
-        trial_id = planned.trial.trial_id
-        if planned.work.needs_fit and trial_id not in self.fitted:
+        trial_id, checkpoint = planned.trial.trial_id, planned.work.checkpoint
+        if planned.work.needs_fit and checkpoint not in self.fitted:
             return []  # of a checkpoint that is gone
-        basis = basis_of(plan=plan, checkpoint=self.fitted.get(trial_id, ""), measures=measures)
+        basis = basis_of(plan=plan, checkpoint=self.fitted.get(checkpoint, ""), measures=measures)
         return usable(self.commits.get(trial_id, []), basis)
 
     def todo(self, plan: Plan) -> list[TrialWork]:
@@ -54,20 +55,20 @@ class Found:
             for planned in plan.trials
             if planned.problem is None and planned.trial.trial_id not in self.rows
         }
-        fitted = {trial_id: replace(left[trial_id], needs_fit=False) for trial_id in left.keys() & self.fitted}
-        return list((left | fitted).values())
+        return [replace(work, needs_fit=False) if work.checkpoint in self.fitted else work for work in left.values()]
 
 
 def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
     """Read the store; what is torn or foreign is named and counts as missing."""
-    races = {planned.trial.trial_id: planned.race for planned in plan.trials if planned.problem is None}
+    checkpoints = {one.trial.trial_id: one.work.checkpoint for one in plan.trials if one.problem is None}
+    races = {one.trial.trial_id: one.race for one in plan.trials if one.problem is None}
     contestants = {one for race in plan.races.values() for own in race.contestants for one in own.trial_ids}
     wanted = races.keys() | contestants
     ended = {trial_id: row for trial_id, row in store.trials.read(skipped).items() if trial_id in wanted}
     with ThreadPoolExecutor(_THREADS) as pool:
         final = {one: row for one, row in ended.items() if row.status in FINAL or _was_stopped(row, races.get(one))}
         failures = {trial_id: row for trial_id, row in ended.items() if trial_id not in final}
-        scored, kept = store.shards.trials() & wanted, list_checkpoints(store.files) & wanted
+        scored, kept = store.shards.trials() & wanted, list_checkpoints(store.files) & set(checkpoints.values())
         records = list_records(store.files) if final or scored else {}
         counts = pool.map(
             lambda row: count_records(store.files, row.trial_id, records.get(row.trial_id, []), row.basis, skipped),
@@ -82,13 +83,21 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
         begun = sorted(scored - rows.keys())
         read = pool.map(lambda one: _with_records(store, one, records.get(one, []), skipped), begun)
         commits = dict(zip(begun, read, strict=True))
-        stored = sorted(kept - rows.keys())
-        whole = dict(zip(stored, pool.map(lambda trial_id: is_intact(store.files, trial_id), stored), strict=True))
-        good = [trial_id for trial_id, is_good in whole.items() if is_good]
+        needed = {checkpoint for trial_id, checkpoint in checkpoints.items() if trial_id not in rows}
+        stored = sorted(kept & needed)
+        whole = dict(zip(stored, pool.map(lambda one: is_intact(store.files, one), stored), strict=True))
+        good = [checkpoint for checkpoint, is_good in whole.items() if is_good]
         fitted = dict(zip(good, pool.map(lambda one: read_digest(store.files, one), good), strict=True))
-        for trial_id in (one for one, is_good in whole.items() if is_good is False):  # None: it has gone meanwhile
-            skipped(f"checkpoints: {trial_id}", "torn; fitted again")
-    leftovers = (scored | kept) & {one for one, row in rows.items() if row.status is not Status.STOPPED}
+        for checkpoint in (one for one, is_good in whole.items() if is_good is False):  # None: it has gone meanwhile
+            skipped(f"checkpoints: {checkpoint}", "torn; fitted again")
+    stopped = {trial_id for trial_id, row in rows.items() if row.status is Status.STOPPED}  # another race goes on there
+    read_later = {one.work.checkpoint for one in plan.offered} | {checkpoints.get(trial_id, "") for trial_id in stopped}
+    unread = kept - needed - read_later
+    leftovers = {
+        trial_id: checkpoint if checkpoint in unread else ""
+        for trial_id, checkpoint in checkpoints.items()
+        if trial_id in rows.keys() - stopped and (trial_id in scored or checkpoint in unread)
+    }
     return Found(rows=rows, commits=commits, fitted=fitted, failures=failures, leftovers=leftovers)
 
 

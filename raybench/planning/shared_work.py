@@ -1,7 +1,7 @@
 """What trials share: with whom a trial is fitted, and which features of frozen networks it reads. No torch.
 
-bundle_of(trial, data_key, num_rows)         # equal: one actor fits them together
-feature_groups(trial, data_key)              # equal: computed once
+bundle_of(trial, data_key, num_rows)                 # equal: one actor fits them together
+feature_groups(trial, data_key, own_head=False)      # equal: computed once
 
 Who shares is the recipe's to say; here it is joined with the rows that they share.
 """
@@ -20,7 +20,7 @@ def bundle_of(trial: Trial, data_key: str, num_rows: int) -> str:
     return content_hash([data_key, recipe_of(trial.model, trial.method).sharing_key(trial, num_rows)])
 
 
-def feature_groups(trial: Trial, data_key: str) -> dict[str, str]:
+def feature_groups(trial: Trial, data_key: str, *, own_head: bool) -> dict[str, str]:
     """By split, the group of features that a trial reads: to fit and score its head, or to start its head from."""
-    features = recipe_of(trial.model, trial.method).features(trial)
+    features = recipe_of(trial.model, trial.method).features(trial, own_head=own_head)
     return {split: f"{content_hash([key, data_key])}:{split}" for split, key in features.items()}

@@ -57,6 +57,10 @@ class Recipe(ABC):
             IncompatibleError: the candidate cannot do this task in this way.
         """
 
+    def checked_by(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the hyperparameters that `check` looks at."""
+        return {}
+
     def passes(self, hyperparameters: Mapping[str, Any]) -> float:
         """What a fit costs, in forward passes over the training rows."""
         return 1.0
@@ -65,7 +69,11 @@ class Recipe(ABC):
         """Trials of one dataset with equal keys are fitted together; `num_rows` are those to train on."""
         return trial.trial_id
 
-    def features(self, trial: Trial) -> dict[str, str]:
+    def has_own_head(self, task: Task, model: ModelSpec, labels: Sequence[str]) -> bool:
+        """Whether what is fitted starts from the head that the checkpoint was saved with."""
+        return False
+
+    def features(self, trial: Trial, *, own_head: bool) -> dict[str, str]:
         """By split, the features of a frozen network that a trial reads: equal keys, equal features of equal rows."""
         return {}
 
@@ -96,6 +104,9 @@ class _OfMethod(Recipe):
 
     def adapt(self, model: ModelSpec, hyperparameters: Mapping[str, Any]) -> ModelSpec:
         return self.method.adapt(model, hyperparameters)
+
+    def checked_by(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(hyperparameters) if type(self.method).check is not Method.check else {}
 
     def check(self, task: Task, model: ModelSpec, labels: Sequence[str], hyperparameters: Mapping[str, Any]) -> None:
         config = open_config(model)
@@ -143,7 +154,7 @@ class _Head(_OfMethod):
     def sharing_key(self, trial: Trial, num_rows: int) -> str:
         return content_hash([network_identity(trial), trial.method])
 
-    def features(self, trial: Trial) -> dict[str, str]:
+    def features(self, trial: Trial, *, own_head: bool) -> dict[str, str]:
         """Of the variant that the candidate asks for, to fit and to score a head on."""
         key = content_hash([network_identity(trial), [trial.model.dtype, trial.model.compile]])
         return {"train": key, "test": key}
@@ -159,11 +170,14 @@ class _FineTuning(_OfMethod):
         """Networks whose first epoch is the same."""
         return beginning(trial, num_rows)
 
-    def features(self, trial: Trial) -> dict[str, str]:
+    def has_own_head(self, task: Task, model: ModelSpec, labels: Sequence[str]) -> bool:
+        return task.objective is not None and not from_scratch(model) and task.has_own_head(model, labels)
+
+    def features(self, trial: Trial, *, own_head: bool) -> dict[str, str]:
         """Of the float32 network, where a fresh head starts from them."""
-        model, task = trial.model, task_of(trial.dataset)
-        starts_there = task.objective is not None and trial.hyperparameters.get("head") == "probe"
-        if not starts_there or from_scratch(model) or task.has_own_head(model, trial.dataset.labels):
+        has_objective = task_of(trial.dataset).objective is not None
+        starts_there = has_objective and trial.hyperparameters.get("head") == "probe"
+        if not starts_there or from_scratch(trial.model) or own_head:
             return {}
         return {"train": content_hash([network_identity(trial), ["float32", False]])}
 

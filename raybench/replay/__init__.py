@@ -1,1 +1,1 @@
-"""One cell of a run again, here and without Ray: the same bits or what has changed, and its weights to keep."""
+"""One cell of a run again, without Ray: the same bits or what has changed, its weights to keep, the why of answers."""

@@ -36,6 +36,17 @@ class FoundTrial(NamedTuple):
     run: StoredRun
     one: StoredTrial
 
+    @property
+    def threads(self) -> int:
+        """Of the processes that fitted and scored it: training's last bits hang on them."""
+        return max(self.one.row.provenance.get("threads", [1]))
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether any of it was made on one."""
+        provenance = self.one.row.provenance
+        return "cuda" in {*provenance.get("device", ()), provenance.get("fit", {}).get("device")}
+
 
 def find_trial(store: Store, name: str, skipped: Skipped) -> FoundTrial:
     """The trial whose id begins so and that ended well; StoreError where there is none, or several."""

@@ -30,9 +30,6 @@ def replay_trial(store: Store, name: str, job: str | None, skipped: Skipped) -> 
     found = find_trial(store, name, skipped)
     before = read_whole_records(store, found.one.row, skipped)
     planned, plan = plan_again(found, job_again(found.run, job))
-    provenance = found.one.row.provenance
-    devices = {*provenance.get("device", ()), provenance.get("fit", {}).get("device")}
-    threads = max(provenance.get("threads", [1]))
-    again = run_again(planned, plan, threads=threads, on_gpu="cuda" in devices)
+    again = run_again(planned, plan, threads=found.threads, on_gpu=found.on_gpu)
     dataset = plan.datasets[planned.trial.dataset.name]
     return Replayed(found, judge(found, before, again, dataset.metric_set()), again)

@@ -10,6 +10,8 @@ from rich.text import Text
 
 from raybench.core import Status
 from raybench.core.errors import RaybenchError, summary
+from raybench.core.remembered import keep, recall
+from raybench.core.stamps import installed_stamp
 from raybench.job import Job
 from raybench.planning.plan import Plan, PlannedTrial, make_plan
 from raybench.planning.resume import Found, look_up
@@ -29,7 +31,7 @@ def print_plan(job: Job, console: Console | None = None) -> None:
     found = look_up(plan, Store.open(plan.job.store), warn_skipped)
     batches: dict[str, tuple[int, str]] = {}
     unreadable: dict[str, str] = {}
-    for key in plan.data:
+    for key in {one.work.data_key: None for one in plan.trials if one.work.data_key in plan.data}:
         try:
             batches[key] = _batches(plan, key)
         except (
@@ -86,10 +88,15 @@ def print_plan(job: Job, console: Console | None = None) -> None:
 
 
 def _batches(plan: Plan, data_key: str) -> tuple[int, str]:
-    """How many batches the test split makes, and the digest of their plan."""
-    needs = plan.data[data_key]
+    """How many batches the test split makes, and the digest of their plan; of a task of ours found out once."""
+    needs, installed = plan.data[data_key], installed_stamp()
+    key = None if installed is None or ":" in needs.dataset.task else [installed, data_key]
+    if key is not None and (known := recall("batches", key)) is not None:
+        return known[0], known[1]
     rows = {"test": plan.datasets[needs.dataset.name].loaded.splits["test"]}
     prepared = prepare_data(task_of(needs.dataset), rows, needs.model, needs.dataset, draw_seed=needs.draw_seed)
+    if key is not None:
+        keep("batches", key, [prepared.plan.num_batches, prepared.digest])
     return prepared.plan.num_batches, prepared.digest
 
 
@@ -100,4 +107,4 @@ def _left(plan: Plan, found: Found, planned: PlannedTrial, num_batches: int, dig
     left = len(remaining_shards(trial_id, num_batches, scored, plan.job.resources.shard_batches))
     if scored:
         return "partly scored", left
-    return ("fitted" if trial_id in found.fitted else "new"), left
+    return ("fitted" if planned.work.checkpoint in found.fitted else "new"), left

@@ -22,6 +22,7 @@ from rich.text import Text
 from raybench.cluster.observer import AtWork, Observer
 from raybench.core import Shard, Status
 from raybench.core.errors import StoreError, StoreFullError
+from raybench.core.timing import Timing
 from raybench.planning.plan import Plan
 from raybench.schedule.work import Features, Fit, TrialWork
 from raybench.store.runs import RunDirectory
@@ -39,7 +40,8 @@ _FIT_SHARE = 0.5  # of a trial that must be fitted, until its first shard is in:
 class Progress(Observer):
     """Counts what the driver commits: that is the truth, not what actors say of themselves."""
 
-    def __init__(self, run: RunDirectory, *, quiet: bool = False) -> None:
+    def __init__(self, run: RunDirectory, *, quiet: bool = False, timing: Timing | None = None) -> None:
+        self._timing = timing or Timing()
         self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self._live = (
             Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
@@ -68,7 +70,8 @@ class Progress(Observer):
     def begin(self, plan: Plan, todo: Sequence[TrialWork]) -> None:
         """What a plan holds and what of it is to be done; once more when that has shown what else there is."""
         trials = [planned.trial for planned in plan.trials]
-        self._names |= {one.trial_id: f"{one.candidate} on {one.dataset.name}, seed {one.seed}" for one in trials}
+        named = [*(planned.trial for planned in plan.fits.values()), *trials]
+        self._names |= {one.trial_id: f"{one.candidate} on {one.dataset.name}, seed {one.seed}" for one in named}
         self._todo |= {work.trial_id: work for work in todo}
         if todo:
             impossible = sum(planned.problem is not None for planned in plan.trials)
@@ -117,6 +120,9 @@ class Progress(Observer):
     def actor_lost(self, actor: int, reason: str) -> None:
         self._num_lost += 1
         self.say(f"actor {actor} was lost ({reason}); its work goes to another")
+
+    def reached(self, moment: str, at: float) -> None:
+        self._timing.mark(moment, at)
 
     def note(self, line: str) -> None:
         self.say(line)

@@ -39,8 +39,9 @@ def print_ranking(ranking: Ranking, console: Console | None = None, *, tried: bo
             continue
         if dataset != OVERALL:
             console.print(_table(of_dataset, console))
-            if of_dataset[0]["original"] is not None and ranking.drops is not None:
-                console.print(_drops(of_dataset, ranking.drops.to_pylist()))
+            changes = _drops(of_dataset, ranking.drops.to_pylist()) if ranking.drops is not None else None
+            if changes is not None and changes.row_count:
+                console.print(changes)
         elif any(row["rank"] for row in of_dataset):  # some candidate was scored on every dataset
             drawn = {row["dataset"] for row in rows if row["split"] == "test" and row["original"] is None}
             console.print(_overall(of_dataset, len(drawn) - 1))

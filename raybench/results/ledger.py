@@ -26,13 +26,16 @@ from raybench.metrics.coverage import Coverage
 from raybench.planning.plan import PlannedTrial
 from raybench.results.reduce import reduce_trial
 from raybench.store import Store
-from raybench.store.checkpoints import read_metadata
+from raybench.store.checkpoints import checkpoint_bytes, read_metadata
 from raybench.store.parquet import Skipped
 from raybench.store.shards import ShardCommit, disjoint
 from raybench.store.trials import TrialRow
 from raybench.store.writer import Writer
 
 __all__ = ["Ledger", "blank_row"]
+
+
+_MOST_KEPT_BYTES = 4 << 30  # a grid's checkpoints until one is chosen: a disk that fills up ends the run
 
 
 class Ledger:
@@ -44,11 +47,16 @@ class Ledger:
         *,
         expected: Mapping[str, Coverage],  # dataset → the coverage that the examples of its trials must have
         usable: Callable[[PlannedTrial, str], list[ShardCommit]],  # under a batch plan, from earlier runs
+        kept: frozenset[str] = frozenset(),  # checkpoints that are read when all of these trials have ended, too
         store: Store,
         skipped: Skipped,
         check: Callable[[], None],  # raises when another run has taken the trials over
     ) -> None:
         self._planned, self._expected, self._usable, self._store = planned, expected, usable, store
+        self._kept, self._kept_bytes = kept, 0
+        self._readers: dict[str, set[str]] = defaultdict(set)  # of each checkpoint those that have not ended well
+        for trial_id, one in planned.items():
+            self._readers[one.work.checkpoint].add(trial_id)
         self._commits: dict[str, list[ShardCommit]] = defaultdict(list)
         self._writer = Writer(store, skipped, check)
         self.rows: dict[str, TrialRow] = {}
@@ -98,10 +106,14 @@ class Ledger:
         if status is Status.OK:
             try:
                 expected = self._expected[planned.trial.dataset.name]
-                row = reduce_trial(row, commits, expected, self._fit_meta(trial_id))
+                row = reduce_trial(row, commits, expected, self._fit_meta(planned.work.checkpoint))
             except RaybenchError as error:  # examples missing or counted twice: named, and never published
                 row = replace(row, status=Status.FAILED, reason=str(error))
-            self._writer.ended(row)  # also where shards do not add up, or the next run would find them again
+            checkpoint = planned.work.checkpoint
+            self._readers[checkpoint].discard(trial_id)
+            unread = not self._readers[checkpoint] and not self._keeps(checkpoint)
+            # also where shards do not add up, or the next run would find them again
+            self._writer.ended(row, checkpoint if unread else "")
         if status is Status.STOPPED and commits:  # in a race: its shards stay, for a race of other rules to go on with
             scored = sum(commit.num_examples for commit in disjoint(commits))
             row = replace(row, num_examples=scored, provenance={"basis": commits[0].basis, "race": planned.race})
@@ -113,9 +125,19 @@ class Ledger:
         """Begin to write what has been committed since."""
         self._writer.turn()
 
-    def _fit_meta(self, trial_id: str) -> dict[str, Any]:
+    def _keeps(self, checkpoint: str) -> bool:
+        """Whether it is for those to come, and there is room for it: else it is fitted again."""
+        if checkpoint not in self._kept:
+            return False
+        size = checkpoint_bytes(self._store.files, checkpoint)
+        if self._kept_bytes + size > _MOST_KEPT_BYTES:
+            return False
+        self._kept_bytes += size
+        return True
+
+    def _fit_meta(self, checkpoint: str) -> dict[str, Any]:
         try:
-            return json.loads(read_metadata(self._store.files, trial_id).get("raybench", "{}"))
+            return json.loads(read_metadata(self._store.files, checkpoint).get("raybench", "{}"))
         except FileNotFoundError:
             return {}  # nothing was fitted
 

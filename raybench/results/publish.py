@@ -26,6 +26,7 @@ from raybench.results.entry import Entry
 from raybench.results.fit_notes import fit_notes
 from raybench.results.made_on import distinct, made_on, mixed_notes
 from raybench.results.measure import Measured, Measuring
+from raybench.results.published import MADE_OF, basis_of_tables, read_published
 from raybench.results.race import is_settled
 from raybench.results.ranking import Ranking
 from raybench.results.selection import optimism_notes
@@ -57,6 +58,13 @@ def publish(
 
     Not to be written where the run is under way: its own tables could be replaced by these, which are older.
     """
+    run = store.run(plan.run_id)
+    made_of = basis_of_tables(plan, rows, notes, store) if write else None
+    if write:
+        run.write_text("job.yaml", plan.job.text)
+    if made_of is not None and not tracebacks and (published := read_published(run, made_of)) is not None:
+        run.write_json("environment.json", {**(run.read_json("environment.json") or {}), **_environment()})
+        return published
     known = measure_rest(plan, rows, store, skipped, measured)
     ids = [planned.trial.trial_id for planned in plan.trials]
     entries = [
@@ -66,9 +74,6 @@ def publish(
     traits: dict[str, MetricTrait] = {}
     for dataset in plan.datasets.values():
         traits |= traits_of(dataset.metric_set())
-    run = store.run(plan.run_id)
-    if write:
-        run.write_text("job.yaml", plan.job.text)
     planned_ids = {planned.trial.trial_id for planned in plan.trials}
     fits = [row.provenance.get("fit", {}) for trial_id, row in rows.items() if trial_id in planned_ids]
     return write_tables(
@@ -82,6 +87,7 @@ def publish(
         tracebacks=tracebacks,
         job_directory=str(plan.job.directory),
         drops=drops_table(entries, plan.rank_by, lambda trial_id: read_whole_records(store, rows[trial_id], skipped)),
+        made_of=made_of,
         write=write,
     )
 
@@ -112,20 +118,23 @@ def write_tables(
     tracebacks: dict[str, str] | None = None,
     job_directory: str | None = None,
     drops: pa.Table | None = None,
+    made_of: str | None = None,
     write: bool = True,
 ) -> Ranking:
-    """Make a run's tables of its trials' entries and write them; a mix of devices or versions is one of the notes."""
+    """Make a run's tables of its trials' entries and write them; a mix of devices or versions is one of the notes.
+
+    `made_of` is the basis by which they are found again and not made anew.
+    """
     scores = scores_table(run.run_id, entries, traits)
     table = ranking_table(entries, metrics, rank_by, traits, limits)
     higher = {name: trait.higher_is_better is not False for name, trait in traits.items()}
     across = across_notes(table.to_pylist(), higher)
     notes = (*notes, *mixed_notes(entries), *optimism_notes(entries, rank_by, higher), *across)
     if write:
-        run.write_table("scores", scores)
-        run.write_table("ranking", table)
+        digests = {"scores": run.write_table("scores", scores), "ranking": run.write_table("ranking", table)}
         if drops is not None:
-            run.write_table("drops", drops)
-        told = {NOTES: list(notes), JOB_DIRECTORY: job_directory}
+            digests["drops"] = run.write_table("drops", drops)
+        told = {NOTES: list(notes), JOB_DIRECTORY: job_directory, MADE_OF: {"basis": made_of, **digests}}
         run.write_json("environment.json", {**_environment(), **told, "trials": list(distinct(entries))})
     return Ranking(
         run_id=run.run_id,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import gc
+import time
 from importlib.metadata import version
 from typing import Any
 
@@ -57,12 +58,15 @@ class Workspace:
     ) -> None:
         self.device = device
         self.doing = ""  # how far the work in hand has got, for whoever asks from beside it
+        self.first_step_at: float | None = None  # in seconds since 1970
         self.networks: Kept[Network] = Kept(lambda: network_bytes or _half_of(device), _network_bytes)
         self.caches: Kept[FeatureCache] = Kept(lambda: feature_bytes, lambda cache: cache.num_bytes)
 
     def tell(self, words: str) -> None:
         """How far the work in hand has got."""
         self.doing = words
+        if words and self.first_step_at is None:
+            self.first_step_at = time.time()
 
     def network(self, trial: Trial, task: Task, *, own_head: bool, for_scoring: bool = True) -> Network:
         """The candidate's network as it was opened, in eval mode; whoever takes it changes nothing in it.

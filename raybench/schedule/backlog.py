@@ -44,6 +44,10 @@ class Backlog:
         self.trials = {work.trial_id: _Trial(work=work) for work in trials}
         works = [trial.work for trial in self.trials.values()]
         self._artefacts = Artefacts({work.trial_id: (*work.fit_reads, *work.score_reads) for work in works})
+        self._fitted_as = {work.checkpoint: work for work in reversed(works)}  # any of those that read a checkpoint
+        self._readers: dict[str, list[str]] = {}
+        for work in works:
+            self._readers.setdefault(work.checkpoint, []).append(work.trial_id)
         self._num_batches: dict[str, tuple[int, int]] = {}  # data key → batches of its test and of its training rows
         self._rounds: dict[str, tuple[int, ...]] = {}  # data key → the batches with which rounds of its test rows end
         self._parts: deque[Part] = deque()  # of rows and features
@@ -51,10 +55,12 @@ class Backlog:
         self._scoring: dict[str, _Trial] = {}  # those with pending shards
         self._waiting: dict[Fit | str, None] = {}  # fits, and trials to be scored, that read what is not there
         for work in works:
-            if work.data_key not in self._artefacts:
-                self._want(Artefact(key=work.data_key, parts=(Prepare(data_key=work.data_key),)))
-            fit = (Fit(trial_ids=(work.trial_id,)),) if work.needs_fit else ()
-            self._artefacts.want(Artefact(key=work.trial_id, parts=fit, needs=work.fit_reads))
+            for key in (work.data_key, work.fit_rows):
+                if key not in self._artefacts:
+                    self._want(Artefact(key=key, parts=(Prepare(data_key=key),)))
+            if work.checkpoint not in self._artefacts:
+                fit = (Fit(trial_ids=(work.checkpoint,)),) if work.needs_fit else ()
+                self._artefacts.want(Artefact(key=work.checkpoint, parts=fit, needs=work.fit_reads))
 
     @property
     def num_fits(self) -> int:
@@ -64,12 +70,12 @@ class Backlog:
     def trials_of(self, work: Work) -> list[str]:
         """The trials that have not ended and would end with this work, if it cannot be done."""
         match work:
-            case Fit(trial_ids=trial_ids):
-                return [trial_id for trial_id in trial_ids if trial_id in self.trials]
+            case Fit(trial_ids=fits):
+                return [trial_id for fit in fits for trial_id in self._readers[fit] if trial_id in self.trials]
             case Shard(trial_id=trial_id):
                 return [trial_id] if trial_id in self.trials else []
             case Prepare(data_key=data_key):
-                return [trial_id for trial_id, trial in self.trials.items() if trial.work.data_key == data_key]
+                return [name for name, trial in self.trials.items() if self._ends_without(trial.work, data_key)]
             case Features():
                 return []
 
@@ -85,18 +91,21 @@ class Backlog:
             return []  # they were lost and made again
         self._num_batches[event.data_key] = (event.num_batches, event.num_train_batches)
         self._rounds[event.data_key] = event.rounds
-        bundles: dict[str, list[str]] = {}
+        bundles: dict[str, dict[str, None]] = {}
+        again = {one for fit in (*self._fits, *self._waiting) if isinstance(fit, Fit) for one in fit.trial_ids}
         over = []
         for trial_id in self.trials_of(Prepare(data_key=event.data_key)):
             trial = self.trials[trial_id]
-            trial.scored = event.scored.get(trial_id, ())
-            if trial.work.needs_fit:
-                bundles.setdefault(trial.work.bundle, []).append(trial_id)
-                self._want_features(trial.work.train_features, event.num_train_batches, event.data_key)
-            else:
-                over += self.fitted(trial_id)
-        for trial_ids in bundles.values():
-            on_features = self.trials[trial_ids[0]].work.is_head
+            work, is_fitted = trial.work, self._artefacts.there((trial.work.checkpoint,))
+            if work.fit_rows == event.data_key and not is_fitted:
+                if work.checkpoint not in again:  # else it was lost before these rows were there
+                    bundles.setdefault(work.bundle, {})[work.checkpoint] = None
+                self._want_features(work.train_features, event.num_train_batches, event.data_key)
+            if work.data_key == event.data_key:
+                trial.scored = event.scored.get(trial_id, ())
+                over += self._begin(trial_id) if is_fitted else []
+        for trial_ids in map(tuple, bundles.values()):
+            on_features = self._fitted_as[trial_ids[0]].is_head
             parts = head_parts(trial_ids, self._num_actors) if on_features else [tuple(trial_ids)]
             self._offer(*(Fit(trial_ids=part) for part in parts))
         return over
@@ -109,11 +118,17 @@ class Backlog:
             self._offer(*waiting)
         return part.makes[0] in self._artefacts
 
-    def fitted(self, trial_id: str) -> list[str]:
-        """A trial's checkpoint is there. Features of test rows are wanted only now, or they would keep fits waiting."""
+    def fitted(self, checkpoint: str) -> list[str]:
+        """A checkpoint is there: those who read it are scored, once their rows are there too."""
+        fit = Fit(trial_ids=(checkpoint,))
+        self._artefacts.made(fit)
+        ready = [name for name in self.trials_of(fit) if self.trials[name].work.data_key in self._num_batches]
+        return [over for trial_id in ready for over in self._begin(trial_id)]
+
+    def _begin(self, trial_id: str) -> list[str]:
+        """Rows and checkpoint are there. Features of test rows are wanted only now, or they would keep fits waiting."""
         trial = self.trials[trial_id]
         work, (num_batches, _) = trial.work, self._num_batches[trial.work.data_key]
-        self._artefacts.made(Fit(trial_ids=(trial_id,)))
         if trial.num_unscored == 0:  # else its checkpoint was lost and made again
             rounds = self._rounds[work.data_key] if work.raced else ()
             shards = remaining_shards(trial_id, num_batches, trial.scored, self._shard_batches, rounds)
@@ -152,8 +167,9 @@ class Backlog:
         if not self._artefacts.lost(part):
             return False
         if isinstance(part, Fit):
-            work = self.trials[part.trial_ids[0]].work
-            self._want_features(work.train_features, self._num_batches[work.data_key][1], work.data_key)
+            work = self._fitted_as[part.trial_ids[0]]
+            if work.fit_rows in self._num_batches:  # else they are wanted when these rows are there
+                self._want_features(work.train_features, self._num_batches[work.fit_rows][1], work.fit_rows)
         self._offer_anew()
         return True
 
@@ -173,7 +189,7 @@ class Backlog:
         """A trial has ended: the keys of rows and features that nobody reads any more."""
         del self.trials[trial_id]
         self._scoring.pop(trial_id, None)
-        unread = tuple(key for key in self._artefacts.end(trial_id) if key != trial_id)
+        unread = tuple(key for key in self._artefacts.end(trial_id) if key not in self._readers)
         if unread:  # rows that could not be made again end all who read them
             self._fits = [fit for fit in self._fits if self.trials_of(fit)]
         return unread
@@ -228,7 +244,7 @@ class Backlog:
         """A fit, or a trial to score, can begin if all that it reads is there; what has ended is forgotten."""
         for work in works:
             if isinstance(work, Fit):
-                self._offer_fit(Fit(trial_ids=tuple(self.trials_of(work))))
+                self._offer_fit(Fit(trial_ids=tuple(fit for fit in work.trial_ids if self._is_read(fit))))
             elif work in self.trials and self.trials[work].pending:
                 trial = self.trials[work]
                 if self._artefacts.there(trial.work.score_reads):
@@ -250,4 +266,13 @@ class Backlog:
         self._offer(*fits, *scoring)
 
     def _cost(self, fit: Fit) -> float:
-        return sum(self.trials[trial_id].work.cost for trial_id in self.trials_of(fit))
+        return sum(self._fitted_as[checkpoint].cost for checkpoint in fit.trial_ids if self._is_read(checkpoint))
+
+    def _is_read(self, checkpoint: str) -> bool:
+        return any(trial_id in self.trials for trial_id in self._readers[checkpoint])
+
+    def _ends_without(self, work: TrialWork, data_key: str) -> bool:
+        """Whether a trial needs these rows: to be scored on, or to be fitted on if that is still to be done."""
+        return work.data_key == data_key or (
+            work.fit_rows == data_key and not self._artefacts.there((work.checkpoint,))
+        )

@@ -88,6 +88,10 @@ class Queue:
         """What an actor has been given and not returned, in the order it does them."""
         return tuple(self._actors[actor].in_flight) if actor in self._actors else ()
 
+    def trials_of(self, work: Work) -> list[str]:
+        """The trials that have not ended and would end with a piece of work, if it cannot be done."""
+        return self._backlog.trials_of(work)
+
     def start(self) -> list[Action]:
         """The first actions."""
         return [] if self.done else [self._start_actor() for _ in range(self._num_actors)]
@@ -108,12 +112,13 @@ class Queue:
                 self._on_made(actor, work, actions)
             case Fitted(actor=actor, work=work, failures=failures):
                 self._take(actor, work)
-                for trial_id in self._backlog.trials_of(work):
-                    if trial_id in failures:
-                        self._on_failure(Fit(trial_ids=(trial_id,)), actor, failures[trial_id], actions)
-                    else:
-                        self._actors[actor].trial_id = trial_id
-                        self._end_well(self._backlog.fitted(trial_id), actions)
+                for checkpoint in work.trial_ids:
+                    readers = self._backlog.trials_of(Fit(trial_ids=(checkpoint,)))
+                    if readers and checkpoint in failures:
+                        self._on_failure(Fit(trial_ids=(checkpoint,)), actor, failures[checkpoint], actions)
+                    elif readers:
+                        self._actors[actor].trial_id = readers[0]
+                        self._end_well(self._backlog.fitted(checkpoint), actions)
             case Scored(actor=actor, shard=shard):
                 self._take(actor, shard)
                 self._end_well(self._backlog.scored(shard), actions)

@@ -66,7 +66,10 @@ class Features:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """Fit trials that share their work, on one actor; the key of a checkpoint is its trial's id."""
+    """Fit trials that share their work, on one actor; the key of a checkpoint is the id of the trial that is fitted.
+
+    Trials on other test rows of the same training rows read it too (`TrialWork.checkpoint`).
+    """
 
     trial_ids: tuple[str, ...]
 
@@ -91,6 +94,8 @@ class TrialWork:
     cost: float = 0.0  # predicted, in any unit: the costliest fit goes first
     train_features: str | None = None  # the group of features that fitting it reads
     test_features: str | None = None  # and scoring it
+    fit_id: str = ""  # the trial whose fit it is scored by, where that is another: one on the same training rows
+    fit_data_key: str = ""  # and the rows that it is fitted on
     raced: bool = False  # it is scored a round at a time, the next one when it is opened
 
     @property
@@ -99,14 +104,24 @@ class TrialWork:
         return self.train_features is not None and self.test_features is not None
 
     @property
+    def checkpoint(self) -> str:
+        """The key of the checkpoint that it is scored by: the id of the trial that is fitted."""
+        return self.fit_id or self.trial_id
+
+    @property
+    def fit_rows(self) -> str:
+        """The key of the rows that this trial is fitted on."""
+        return self.fit_data_key or self.data_key
+
+    @property
     def fit_reads(self) -> tuple[str, ...]:
         """The keys of what must be there for its fit: rows, and features of its training rows."""
-        return (self.data_key, *filter(None, [self.train_features]))
+        return (self.fit_rows, *filter(None, [self.train_features]))
 
     @property
     def score_reads(self) -> tuple[str, ...]:
         """The keys of what must be there to score it: rows, its checkpoint, and features of its test rows."""
-        return (self.data_key, self.trial_id, *filter(None, [self.test_features]))
+        return (self.data_key, self.checkpoint, *filter(None, [self.test_features]))
 
 
 # Events

@@ -13,6 +13,7 @@ from typing import Any
 from raybench.store.files import Files
 
 __all__ = [
+    "checkpoint_bytes",
     "is_intact",
     "list_checkpoints",
     "read_checkpoint",
@@ -67,6 +68,14 @@ def read_metadata(files: Files, trial_id: str) -> dict[str, str]:
         return _header(files, trial_id, files.size(_path(trial_id)))[0].get("__metadata__", {})
     except _TornError as error:
         raise FileNotFoundError(_path(trial_id)) from error
+
+
+def checkpoint_bytes(files: Files, trial_id: str) -> int:
+    """How large a checkpoint's file is; 0 where there is none."""
+    try:
+        return files.size(_path(trial_id))
+    except FileNotFoundError:
+        return 0
 
 
 def list_checkpoints(files: Files) -> frozenset[str]:

@@ -125,9 +125,9 @@ class Files:
             path[prefix:] for path in found if path.endswith(suffix) and not path.rsplit("/", 1)[-1].startswith(".")
         )
 
-    def entries(self) -> list[Entry]:
-        """Every file of the store, unfinished ones too, by path."""
-        return sorted(self._do("read", "", self._all_entries))
+    def entries(self, folder: str = "") -> list[Entry]:
+        """Every file of the store or below a folder, unfinished ones too, by path."""
+        return sorted(self._do("read", folder, lambda: self._all_entries(folder)))
 
     def folders(self, folder: str) -> list[str]:
         """Names of the folders directly below a folder, sorted."""
@@ -170,13 +170,13 @@ class Files:
             return []
         return [entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == "directory"]
 
-    def _all_entries(self) -> list[Entry]:
+    def _all_entries(self, folder: str) -> list[Entry]:
         prefix = len(self._root.rstrip("/")) + 1
         if not self._local:
-            found = self._fresh().find(self._root, detail=True).items()
+            found = self._fresh().find(self.path(folder).rstrip("/"), detail=True).items()
             return [Entry(path[prefix:], entry["size"], self._written_at(path, entry)) for path, entry in found]
         entries = []
-        for path in self._found(""):
+        for path in self._found(folder):
             with suppress(FileNotFoundError):  # gone since it was listed
                 stat = os.stat(path)
                 entries.append(Entry(path[prefix:], stat.st_size, stat.st_mtime))

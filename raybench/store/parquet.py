@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from raybench.store.files import Files
 
-__all__ = ["Footer", "Skipped", "parquet_bytes", "read_folder", "read_footer"]
+__all__ = ["Footer", "Skipped", "parquet_bytes", "read_folder", "read_footer", "table_of"]
 
 Skipped = Callable[[str, str], None]  # called with a file's path and why it was not used
 
@@ -41,6 +41,14 @@ def parquet_bytes(table: pa.Table, kind: str, version: int, metadata: dict[str, 
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata(merged), sink, compression="zstd", write_page_checksum=True)
     return sink.getvalue().to_pybytes()
+
+
+def table_of(data: bytes, columns: list[str] | None = None) -> pa.Table:
+    """A file's table, its pages held against their checksums.
+
+    By ParquetFile: `read_table` goes through `pyarrow.dataset`, which imports pandas.
+    """
+    return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read(columns)
 
 
 def read_folder(
@@ -97,7 +105,7 @@ def _load_all(
         except FileNotFoundError:
             return None, ""  # joined with others since it was listed
         try:
-            table = pq.read_table(pa.BufferReader(data), columns=columns, page_checksum_verification=True)
+            table = table_of(data, columns)
         except (pa.ArrowException, OSError) as error:
             return None, _torn(error)
         reason = _foreign(table.schema.metadata, kind)

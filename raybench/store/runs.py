@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from raybench.core.blips import TRIES
+from raybench.core.identity import bytes_hash
 from raybench.store.files import Files
-from raybench.store.parquet import parquet_bytes
+from raybench.store.parquet import parquet_bytes, table_of
 
 __all__ = ["JOB_DIRECTORY", "NOTES", "RunDirectory", "list_runs"]
 
@@ -53,15 +54,18 @@ class RunDirectory:
             return None
         return value if isinstance(value, dict) else None
 
-    def write_table(self, name: str, table: pa.Table) -> None:
-        """Write `<name>.parquet`."""
-        self.files.write(self.path(f"{name}.parquet"), parquet_bytes(table, name, _VERSION))
+    def write_table(self, name: str, table: pa.Table) -> str:
+        """Write `<name>.parquet`; the digest of the file."""
+        data = parquet_bytes(table, name, _VERSION)
+        self.files.write(self.path(f"{name}.parquet"), data)
+        return bytes_hash([data])
 
-    def read_table(self, name: str) -> pa.Table:
-        """`<name>.parquet`; FileNotFoundError when there is none."""
-        import pyarrow.parquet as pq
-
-        return pq.read_table(pa.BufferReader(self.files.read(self.path(f"{name}.parquet"))))
+    def read_table(self, name: str, *, digest: str | None = None) -> pa.Table:
+        """`<name>.parquet`; FileNotFoundError when there is none, ValueError where it has another digest."""
+        data = self.files.read(self.path(f"{name}.parquet"))
+        if digest is not None and bytes_hash([data]) != digest:
+            raise ValueError(f"{self.location(f'{name}.parquet')} is another file")
+        return table_of(data)
 
 
 def list_runs(files: Files) -> list[RunDirectory]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,6 +97,13 @@ class TrialLog:
     def read(self, skipped: Skipped) -> dict[str, TrialRow]:
         """Every trial's latest row by id."""
         return _latest(read_folder(self._files, _FOLDER, _KIND, skipped).values())
+
+    def ended(self, statuses: Collection[Status]) -> frozenset[str]:
+        """Ids of trials whose latest row has one of these statuses; what cannot be read is not told here."""
+        wanted = ["trial_id", "status", "finished_at"]
+        tables = read_folder(self._files, _FOLDER, _KIND, lambda path, reason: None, columns=wanted).values()
+        found = sorted((row["finished_at"], row["trial_id"], row["status"]) for t in tables for row in t.to_pylist())
+        return frozenset(one for one, status in {one: status for _, one, status in found}.items() if status in statuses)
 
     def files(self) -> list[str]:
         """Names of the files that are there: others once a trial has ended."""

@@ -36,7 +36,7 @@ class Writer:
         self._writer, self._cleaner = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
         self._turns_missed = 0
-        self._ended: list[TrialRow] = []
+        self._ended: list[tuple[TrialRow, str]] = []
 
     def __enter__(self) -> Writer:
         return self
@@ -50,9 +50,9 @@ class Writer:
                 self._begin()
                 self._wait()
 
-    def ended(self, row: TrialRow) -> None:
-        """A trial's shards and checkpoint can go once its row is written."""
-        self._ended.append(row)
+    def ended(self, row: TrialRow, checkpoint: str) -> None:
+        """A trial's shards can go once its row is written, and the checkpoint if nobody else reads it (else "")."""
+        self._ended.append((row, checkpoint))
 
     def turn(self) -> None:
         """Begin to write what is pending, or let what is being written go on."""
@@ -71,26 +71,30 @@ class Writer:
         ended, self._ended = self._ended, []
         self._writing = self._writer.submit(self._write, self._store.take(), ended)
 
-    def _write(self, pending: Pending, ended: list[TrialRow]) -> None:
+    def _write(self, pending: Pending, ended: list[tuple[TrialRow, str]]) -> None:
         if pending.rows:
             self._check()
         self._store.write(pending)
         if ended:
             self._cleaner.submit(self._clean, ended)
 
-    def _clean(self, ended: list[TrialRow]) -> None:
-        for row in ended:
+    def _clean(self, ended: list[tuple[TrialRow, str]]) -> None:
+        for row, checkpoint in ended:
             self._check()
-            clean_up(self._store, row, self._skipped)
+            clean_up(self._store, row, checkpoint, self._skipped)
 
 
-def clean_up(store: Store, row: TrialRow, skipped: Skipped) -> None:
-    """Leave of a trial that ended one file of records, nothing else but its row; what goes wrong costs room alone."""
+def clean_up(store: Store, row: TrialRow, checkpoint: str, skipped: Skipped) -> None:
+    """Leave of a trial that ended one file of records, nothing else but its row; what goes wrong costs room alone.
+
+    `checkpoint` is the one that it was scored by, where nobody else reads it, or "".
+    """
     try:
         compact_records(store.files, row.trial_id, row.basis, skipped)
-        remove_checkpoint(store.files, row.trial_id)
+        if checkpoint:
+            remove_checkpoint(store.files, checkpoint)
+            UnfinishedFits(store.files).remove([checkpoint])
         store.shards.remove(row.trial_id)
-        UnfinishedFits(store.files).remove([row.trial_id])
     except Exception as error:
         reason = f"not cleaned up after it ended ({summary(error)}); the next run does it, or `raybench clean`"
         skipped(f"trials: {row.trial_id}", reason)

@@ -18,7 +18,6 @@ from raybench.core.errors import DataError, IncompatibleError, ModelError
 from raybench.core.identity import content_hash
 from raybench.core.pictures import ENCODED, image_array
 from raybench.models.configuration import open_config
-from raybench.models.feature_network import has_classes
 from raybench.models.fingerprint import weights_fingerprint
 from raybench.models.pictures import made_files, made_pictures, pictures_fingerprint
 from raybench.tasks.augmentation import AugmentOptions
@@ -79,9 +78,13 @@ class ImageGeneration(Task):
         return pa.schema({**fields, "features": pa.list_(pa.float32()), "probabilities": pa.list_(pa.float64())})
 
     def default_metrics(self, labels: Sequence[str], statistics: Mapping[str, float]) -> tuple[str, ...]:
+        from raybench.models.feature_network import has_classes
+
         return self.metrics if has_classes(self.network_spec) else ("fid", "kid")
 
     def review(self, splits: Mapping[str, pa.Table], labels: Sequence[str]) -> tuple[str, ...]:
+        from raybench.models.feature_network import has_classes
+
         spec = self.network_spec
         try:
             config = open_config(spec)

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from raybench.api import warn_skipped
+from raybench.cluster.connection import Connection
 from raybench.cluster.observer import Observer
 from raybench.cluster.run import run_trials
 from raybench.job import parse_job
@@ -67,7 +68,8 @@ def score(actors: int) -> tuple[float, list[dict]]:
         store = Store.open(folder)
         found = look_up(plan, store, warn_skipped)
         clock = Clock()
-        given = {"address": None, "observer": clock, "skipped": warn_skipped, "check": lambda: None}
+        connection = Connection(plan.job.resources, None)
+        given = {"connection": connection, "observer": clock, "skipped": warn_skipped, "check": lambda: None}
         outcome = run_trials(plan, found.todo(plan), found, store, **given)
         table = publish(plan, outcome.rows, store, warn_skipped).table
         return clock.rate(), table.drop_columns(list(TIMING_COLUMNS)).to_pylist()

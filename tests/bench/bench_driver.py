@@ -75,6 +75,10 @@ class IdleWorker:
     def measure(self, rows: list[TrialRow]) -> list[None]:
         return [None for _ in rows]
 
+    @ray.method(concurrency_group="control")
+    def moments(self) -> dict[str, float]:
+        return {}
+
 
 def main() -> None:
     num_shards = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000

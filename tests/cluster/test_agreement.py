@@ -130,7 +130,7 @@ def test_files_that_look_as_the_driver_saw_them_are_not_read_again(
     trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = {trial.trial_id: weights_stamp(trial.model)}
-    monkeypatch.setattr(fingerprint, "_hash_once", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr(fingerprint, "_hash", lambda *_: pytest.fail("read"))
     PlannedFiles(seen, tmp_path).check(trial)
 
 

@@ -10,12 +10,14 @@ from raybench.cluster.observer import Observer
 from raybench.core import DatasetKey, ModelSpec, Shard, Status, Trial
 from raybench.metrics import Coverage, MetricSet
 from raybench.planning.plan import PlannedTrial
+from raybench.results import ledger as ledger_module
 from raybench.results.ledger import Ledger
 from raybench.results.racing import Races
 from raybench.schedule.queue import Queue
 from raybench.schedule.retry import Failure, FailureKind
 from raybench.schedule.work import ActorReady, Lost, Prepare, Prepared, Scored, TrialWork
 from raybench.store import Store
+from raybench.store.checkpoints import list_checkpoints, write_checkpoint
 from raybench.store.shards import ShardCommit, usable
 
 METRICS = MetricSet(["accuracy"], {"labels": ["a", "b"]})
@@ -61,6 +63,10 @@ class FakePool:
         assert self.alive, "measured by actors, so before they are ended"
         self.asked = [row.trial_id for row in rows]
         return dict.fromkeys(self.asked, "measured")
+
+    def moments(self):
+        assert self.alive, "asked of actors, so before they are ended"
+        return [("fit", 1.0)]
 
     def stop_all(self):
         self.alive.clear()
@@ -159,3 +165,17 @@ def test_only_shards_on_the_same_basis_are_taken_over(tmp_path, basis, sent):
     assert sorted(set(pool.scored)) == sent
     assert again.ledger.rows["t"].status is Status.OK
     assert again.ledger.rows["t"].num_examples == NUM_SHARDS
+
+
+@pytest.mark.parametrize(("kept", "limit", "left"), [((), 9, 0), (("t",), 1 << 20, 1), (("t",), 9, 0)])
+def test_a_checkpoint_that_others_will_read_stays_as_long_as_there_is_room(tmp_path, monkeypatch, kept, limit, left):
+    monkeypatch.setattr(ledger_module, "_MOST_KEPT_BYTES", limit)
+    store = Store.open(str(tmp_path))
+    write_checkpoint(store.files, "t", bytes(100))
+    with Ledger(
+        {"t": driver(store, FakePool()).ledger._planned["t"]},
+        expected={"words": Coverage.of(["0"])}, usable=lambda planned, plan: [],
+        kept=frozenset(kept), store=store, skipped=pytest.fail, check=lambda: None,
+    ) as ledger:  # fmt: skip
+        ledger.end("t", Status.OK, None)
+    assert len(list_checkpoints(store.files)) == left

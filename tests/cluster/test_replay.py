@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import raybench
 from raybench.cli import app
 from raybench.replay.replay import replay_trial
+from raybench.report.page.make import make_report
 from raybench.results.stored import find_run, read_run, read_whole_records
 from raybench.store import Store
 
@@ -130,6 +131,34 @@ def raybench_rows(done):
     (spec,) = job.datasets
     test = load_dataset(spec, get_task(spec.task, {}).columns, job.directory).splits["test"]
     return dict(zip(test["id"].to_pylist(), test["text"].to_pylist(), strict=True))
+
+
+def test_a_report_explains_what_the_best_two_say_again(done):
+    _, store, _ = done
+    run = read_run(store, find_run(store, None), fail)
+    told = []
+    (part,) = make_report(run, fail, why=2, tell=told.append).datasets
+    assert part.examples.unexplained == ()
+    best = [row.name for row in part.ranking.rows[:2]]
+    assert [line.split(" is opened again")[0] for line in told] == [f"words: {name}" for name in best]
+    explained = [example for example in part.examples.hardest if example.whys]
+    assert explained == list(part.examples.hardest[:2])
+    for example in explained:
+        (text,) = (cell for column, cell in example.cells if column == "text")
+        for why in example.whys:
+            assert why.is_same
+            assert "".join(piece for piece, _ in why.parts[0].pieces) == text
+            assert why.largest > 0
+
+
+def test_what_a_report_cannot_explain_is_said(done):
+    job, _, _ = done
+    for flags, line in (
+        (["--format", "md"], "--why explains examples, which --format md has not"),
+        (["--no-examples"], "--why explains the examples that --no-examples leaves out"),
+    ):
+        ended = CliRunner().invoke(app, ["report", job.job["store"], "--why", "2", *flags], env={"COLUMNS": "200"})
+        assert (ended.exit_code, line in ended.output) == (2, True)
 
 
 def test_of_a_run_the_best_network_is_exported(done, tmp_path):

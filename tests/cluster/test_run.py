@@ -17,8 +17,11 @@ import safetensors.torch
 import raybench
 from raybench.api import StoreWarning, try_models
 from raybench.cluster.pool import Pool
+from raybench.core import stamps
 from raybench.core.errors import MetricError, StoreError
+from raybench.job import load_job
 from raybench.planning.first_job import first_job
+from raybench.report.plan_table import print_plan
 from raybench.results.measure import Measuring
 from raybench.results.rescore import rescore
 from raybench.results.tables import TIMING_COLUMNS
@@ -219,6 +222,66 @@ def test_the_same_command_again_does_nothing(done, reference):
     again = raybench.run(done.write(), address="nowhere:1", quiet=True)  # no cluster is needed
     assert finished(done) == before
     assert bits(again) == bits(reference)
+
+
+LIGHT = """
+import sys
+from raybench.cli import app
+for command in ("check", "plan", "run"):
+    app([command, sys.argv[1]], standalone_mode=False)
+print("heavy:", *{"torch", "ray", "transformers", "pandas", "scipy"} & set(sys.modules))
+"""
+
+
+def test_check_plan_and_a_run_with_nothing_to_do_import_no_engine(make_job, run, tmp_path, monkeypatch):
+    job = make_job()
+    (dataset,) = job.job["datasets"]
+    path = job.write(datasets=[{**dataset, "slices": []}])
+    ranking = run(path)
+    monkeypatch.setenv("RAYBENCH_CACHE", str(tmp_path))
+    run(path)  # what it finds out it remembers: the job's files have been there for some seconds
+    print_plan(load_job(path))
+    before = finished(job)
+    command = [sys.executable, "-c", LIGHT, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ)
+    assert done.stdout.splitlines()[-1] == "heavy:", done.stderr
+    assert "8 done (ok)" in done.stdout
+    assert finished(job) == before
+    assert bits(run(path)) == bits(ranking)
+    table = pq.read_table(job.folder / "store" / "runs" / ranking.run_id / "ranking.parquet")
+    table = table.replace_schema_metadata(None)
+    assert table.equals(ranking.table)  # those that were there, to the last time
+
+
+def test_tables_that_are_gone_or_torn_are_made_anew(done_job, run, tmp_path, monkeypatch):
+    done = done_job.copy(tmp_path / "copy")
+    (dataset,) = done.job["datasets"]
+    path = done.write(datasets=[{**dataset, "slices": []}])
+    monkeypatch.setattr(stamps, "_SETTLED_SECONDS", -1.0)
+    stamps.installed_stamp.cache_clear()
+    ranking = run(path)
+    directory = done.folder / "store" / "runs" / ranking.run_id
+    whole = {name: (directory / f"{name}.parquet").read_bytes() for name in ("ranking", "scores")}
+    (directory / "ranking.parquet").write_bytes(whole["ranking"][:-9])
+    assert bits(run(path)) == bits(ranking)
+    (directory / "scores.parquet").unlink()
+    assert bits(run(path)) == bits(ranking)
+    (directory / "scores.parquet").write_bytes(whole["ranking"])  # another file of raybench
+    assert bits(run(path)) == bits(ranking)
+    assert {name: (directory / f"{name}.parquet").read_bytes() for name in whole} == whole
+
+
+def test_a_record_that_rots_is_found_by_the_next_run(done_job, run, tmp_path):
+    done = done_job.copy(tmp_path / "copy")
+    (dataset,) = done.job["datasets"]
+    path = done.write(datasets=[{**dataset, "slices": []}])
+    run(path)
+    (record, *_) = sorted((done.folder / "store" / "records").glob("*/*.parquet"))
+    data = bytearray(record.read_bytes())
+    data[100:200] = bytes(100)  # its footer is whole
+    record.write_bytes(bytes(data))
+    with pytest.raises(StoreError, match="records"), pytest.warns(StoreWarning, match="CRC"):
+        run(path)
 
 
 def test_only_what_changed_is_done_again(done, run):

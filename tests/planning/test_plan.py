@@ -12,6 +12,8 @@ from raybench.core.errors import JobError
 from raybench.job import load_job, parse_job
 from raybench.planning.plan import make_plan
 from raybench.planning.shared_work import feature_groups
+from raybench.recipes.recipe import recipe_of
+from raybench.tasks.catalog import task_of
 
 JOB = """
 name: bundles
@@ -75,17 +77,23 @@ def test_candidates_of_other_names_share_a_bundle_and_of_other_weights_do_not(
     assert bundles(method, grid, fewer_layers) == [1] * 4
 
 
+def groups_of(trial: Trial, data_key: str) -> dict[str, str]:
+    recipe = recipe_of(trial.model, trial.method)
+    own_head = recipe.has_own_head(task_of(trial.dataset), trial.model, trial.dataset.labels)
+    return feature_groups(trial, data_key, own_head=own_head)
+
+
 def test_trials_of_one_network_and_data_read_the_same_features(
     tiny_bert: Path, make_trial: Callable[..., Trial]
 ) -> None:
-    frozen = feature_groups(make_trial(tiny_bert, "frozen", weight_decay=0.1), "rows")
+    frozen = groups_of(make_trial(tiny_bert, "frozen", weight_decay=0.1), "rows")
     assert set(frozen) == {"train", "test"}
-    assert feature_groups(make_trial(tiny_bert, "nearest_neighbors"), "rows") == frozen
-    assert feature_groups(make_trial(tiny_bert, "frozen", seed=1, learning_rate=0.1), "rows") == frozen
-    assert feature_groups(make_trial(tiny_bert, "full"), "rows") == {"train": frozen["train"]}  # its head starts there
-    assert feature_groups(make_trial(tiny_bert, "frozen"), "other rows").keys() == frozen.keys()
-    assert feature_groups(make_trial(tiny_bert, "frozen"), "other rows") != frozen
-    assert feature_groups(make_trial(ModelSpec(reference=str(tiny_bert), dtype="int8")), "rows") != frozen
+    assert groups_of(make_trial(tiny_bert, "nearest_neighbors"), "rows") == frozen
+    assert groups_of(make_trial(tiny_bert, "frozen", seed=1, learning_rate=0.1), "rows") == frozen
+    assert groups_of(make_trial(tiny_bert, "full"), "rows") == {"train": frozen["train"]}  # its head starts there
+    assert groups_of(make_trial(tiny_bert, "frozen"), "other rows").keys() == frozen.keys()
+    assert groups_of(make_trial(tiny_bert, "frozen"), "other rows") != frozen
+    assert groups_of(make_trial(ModelSpec(reference=str(tiny_bert), dtype="int8")), "rows") != frozen
 
 
 def test_who_has_no_head_to_start_reads_no_features(
@@ -99,8 +107,8 @@ def test_who_has_no_head_to_start_reads_no_features(
         make_trial(tiny_classifier, "none"),
         make_trial("baseline:majority"),
     ):
-        assert feature_groups(trial, "rows") == {}
-    seeds = [feature_groups(make_trial(scratch, "frozen", seed=seed), "rows") for seed in (0, 1)]
+        assert groups_of(trial, "rows") == {}
+    seeds = [groups_of(make_trial(scratch, "frozen", seed=seed), "rows") for seed in (0, 1)]
     assert seeds[0] != seeds[1]
 
 

@@ -26,7 +26,7 @@ def plan(*names):
         )
         for name in names
     ]
-    return SimpleNamespace(trials=trials)
+    return SimpleNamespace(trials=trials, fits={})
 
 
 def work(name, cost=1.0):

@@ -104,3 +104,15 @@ def test_what_cannot_start_says_so_once():
 def test_what_is_not_offered_stays_as_it_is():
     given = Plan(run_id="r", job=SimpleNamespace(race=None), trials=(planned(0.1, 0, "test"),), datasets={})
     assert choose(given, {}, {}) == (given, [])
+
+
+def test_several_metrics_choose_by_the_weighted_mean_of_ranks():
+    values = {0.1: (0.9, 0.9), 0.2: (0.8, 0.1), 0.3: (0.7, 0.5)}  # accuracy, of which more is better, and ece
+    rows, measured = ends({(rate, 0): value for rate, (value, _) in values.items()})
+    for rate, (accuracy, ece) in values.items():
+        scores = {"accuracy": Score(value=accuracy, n=9), "ece": Score(value=ece, n=9)}
+        measured[f"validation-{rate}-0"] = Measured(scores, {}, {})
+    for rank_by, best in (("3 accuracy + 1 ece", 0.1), ("1 accuracy + 1 ece", 0.2)):
+        trials, (line,) = chosen(plan(values, rank_by, seeds=(0,)), rows, measured)
+        assert [one.trial.trial_id for one in trials] == [f"test-{best}-0"]
+        assert f"(accuracy {values[best][0]:.3f}, ece {values[best][1]:.3f})" in line

@@ -87,7 +87,7 @@ def test_a_cleaner_that_fails_is_a_warning(store, monkeypatch):
     notes = {}
     with Writer(store, notes.__setitem__, lambda: None) as writer:
         store.trials.append(row("t"))
-        writer.ended(row("t"))
+        writer.ended(row("t"), "t")
     assert notes == {
         "trials: t": "not cleaned up after it ended (OSError: not today); the next run does it, or `raybench clean`"
     }
@@ -104,7 +104,7 @@ def test_a_run_whose_trials_are_another_one_s_writes_no_end_and_removes_nothing(
     def loop():
         with Writer(store, pytest.fail, taken) as writer:
             store.trials.append(row("t"))
-            writer.ended(row("t"))
+            writer.ended(row("t"), "t")
 
     with pytest.raises(StoreError, match="another one goes on"):
         loop()

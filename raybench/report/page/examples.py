@@ -21,9 +21,9 @@ from raybench.report.page.model import Example, Examples
 from raybench.results.example_losses import answers_of, losses_of, truths_of
 from raybench.results.raw_rows import by_id
 
-__all__ = ["examples_of"]
+__all__ = ["EACH", "examples_of"]
 
-_EACH = 9  # examples of either kind
+EACH = 9  # examples of either kind
 _MOST = 8  # configurations
 _RIGHT_BELOW = 0.5  # of the loss of a class, which is 0 or 1 and a little more
 _CHARACTERS = 2_000  # of a cell
@@ -32,7 +32,9 @@ _PIXELS = 160  # of a picture's longer side
 _NOT_SHOWN = ("label", "labels", "tags", "value", "id")  # what would be right stands in the records
 
 
-def examples_of(best: Sequence[Scored], labels: Sequence[str], rows: pa.Table | DataError | None) -> Examples | None:
+def examples_of(
+    best: Sequence[Scored], labels: Sequence[str], rows: pa.Table | DataError | None, *, num_hardest: int = EACH
+) -> Examples | None:
     """Of the first seed of the better half of the configurations, at most eight; None where nothing tells how wrong."""
     shown = best[: max(2, min(_MOST, (len(best) + 1) // 2))]
     if not shown:
@@ -52,8 +54,8 @@ def examples_of(best: Sequence[Scored], labels: Sequence[str], rows: pa.Table | 
         np.isfinite(losses_KN), losses_KN, np.nanmax(np.where(np.isfinite(losses_KN), losses_KN, 0)) + 1
     )
     ids = tables[0].column("id").to_pylist()
-    hardest = _largest(finite_KN.mean(axis=0), ids)
-    disputed = _largest(finite_KN.std(axis=0), ids) if len(shown) > 1 else []
+    hardest = _largest(finite_KN.mean(axis=0), ids, num_hardest)
+    disputed = _largest(finite_KN.std(axis=0), ids, EACH) if len(shown) > 1 else []
     raw, reason = _raw(rows, tables[0], [*hardest, *disputed])
     make = _Maker(tables, labels, losses_KN, raw)
     return Examples(
@@ -91,11 +93,11 @@ class _Maker:
         )
 
 
-def _largest(values_N: np.ndarray, ids: Sequence[str]) -> list[int]:
+def _largest(values_N: np.ndarray, ids: Sequence[str], count: int) -> list[int]:
     """Places of the largest values above 0, the largest first, ties by place; of rows with equal content the first."""
     found: dict[str, int] = {}
     for place in np.argsort(-values_N, kind="stable"):
-        if len(found) == _EACH or values_N[place] <= 0:
+        if len(found) == count or values_N[place] <= 0:
             break
         found.setdefault(_REPEAT.sub("", ids[place]), int(place))
     return list(found.values())

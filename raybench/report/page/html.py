@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -23,6 +23,8 @@ from raybench.report.page.theme import PAGE, legible_text, style, svg_of
 __all__ = ["html_of"]
 
 _LEVEL = 0.05  # of the tests' adjusted p-values
+_WEIGHS = 0.2  # share of the largest change of a score, from which on a piece is marked
+_NAMED = 5  # pieces of a cell
 _HEAT = 0.5  # opacity of the fullest cell: text on it can still be read
 
 
@@ -45,7 +47,9 @@ def html_of(report: Report) -> str:
     environment.globals |= {
         "span": span,
         "level": _LEVEL,
-        "heat": lambda part, whole: f"{_HEAT * part / max(1, whole):.3f}",
+        "weighs": lambda change, largest: abs(change) >= _WEIGHS * largest > 0,
+        "weightiest": _weightiest,
+        "heat": lambda part, whole: f"{_HEAT * part / (whole or 1):.3f}",
     }
     script = _file("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -76,6 +80,12 @@ def _drawn(report: Report) -> Mapping[str, tuple[Picture, Markup]]:
 def _tests(part: DatasetPart) -> Mapping[tuple[int, int], Any]:
     """Tests by the places of their two."""
     return {(test.first, test.second): test for test in part.pairs.tests} if part.pairs is not None else {}
+
+
+def _weightiest(pieces: Sequence[tuple[str, float]], largest: float) -> list[tuple[str, float]]:
+    """The pieces that change a score most, the most first."""
+    found = [one for one in pieces if abs(one[1]) >= _WEIGHS * largest > 0]
+    return sorted(found, key=lambda one: -abs(one[1]))[:_NAMED]
 
 
 def _file(name: str) -> str:

@@ -2,6 +2,7 @@
 
 report = make_report(run, skipped)                      # StoredRun, of results/stored.py
 report = make_report(run, skipped, job=job)             # the user named the job file: code beside it may give rows
+report = make_report(run, skipped, why=20, tell=print)  # 20 hard examples explained, by two candidates fitted again
 
 Tables come from the run's Parquet files; what they do not hold (pairs, curves, examples) from the records of each
 dataset's best configurations alone, so that a report of hundreds of trials takes seconds.
@@ -9,7 +10,7 @@ dataset's best configurations alone, so that a report of hundreds of trials take
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -19,13 +20,14 @@ from raybench.core.errors import DataError, JobError, MetricError, StoreError
 from raybench.job import Job
 from raybench.report.page.answers import answers_of
 from raybench.report.page.best import Scored, by_class_of, curves_of, pairs_of, slices_of
-from raybench.report.page.examples import examples_of
+from raybench.report.page.examples import EACH, examples_of
 from raybench.report.page.failures import failures_of
 from raybench.report.page.lines import lines_of
-from raybench.report.page.model import DatasetPart, Ranking, Report
+from raybench.report.page.model import DatasetPart, Examples, Ranking, Report
 from raybench.report.page.provenance import provenance_of
 from raybench.report.page.rankings import drops_of, ranking_of
 from raybench.report.page.secrets import without_secrets
+from raybench.report.page.why import explained
 from raybench.results.entry import Configuration
 from raybench.results.raw_rows import datasets_of, of_job, source_of
 from raybench.results.stored import StoredRun, StoredTrial, read_whole_records
@@ -39,10 +41,22 @@ __all__ = ["make_report"]
 _BEST = 12  # configurations of a dataset whose records are read
 _WORK = 100_000.0  # rows drawn for permutation tests, over all datasets: some seconds
 _DETAILED = 12  # datasets of which more than the ranking is said
+_EXPLAINED = 2  # configurations of a dataset that are fitted again for it
 
 
-def make_report(run: StoredRun, skipped: Skipped, *, job: Job | None = None, examples: bool = True) -> Report:
-    """What is to be said of a finished run; StoreError where its tables cannot be read."""
+def make_report(
+    run: StoredRun,
+    skipped: Skipped,
+    *,
+    job: Job | None = None,
+    examples: bool = True,
+    why: int = 0,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Report:
+    """What is to be said of a finished run; StoreError where its tables cannot be read.
+
+    `why`: of so many of the hardest examples of each dataset, what the best two answers hang on; `tell` hears of it.
+    """
     ranking, scores = run.directory.read_table("ranking"), run.directory.read_table("scores")
     metrics = [name.removesuffix("_low") for name in ranking.column_names if name.endswith("_low")]
     metrics.remove("rank")
@@ -56,7 +70,8 @@ def make_report(run: StoredRun, skipped: Skipped, *, job: Job | None = None, exa
     drops: dict[str, list[dict[str, Any]]] = {}
     for row in _drops(run):
         drops.setdefault(row["dataset"], []).append(row)
-    details = _Details(run, scores, skipped, job, examples=examples, work=_WORK / min(max(1, len(rankings)), _DETAILED))
+    work = _WORK / min(max(1, len(rankings)), _DETAILED)
+    details = _Details(run, scores, skipped, job, examples=examples, work=work, why=why, tell=tell)
     parts = tuple(
         details.part(name, by_dataset[name], of_dataset, drops.get(name, ()), is_detailed=place < _DETAILED)
         for place, (name, of_dataset) in enumerate(rankings.items())
@@ -94,9 +109,19 @@ class _Details:
     """What is said of a dataset beside its ranking."""
 
     def __init__(
-        self, run: StoredRun, scores: pa.Table, skipped: Skipped, job: Job | None, *, examples: bool, work: float
+        self,
+        run: StoredRun,
+        scores: pa.Table,
+        skipped: Skipped,
+        job: Job | None,
+        *,
+        examples: bool,
+        work: float,
+        why: int,
+        tell: Callable[[str], None],
     ) -> None:
         self._run, self._skipped, self._job, self._examples, self._work = run, skipped, job, examples, work
+        self._why, self._tell = why, tell
         self._of_slices = scores.filter(pc.and_(pc.is_valid(scores["slice"]), pc.is_null(scores["class"])))
         self._trials: dict[str, dict[Configuration, list[StoredTrial]]] = {}
         for one in run.trials:
@@ -138,7 +163,7 @@ class _Details:
             by_class=by_class_of(best, config, labels),
             curves=curves_of(best, labels),
             slices=slices_of(best, self._of_slices.filter(pc.equal(self._of_slices["dataset"], name)), metric, config),
-            examples=examples_of(best, labels, self._rows(name, key.fingerprint)) if key is not None else None,
+            examples=self._examples_of(best, labels, self._rows(name, key.fingerprint)) if key is not None else None,
             remarks=tuple(remarks),
         )
 
@@ -162,6 +187,14 @@ class _Details:
                 continue
             found.append(Scored(name=ranked.name, trial_ids=tuple(t.trial.trial_id for t in trials), records=records))
         return found
+
+    def _examples_of(
+        self, best: Sequence[Scored], labels: Sequence[str], rows: pa.Table | DataError | None
+    ) -> Examples | None:
+        found = examples_of(best, labels, rows, num_hardest=max(EACH, self._why))
+        if found is None or not self._why:
+            return found
+        return explained(self._run, found, best[:_EXPLAINED], job=self._job, most=self._why, tell=self._tell)
 
     def _rows(self, dataset: str, fingerprint: str) -> pa.Table | DataError | None:
         """The raw test rows, or why there are none; None: they were not asked for."""

@@ -33,6 +33,8 @@ __all__ = [
     "SliceRow",
     "Slices",
     "Value",
+    "Weighed",
+    "Why",
 ]
 
 
@@ -167,6 +169,39 @@ class Slices:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """A cell in pieces, each with what leaving it out takes from the score; of a picture "row 2, column 3" and so on.
+
+    `unread`: words after them that the configuration never sees. `picture`: the cell with its pieces marked.
+    """
+
+    column: str
+    pieces: tuple[tuple[str, float], ...]
+    unread: int = 0
+    picture: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """What a configuration's answer hangs on. `of` is the class whose log-odds are the score; "": a number's own.
+
+    `answer` is what it says now, fitted again; `is_same`: as when it was scored.
+    """
+
+    name: str
+    answer: str
+    of: str
+    score: float
+    parts: tuple[Weighed, ...]
+    is_same: bool
+
+    @property
+    def largest(self) -> float:
+        """The largest change by any piece, either way."""
+        return max((abs(change) for part in self.parts for _, change in part.pieces), default=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
     """One test example: what it holds by column, what would be right, what each configuration said and how wrong."""
 
@@ -175,13 +210,14 @@ class Example:
     truth: str
     answers: tuple[str, ...]
     losses: tuple[float, ...]
+    whys: tuple[Why, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examples:
     """Of the configurations named. `right_below`: an answer of less loss is right; None: there is only more or less.
 
-    `reason` says why there are ids and answers only.
+    `reason` says why there are ids and answers only; `unexplained` what could not be said of why, a line each.
     """
 
     names: tuple[str, ...]
@@ -189,6 +225,7 @@ class Examples:
     disputed: tuple[Example, ...]
     right_below: float | None
     reason: str | None
+    unexplained: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,11 @@
 """The command `report`: finds the run that is meant, makes its report and writes it.
 
-write_report("jobs/quickstart.yaml", form="html", output=None, figures=None, examples=True, skipped=skipped)
+write_report("jobs/quickstart.yaml", form="html", output=None, figures=None, examples=True, why=0, skipped=skipped)
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from raybench.core.errors import RaybenchError, StoreError
@@ -24,19 +25,32 @@ from raybench.store.runs import RunDirectory
 __all__ = ["write_report"]
 
 _JOB_FILES = (".yaml", ".yml")
+_WITH_EXAMPLES = ("html", "json")
 _TEXTS = {"md": as_markdown, "csv": as_csv, "latex": as_latex, "json": as_json}
 
 
 def write_report(
-    name: str, *, form: str, output: str | None, figures: str | None, examples: bool, store: str, skipped: Skipped
+    name: str,
+    *,
+    form: str,
+    output: str | None,
+    figures: str | None,
+    examples: bool,
+    why: int,
+    store: str,
+    skipped: Skipped,
 ) -> None:
-    """`form` is html, md, csv, latex or json.
+    """`form` is html, md, csv, latex or json; `why`: so many examples of each dataset are explained.
 
     A page goes beside the run's tables, another form to standard output, unless `output` names a file.
     """
+    if why and form not in _WITH_EXAMPLES:
+        raise RaybenchError(f"report: --why explains examples, which --format {form} has not; html and json have them")
+    if why and not examples:
+        raise RaybenchError("report: --why explains the examples that --no-examples leaves out; give one of them")
     job = load_job(name) if name.endswith(_JOB_FILES) else None
     run = _run_of(job, name, skipped) if job is not None else open_run(name, store, skipped)
-    report = make_report(run, skipped, job=job, examples=examples)
+    report = make_report(run, skipped, job=job, examples=examples, why=why, tell=_tell)
     text = html_of(report) if form == "html" else _TEXTS[form](report)
     if output is not None:
         _write(Path(output), text.encode(errors="replace"))
@@ -48,6 +62,11 @@ def write_report(
         print(text, end="")
     if figures is not None:
         print(f"{_write_figures(report, Path(figures))} pictures, each as SVG and PNG, written to {figures}")
+
+
+def _tell(line: str) -> None:
+    """Beside what is printed to be kept."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def _run_of(job: Job, name: str, skipped: Skipped) -> StoredRun:

@@ -83,7 +83,7 @@ def test_no_data_is_markup(page):
         "html", "head", "meta", "title", "style", "body", "a", "div", "header", "h1", "h2", "h3", "h4", "p", "nav",
         "ul", "li", "main", "section", "span", "bdi", "figure", "figcaption", "svg", "desc", "defs", "path", "use",
         "g", "clippath", "rect", "text", "details", "summary", "table", "caption", "thead", "tbody", "tr", "th", "td",
-        "small", "br", "b", "i", "code", "dl", "dt", "dd", "pre", "script",
+        "small", "br", "b", "i", "code", "dl", "dt", "dd", "pre", "script", "img",
     }  # fmt: skip
 
 
