@@ -22,7 +22,7 @@ from raybench.core import Score, slice_column
 from raybench.core.errors import StoreError
 from raybench.job.rank_by import weights_of
 from raybench.metrics import MetricSet, StateSet
-from raybench.planning.plan import PlannedDataset
+from raybench.planning.datasets import PlannedDataset
 from raybench.results.slices import slice_scores
 from raybench.store.files import Files
 from raybench.store.parquet import Skipped
