@@ -16,24 +16,18 @@ from typing import Any
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.core.code import code_digests
-from raybench.core.costs import COSTS
-from raybench.core.errors import DataError, JobError
+from raybench.core.errors import JobError
 from raybench.core.identity import RESULT_VERSION, content_hash
-from raybench.data import LoadedDataset, load_dataset
-from raybench.data.later import LaterSplits
-from raybench.job import Configuration, DatasetSpec, Job
-from raybench.job.catalogs import measured_paths, remarks, unfit
-from raybench.job.rank_by import weights_of
-from raybench.metrics import MetricSet
+from raybench.job import Configuration, Job
+from raybench.job.catalogs import remarks
 from raybench.models.files import pinned
-from raybench.planning.examined import Problem, examine
-from raybench.planning.races import PlannedRace, check_race, race_notes, with_races
-from raybench.planning.rows import PlannedRows, planned_rows, rows_as_read
+from raybench.planning.datasets import PlannedDataset, plan_datasets, validation_datasets
+from raybench.planning.examined import Examined, Problem, examine
+from raybench.planning.races import PlannedRace, race_notes, with_races
 from raybench.planning.shared_work import bundle_of, feature_groups
 from raybench.recipes.baselines.catalog import get_baseline
 from raybench.recipes.recipe import Recipe, recipe_of
 from raybench.schedule.work import TrialWork
-from raybench.store.basis import measures_of
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Task
 
@@ -41,11 +35,9 @@ __all__ = [
     "DataNeeds",
     "FeatureNeeds",
     "Plan",
-    "PlannedDataset",
     "PlannedTrial",
     "Problem",
     "make_plan",
-    "validation_name",
 ]
 
 
@@ -78,49 +70,6 @@ class PlannedTrial:
     processor: str = ""  # the key of what makes the model's inputs of rows
     problem: Problem | None = None
     race: str = ""  # the key of the one that it takes part in
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedDataset:
-    """A dataset's rows and what is measured on them; its test split may be the validation rows of another."""
-
-    spec: DatasetSpec
-    loaded: LoadedDataset
-    metrics: tuple[str, ...]
-    metric_config: Mapping[str, Any]
-    metric_code: Mapping[str, str] = field(default_factory=dict)  # of metrics that are the user's own
-    rank_by: str
-    statistics: Mapping[str, float] = field(default_factory=dict)  # of the training targets
-    scored: str = "test"  # or "validation", see `DatasetKey.scored`
-    fitted_on: PlannedDataset | None = None  # the dataset whose training rows these are, where that is another
-    draw_seed: int | None = None  # see `DataNeeds`
-
-    @property
-    def chosen_on(self) -> str:
-        """The name of the dataset that is fitted, on whose validation rows configurations are tried."""
-        return self.spec.name if self.fitted_on is None else self.fitted_on.spec.name
-
-    def on_validation(self) -> PlannedDataset:
-        """The same, its validation rows in the place of the test rows: what configurations are tried on."""
-        name, splits = validation_name(self.spec.name), self.loaded.splits
-        later = splits.with_test("validation") if isinstance(splits, LaterSplits) else None
-        loaded = replace(
-            self.loaded,
-            name=name,
-            splits=later if later is not None else {**splits, "test": splits["validation"]},
-            fingerprint=content_hash([self.loaded.fingerprint, "validation rows"]),
-            notes=(),
-        )
-        spec = self.spec.model_copy(update={"name": name})
-        return replace(self, spec=spec, loaded=loaded, scored="validation", fitted_on=self)
-
-    def metric_set(self) -> MetricSet:
-        return MetricSet(self.metrics, self.metric_config)
-
-    @property
-    def measures(self) -> str:
-        """The hash of what is measured."""
-        return measures_of(self.metrics, self.metric_config, self.metric_code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,19 +132,14 @@ class Plan:
         return {name: dataset.rank_by for name, dataset in self.datasets.items()}
 
 
-def validation_name(dataset: str) -> str:
-    """What a dataset is called where its validation rows are scored."""
-    return f"{dataset} (validation)"
-
-
 def make_plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> Plan:
     """Every candidate configuration × dataset × seed; of those to be chosen among, each on the validation rows too.
 
     `told` hears of each trial as soon as it is planned, once all rows are known to be good.
     """
-    planned_datasets = _plan_datasets(job)
+    planned_datasets = plan_datasets(job)
     datasets = {spec.name: planned_datasets[spec.name] for spec in job.datasets}
-    validation = _on_validation(job, planned_datasets)
+    validation = validation_datasets(job, planned_datasets)
     named = [candidate.baseline or candidate.images or candidate.method.name for candidate in job.candidates]
     code = code_digests([*named, *(spec.task for spec in job.datasets)], job.directory)
     data: dict[str, DataNeeds] = {}
@@ -212,11 +156,12 @@ def make_plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> P
             places = [(dataset, trials)] if tried_on is None else [(tried_on, trials), (dataset, offered)]
             for configuration in candidate.expand():
                 adaptation = _Adaptation.of(configuration, pins)
+                found = adaptation.examined(task, dataset)  # labels are those of all that it is like
                 seeds = candidate.seeds or job.seeds
                 for seed, (on, kept) in itertools.product(seeds if adaptation.recipe.uses_seed else seeds[:1], places):
-                    planned = _plan_trial(candidate.name, adaptation, on, task, seed, code)
+                    planned = _plan_trial(candidate.name, adaptation, found, on, task, seed, code)
                     if on.fitted_on is not None and planned.work.needs_fit and planned.problem is None:
-                        fit = _plan_trial(candidate.name, adaptation, on.fitted_on, task, seed, code)
+                        fit = _plan_trial(candidate.name, adaptation, found, on.fitted_on, task, seed, code)
                         planned = replace(planned, work=_fitted_as(planned.work, fit.work))
                         fits[fit.trial.trial_id] = fit
                         _need(data, fit, adaptation, on)
@@ -288,79 +233,16 @@ class _Adaptation:
             recipe=recipe, model=recipe.adapt(model, hyperparameters), method=name, hyperparameters=hyperparameters
         )
 
-
-def _plan_datasets(job: Job) -> dict[str, PlannedDataset]:
-    """The job's datasets and those that they are like, by name."""
-    as_read: dict[str, LoadedDataset] = {}
-    planned: dict[str, PlannedDataset] = {}
-    alone = all(spec.original is None for spec in job.datasets)
-
-    def plan(spec: DatasetSpec) -> None:
-        if spec.original is not None and spec.original.name not in planned:
-            plan(spec.original)
-        original = planned[spec.original.name] if spec.original is not None else None
-        task = _task(job, spec)
-        try:
-            if alone:
-                rows = planned_rows(spec, task, job.directory)
-            else:  # one is made of another's rows
-                known = as_read[spec.original.name] if spec.original is not None else None
-                as_read[spec.name] = load_dataset(spec, task.columns, job.directory, known)
-                rows = rows_as_read(spec, task, as_read[spec.name], original.loaded if original is not None else None)
-        except DataError as error:
-            raise job.placed(error, spec) from error
-        planned[spec.name] = _plan_dataset(job, spec, task, rows, original)
-
-    for spec in job.datasets:
-        if spec.name not in planned:
-            plan(spec)
-    return planned
-
-
-def _plan_dataset(
-    job: Job, spec: DatasetSpec, task: Task, rows: PlannedRows, original: PlannedDataset | None
-) -> PlannedDataset:
-    loaded, statistics = rows
-    names = tuple(job.metrics) or task.default_metrics(loaded.labels, statistics)
-    own = dict.fromkeys(names, (*spec._path, "task_config"))  # what the task measures fits it but for its options
-    for name, path in (own | measured_paths(job)).items():
-        if (reason := unfit(name, task, loaded.labels, spec.task_config)) is not None:
-            raise JobError(f"{job.where(None, path)}: dataset {spec.name}: {reason}")
-    rank_by = job.rank_by or (task.primary if task.primary in names else names[0])
-    limited = [limit.name for limit in job.limits if limit.name not in COSTS]
-    names = tuple(dict.fromkeys((*names, *weights_of(rank_by), *limited)))
-    metric_config = task.metric_config(loaded.labels, spec.task_config)
-    if job.race is not None:
-        check_race(job, spec.name, names, rank_by, metric_config)
-    return PlannedDataset(
-        spec=spec,
-        loaded=loaded,
-        metrics=names,
-        metric_config=metric_config,
-        metric_code=code_digests(names, job.directory),
-        rank_by=rank_by,
-        statistics=statistics,
-        fitted_on=None if original is None else original.fitted_on or original,
-        draw_seed=None if job.race is None else job.seeds[0],
-    )
-
-
-def _on_validation(job: Job, datasets: Mapping[str, PlannedDataset]) -> dict[str, PlannedDataset]:
-    """By dataset, its validation rows, where there are some and a candidate has several configurations."""
-    if all(candidate.num_configurations == 1 for candidate in job.candidates):
-        return {}
-    tried = dict.fromkeys(one.chosen_on for one in datasets.values())
-    found = {name: datasets[name].on_validation() for name in tried if "validation" in datasets[name].loaded.splits}
-    for name, dataset in found.items():
-        if dataset.spec.name in datasets:
-            where = job.where(datasets[dataset.spec.name].spec, ("name",))
-            raise JobError(f"{where}: this is the name of what is chosen by on {name!r}; give another")
-    return found
+    def examined(self, task: Task, dataset: PlannedDataset) -> Examined:
+        """Whether it can be done at all, and by what; for any seed."""
+        names = dataset.spec.task, self.method
+        return examine(self.recipe, task, names, self.model, dataset.loaded.labels, self.hyperparameters)
 
 
 def _plan_trial(
     candidate: str,
     adaptation: _Adaptation,
+    found: Examined,
     dataset: PlannedDataset,
     task: Task,
     seed: int,
@@ -369,7 +251,6 @@ def _plan_trial(
     loaded, spec = dataset.loaded, dataset.spec
     recipe, model, method = adaptation.recipe, adaptation.model, adaptation.method
     hyperparameters = dict(adaptation.hyperparameters)
-    found = examine(recipe, task, (spec.task, method), model, loaded.labels, hyperparameters)
     problem, weights, data_key = found.problem, found.weights, ""
     if problem is None:
         options = task.settings.model_dump()
@@ -425,14 +306,6 @@ def _plan_trial(
         test_features=groups.get("test"),
     )
     return PlannedTrial(trial=trial, work=work, stamp=found.stamp, processor=found.processor, problem=problem)
-
-
-def _task(job: Job, spec: DatasetSpec) -> Task:
-    try:
-        return get_task(spec.task, spec.task_config)
-    except JobError as error:
-        path = ("task_config", *error.key) if error.key else ("task",)
-        raise JobError(f"{job.where(None, (*spec._path, *path))}: dataset {spec.name}: {error}") from error
 
 
 def _slug(name: str) -> str:

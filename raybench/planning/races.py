@@ -24,7 +24,8 @@ from raybench.metrics import MetricSet
 from raybench.metrics.bounded import is_bounded_mean
 
 if TYPE_CHECKING:
-    from raybench.planning.plan import Plan, PlannedDataset, PlannedTrial
+    from raybench.planning.datasets import PlannedDataset
+    from raybench.planning.plan import Plan, PlannedTrial
 
 __all__ = ["Contestant", "PlannedRace", "check_race", "race_notes", "with_races"]
 

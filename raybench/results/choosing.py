@@ -19,7 +19,8 @@ from raybench.core import Status
 from raybench.core.identity import canonical_json
 from raybench.job.rank_by import weights_of
 from raybench.metrics import MetricSet
-from raybench.planning.plan import Plan, PlannedDataset, PlannedTrial, Problem, validation_name
+from raybench.planning.datasets import PlannedDataset, validation_name
+from raybench.planning.plan import Plan, PlannedTrial, Problem
 from raybench.planning.races import with_races
 from raybench.results.criterion import Criterion
 from raybench.results.entry import Configuration

@@ -24,7 +24,7 @@ from raybench.job.rank_by import weights_of
 from raybench.metrics import Metric, MetricSet, StateSet
 from raybench.metrics.bounded import example_values
 from raybench.metrics.draw_order import draw_keys
-from raybench.planning.plan import PlannedDataset
+from raybench.planning.datasets import PlannedDataset
 from raybench.results.slices import slice_scores
 from raybench.store.files import Files
 from raybench.store.parquet import Skipped

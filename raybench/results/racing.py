@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from raybench.core import Status
 from raybench.metrics.draw_order import draw_keys
-from raybench.planning.plan import PlannedDataset
+from raybench.planning.datasets import PlannedDataset
 from raybench.planning.races import PlannedRace
 from raybench.results.measure import Drawn, Measuring
 from raybench.results.race import Open, Race, Stop

@@ -204,11 +204,12 @@ class Backlog:
         return None
 
     def pop_fit(self, may_run: Callable[[Work], bool]) -> Fit | None:
-        """The costliest of those that may run."""
-        fit = next(filter(may_run, self._fits), None)
-        if fit is not None:
+        """The costliest of those that may run, less what nobody reads any more."""
+        while (fit := next(filter(may_run, self._fits), None)) is not None:
             self._fits.remove(fit)
-        return fit
+            if read := tuple(filter(self._is_read, fit.trial_ids)):
+                return Fit(trial_ids=read)
+        return None
 
     def num_pending(self, trial_id: str | None) -> int:
         """How many shards of a trial can begin."""

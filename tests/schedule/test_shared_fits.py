@@ -159,3 +159,14 @@ def test_a_trial_that_shares_nothing_is_its_own_fit():
     other = replace(work, fit_id="x", fit_data_key="y")
     assert (other.checkpoint, other.fit_rows) == ("x", "y")
     assert Fitted(actor=0, work=Fit(trial_ids=("x",))).failures == {}
+
+
+def test_a_bundle_goes_on_without_the_fit_that_nobody_reads_any_more():
+    """The rows that alone were to be scored by one fit of a bundle cannot be prepared: the other is fitted."""
+    works = [work for work in siblings(2, 2, bundled=True) if work.trial_id != "d0-f0"]
+    queue = Queue(works, num_actors=1, shard_batches=2)
+    broken = Prepare(data_key="d1")
+    cluster = Watched(queue, 5, lambda work: ERROR if work == broken else None, random.Random(0)).run()
+    failed = {name for name, status in cluster.ended.items() if status is Status.FAILED}
+    assert failed == {work.trial_id for work in works if work.data_key == "d1"}
+    assert cluster.ended["d0-f1"] is Status.OK
