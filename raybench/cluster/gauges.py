@@ -45,7 +45,7 @@ class Gauges(Observer):
         self._ended = Gauge("raybench_trials_ended", description="trials that ended", tag_keys=("run", "status"))
         self._counts = Counter(trials=num_trials)
         self._statuses: Counter[str] = Counter()
-        self.tick(())
+        self._set()
 
     def batches_planned(self, data_key: str, num_batches: int) -> None:
         self._observer.batches_planned(data_key, num_batches)
@@ -73,8 +73,11 @@ class Gauges(Observer):
 
     def tick(self, at_work: Sequence[AtWork]) -> None:
         self._counts["actors_at_work"] = len(at_work)
+        self._set()
+        self._observer.tick(at_work)
+
+    def _set(self) -> None:
         for name, gauge in self._gauges.items():
             gauge.set(self._counts[name], tags=self._run)
         for status, count in self._statuses.items():
             self._ended.set(count, tags=self._run | {"status": status})
-        self._observer.tick(at_work)

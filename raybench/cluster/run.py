@@ -16,6 +16,7 @@ from raybench.planning.plan import Plan
 from raybench.planning.resume import Found
 from raybench.results.ledger import Ledger
 from raybench.results.measure import Measured, Measuring
+from raybench.results.racing import Races
 from raybench.schedule.queue import Queue
 from raybench.schedule.work import TrialWork
 from raybench.store import Store
@@ -96,8 +97,9 @@ def run_trials(
             check=check,
         )
         queue = Queue(todo, num_actors=cluster.num_actors, shard_batches=resources.shard_batches)
+        races = Races(plan.races, plan.datasets, found.rows, wanted, store.files, skipped)
         gauges = Gauges(observer, plan.run_id, len(todo))
-        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=gauges, deadline=deadline)
+        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=gauges, races=races, deadline=deadline)
         driver.run()
         return Outcome(ledger.rows, ledger.tracebacks, driver.measured)
 

@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -28,14 +29,22 @@ Debug = Annotated[bool, typer.Option("--debug", help="show tracebacks")]
 def exit_codes(debug: bool) -> Iterator[None]:
     from raybench.core.errors import RaybenchError
 
+    asked: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, stop)
         try:
             yield
         finally:
             sys.stdout.flush()
     except RaybenchError as error:
+        if asked:
+            _fail(130, STOPPED)
         if debug:
             raise
         _fail(2, str(error))
@@ -49,6 +58,8 @@ def exit_codes(debug: bool) -> Iterator[None]:
     except typer.Exit:
         raise
     except Exception as error:
+        if asked:  # a library's callback has made another error of it, as pydantic does while it builds a model
+            _fail(130, STOPPED)
         tell_output_error(error)
         if debug:
             raise

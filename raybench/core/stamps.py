@@ -35,6 +35,7 @@ class Stamp(NamedTuple):
 
 _SETTLED_SECONDS = 2.0
 _MOST_FILES = 200_000
+_OURS = ("raybench.", "raybench-", "__editable__.raybench-")
 _PACKAGES = (".dist-info", ".egg-info", ".egg-link", ".pth")
 
 
@@ -69,14 +70,15 @@ def tree_stamps(directory: str | Path) -> list[Stamp] | None:
 def installed_stamp() -> str | None:
     """Equal in two processes: the same Python, packages and source of raybench; None where the source is being edited.
 
-    A package is known by what its installer has left (name, version and time), raybench by the stamps of its files.
+    A package is known by what its installer has left (name, version and time), raybench by the stamps of its files:
+    its installer's traces stand in a checkout too, which is on the path of one process there and not of another.
     What a package adds to the path from inside itself, as Ray does when it is imported, is of that package.
     """
     package = Path(__file__).parent.parent
     ours = file_stamps(sorted(path for path in package.rglob("*") if path.suffix in (".py", ".json")))
     if ours is None:
         return None
-    packages = {folder: found for folder in sys.path if folder and (found := _packages(folder))}
+    packages = {folder: found for folder in map(os.path.abspath, sys.path) if (found := _packages(folder))}
     outer = [folder for folder in packages if not any(folder.startswith(f"{one}/") for one in packages)]
     return content_hash([sys.version, ours, [[folder, packages[folder]] for folder in outer]])
 
@@ -84,6 +86,7 @@ def installed_stamp() -> str | None:
 def _packages(folder: str) -> list[list[str | int]]:
     try:
         with os.scandir(folder) as entries:
-            return sorted([one.name, one.stat().st_mtime_ns] for one in entries if one.name.endswith(_PACKAGES))
+            found = [one for one in entries if one.name.endswith(_PACKAGES) and not one.name.startswith(_OURS)]
+            return sorted([one.name, one.stat().st_mtime_ns] for one in found)
     except OSError:
         return []

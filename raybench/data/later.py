@@ -7,7 +7,7 @@ from threading import Lock
 
 import pyarrow as pa
 
-__all__ = ["LaterSplits"]
+__all__ = ["LaterSplits", "with_test"]
 
 
 class LaterSplits(Mapping[str, pa.Table]):
@@ -36,6 +36,9 @@ class LaterSplits(Mapping[str, pa.Table]):
     def __contains__(self, name: object) -> bool:
         return name in self.num_rows
 
-    def with_test(self, role: str) -> LaterSplits:
-        """The same, another split's rows in the place of the test rows."""
-        return LaterSplits({**self.num_rows, "test": self.num_rows[role]}, lambda: {**self, "test": self[role]})
+
+def with_test(splits: Mapping[str, pa.Table], role: str) -> Mapping[str, pa.Table]:
+    """The same splits, those of `role` in the place of the test rows; what is read later stays so."""
+    if isinstance(splits, LaterSplits):
+        return LaterSplits({**splits.num_rows, "test": splits.num_rows[role]}, lambda: {**splits, "test": splits[role]})
+    return {**splits, "test": splits[role]}

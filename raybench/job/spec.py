@@ -20,8 +20,19 @@ from raybench.core.errors import RaybenchError
 from raybench.core.identity import canonical_json
 from raybench.core.suggestion import did_you_mean
 from raybench.job.limits import Limit
-from raybench.job.perturbations import PERTURBATIONS, read_perturb
-from raybench.job.rank_by import read_rank_by
+from raybench.job.perturbations import read_perturb
+from raybench.job.short_forms import (
+    FILES_BY_SPLIT,
+    LIST_OF_TEXTS,
+    METRIC_OR_WEIGHTS,
+    NAME_OR_MAPPING,
+    PERTURBATIONS_WANTED,
+    auto_or,
+    read_criterion,
+    read_files,
+    read_limits,
+    read_method,
+)
 from raybench.job.source_map import Path, SourceMap
 
 __all__ = [
@@ -37,6 +48,7 @@ __all__ = [
     "LimitSpec",
     "MethodSpec",
     "PriceSpec",
+    "RaceSpec",
     "Resources",
     "SplitsSpec",
     "first_repeated",
@@ -88,73 +100,6 @@ def first_repeated(values: Sequence[Any]) -> int | None:
     return None
 
 
-def _method(value: Any) -> Any:
-    if not isinstance(value, (str, dict, MethodSpec)):
-        raise ValueError("want a method's name or {name: …, hyperparameter: …}")
-    return {"name": value} if isinstance(value, str) else value
-
-
-def _files(value: Any) -> Any:
-    if isinstance(value, (str, list)):
-        value = {"train": value}
-    if not isinstance(value, dict):
-        return value
-    return {split: (files,) if isinstance(files, str) else files for split, files in value.items()}
-
-
-def _limits(value: Any) -> Any:
-    given = [value] if isinstance(value, str) else value
-    if not isinstance(given, (list, tuple)):
-        raise ValueError("want a list of limits such as 'latency_p95_ms <= 20'")
-    return tuple(Limit.read(one) if isinstance(one, str) else one for one in given)
-
-
-def _rank_by(value: Any) -> Any:
-    return read_rank_by(value) if isinstance(value, (str, dict)) else value
-
-
-def _auto_or(kind: type, minimum: float, wanted: str) -> BeforeValidator:
-    def check(value: Any) -> Any:
-        number = isinstance(value, (int, kind)) and not isinstance(value, bool)
-        if value != "auto" and not (number and minimum <= value < math.inf):
-            raise ValueError(f"want auto or {wanted}")
-        return value
-
-    return BeforeValidator(check)
-
-
-_AnyOfNameAndMapping = WithJsonSchema(
-    {
-        "anyOf": [
-            {"type": "string"},
-            {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}},
-        ]
-    }
-)
-_MetricOrWeights = WithJsonSchema(
-    {
-        "anyOf": [
-            {"type": "string"},
-            {"type": "object", "minProperties": 1, "additionalProperties": {"type": "number", "exclusiveMinimum": 0}},
-            {"type": "null"},
-        ]
-    }
-)
-_Strength = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
-_Perturb = WithJsonSchema(
-    {
-        "anyOf": [
-            {"enum": list(PERTURBATIONS)},
-            {"type": "array", "items": {"enum": list(PERTURBATIONS)}},
-            {"type": "object", "properties": dict.fromkeys(PERTURBATIONS, _Strength), "additionalProperties": False},
-        ]
-    }
-)
-_TextList = {"type": "array", "items": {"type": "string"}}
-_FileList = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-_Files = WithJsonSchema({"anyOf": [*_FileList["anyOf"], {"type": "object", "additionalProperties": _FileList}]})
-
-
 class CandidateSpec(_Spec):
     """A model or a baseline, how it is adapted, and the grid of hyperparameters to try."""
 
@@ -189,7 +134,7 @@ class CandidateSpec(_Spec):
     )
     compile: bool = Field(default=False, description="torch.compile the network for scoring")
     allow_pickle: bool = Field(default=False, description="open pickle weights, which can run any code they hold")
-    method: Annotated[MethodSpec, BeforeValidator(_method), _AnyOfNameAndMapping] = Field(
+    method: Annotated[MethodSpec, BeforeValidator(read_method), NAME_OR_MAPPING] = Field(
         default=MethodSpec(name="none"),
         description="none (scored as it is), full, frozen, …; {name: …, hyperparameter: …} to set hyperparameters",
     )
@@ -293,14 +238,16 @@ class DatasetSpec(_Spec):
         "own, or perturbed",
         min_length=1,
     )
-    perturb: Annotated[dict[str, float] | None, BeforeValidator(read_perturb), _Perturb] = Field(
+    perturb: Annotated[dict[str, float] | None, BeforeValidator(read_perturb), PERTURBATIONS_WANTED] = Field(
         default=None,
         description="what is done to the test rows of the dataset that it is like: [typos, case], {blur: 0.1}",
     )
     config: str | None = Field(default=None, description="the hub set's configuration, such as sst2")
     revision: str | None = Field(default=None, description="the hub's commit, tag or branch to pin")
     data_files: Annotated[
-        dict[str, Annotated[tuple[str, ...], Field(strict=False, min_length=1)]] | None, BeforeValidator(_files), _Files
+        dict[str, Annotated[tuple[str, ...], Field(strict=False, min_length=1)]] | None,
+        BeforeValidator(read_files),
+        FILES_BY_SPLIT,
     ] = Field(default=None, description="{split: path, glob or list of them}, relative to the job file")
     task: Name = Field(
         default="", description="text-classification, image-classification, … or module:attribute of your own"
@@ -364,13 +311,13 @@ class Resources(_Spec):
 
     actors: Annotated[
         int | Literal["auto"],
-        _auto_or(int, 1, "a whole number from 1"),
+        auto_or(int, 1, "a whole number from 1"),
         WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}]}),
     ] = Field(default="auto", description="workers; auto: as many as the cluster holds")
     cpus_per_actor: Count = Field(default=1, description="CPUs and torch threads of a worker; they shape last digits")
     gpus_per_actor: Annotated[
         float | Literal["auto"],
-        _auto_or(float, 0, "a number from 0"),
+        auto_or(float, 0, "a number from 0"),
         WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "minimum": 0}]}),
     ] = Field(default="auto", description="GPUs of a worker, a fraction shares one; auto: one where there are any")
     shard_batches: Count = Field(default=4, description="batches of a shard: what is scored, retried and kept at once")
@@ -404,6 +351,15 @@ class PriceSpec(_Spec):
     currency: Name = Field(default="USD", description="shown beside the sum")
 
 
+class RaceSpec(_Spec):
+    """What is surely not among the best by the first examples of a random draw is not scored to the end."""
+
+    alpha: float = Field(
+        default=0.05, gt=0, lt=0.5, description="the probability with which one of the best may be lost"
+    )
+    keep: Count = Field(default=1, description="how many of the best are scored to the end")
+
+
 class Job(_Spec):
     """Which candidates to fine-tune, score and rank on which datasets."""
 
@@ -421,13 +377,17 @@ class Job(_Spec):
     )
     seeds: Seeds = Field(default=(0,), description="every configuration is fitted once a seed")
     metrics: Names = Field(default=(), description="what is measured; the task's own metrics when empty")
-    rank_by: Annotated[Name | None, BeforeValidator(_rank_by), _MetricOrWeights] = Field(
+    rank_by: Annotated[Name | None, BeforeValidator(read_criterion), METRIC_OR_WEIGHTS] = Field(
         default=None,
         description="the metric that ranks all datasets, or several by weights, {macro_f1: 2, ece: 1}: by the weighted "
         "mean of a candidate's ranks; when not given, each dataset is ranked by its task's primary",
     )
-    limits: Annotated[tuple[Limit, ...], BeforeValidator(_limits), WithJsonSchema(_TextList)] = Field(
+    limits: Annotated[tuple[Limit, ...], BeforeValidator(read_limits), LIST_OF_TEXTS] = Field(
         default=(), description="what is ranked: latency_p95_ms <= 20, params_total <= 1e8, recall >= 0.9, …"
+    )
+    race: RaceSpec | None = Field(
+        default=None,
+        description="stop scoring what is surely worse: {alpha: 0.05, keep: 1}; by a bounded mean such as accuracy",
     )
     resources: Resources = Field(default=Resources(), description="workers, CPUs, GPUs, time limits")
     budget: BudgetSpec | None = Field(

@@ -16,24 +16,19 @@ from typing import Any
 
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.core.code import code_digests
-from raybench.core.costs import COSTS
-from raybench.core.errors import DataError, JobError
+from raybench.core.errors import JobError
 from raybench.core.identity import RESULT_VERSION, content_hash
-from raybench.data import LoadedDataset, load_dataset
-from raybench.data.later import LaterSplits
-from raybench.job import Configuration, DatasetSpec, Job
-from raybench.job.catalogs import measured_paths, remarks, unfit
-from raybench.job.rank_by import weights_of
-from raybench.metrics import MetricSet
+from raybench.job import Configuration, Job
+from raybench.job.catalogs import remarks
 from raybench.models.files import pinned
 from raybench.models.forward_cost import NO_COST, ForwardCost
-from raybench.planning.examined import Problem, examine
-from raybench.planning.rows import PlannedRows, planned_rows, rows_as_read
+from raybench.planning.datasets import PlannedDataset, plan_datasets, validation_datasets
+from raybench.planning.examined import Examined, Problem, examine
+from raybench.planning.races import PlannedRace, race_notes, with_races
 from raybench.planning.shared_work import bundle_of, feature_groups, steps_of
 from raybench.recipes.baselines.catalog import get_baseline
 from raybench.recipes.recipe import Recipe, recipe_of
 from raybench.schedule.work import TrialWork
-from raybench.store.basis import measures_of
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Task
 
@@ -41,11 +36,9 @@ __all__ = [
     "DataNeeds",
     "FeatureNeeds",
     "Plan",
-    "PlannedDataset",
     "PlannedTrial",
     "Problem",
     "make_plan",
-    "validation_name",
 ]
 
 
@@ -56,6 +49,7 @@ class DataNeeds:
     dataset: DatasetKey
     model: ModelSpec
     processor: str  # the key of what makes the model's inputs of rows
+    draw_seed: int | None = None  # of the order in which test rows are scored in rounds, where candidates race
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,48 +71,7 @@ class PlannedTrial:
     size: ForwardCost = NO_COST  # of its network
     processor: str = ""  # the key of what makes the model's inputs of rows
     problem: Problem | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedDataset:
-    """A dataset's rows and what is measured on them; its test split may be the validation rows of another."""
-
-    spec: DatasetSpec
-    loaded: LoadedDataset
-    metrics: tuple[str, ...]
-    metric_config: Mapping[str, Any]
-    metric_code: Mapping[str, str] = field(default_factory=dict)  # of metrics that are the user's own
-    rank_by: str
-    statistics: Mapping[str, float] = field(default_factory=dict)  # of the training targets
-    scored: str = "test"  # or "validation", see `DatasetKey.scored`
-    fitted_on: PlannedDataset | None = None  # the dataset whose training rows these are, where that is another
-
-    @property
-    def chosen_on(self) -> str:
-        """The name of the dataset that is fitted, on whose validation rows configurations are tried."""
-        return self.spec.name if self.fitted_on is None else self.fitted_on.spec.name
-
-    def on_validation(self) -> PlannedDataset:
-        """The same, its validation rows in the place of the test rows: what configurations are tried on."""
-        name, splits = validation_name(self.spec.name), self.loaded.splits
-        later = splits.with_test("validation") if isinstance(splits, LaterSplits) else None
-        loaded = replace(
-            self.loaded,
-            name=name,
-            splits=later if later is not None else {**splits, "test": splits["validation"]},
-            fingerprint=content_hash([self.loaded.fingerprint, "validation rows"]),
-            notes=(),
-        )
-        spec = self.spec.model_copy(update={"name": name})
-        return replace(self, spec=spec, loaded=loaded, scored="validation", fitted_on=self)
-
-    def metric_set(self) -> MetricSet:
-        return MetricSet(self.metrics, self.metric_config)
-
-    @property
-    def measures(self) -> str:
-        """The hash of what is measured."""
-        return measures_of(self.metrics, self.metric_config, self.metric_code)
+    race: str = ""  # the key of the one that it takes part in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +94,7 @@ class Plan:
     data: Mapping[str, DataNeeds] = field(default_factory=dict)
     fits: Mapping[str, PlannedTrial] = field(default_factory=dict)
     fitted_on: Mapping[str, PlannedDataset] = field(default_factory=dict)
+    races: Mapping[str, PlannedRace] = field(default_factory=dict)  # by key
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -153,7 +107,7 @@ class Plan:
             f"{candidate} on {dataset}: its configurations are tried on the validation rows; the best is scored on test"
             for candidate, dataset in tried
         )
-        return (*remarks(self.job), *of_data, *to_choose)
+        return (*remarks(self.job), *of_data, *to_choose, *race_notes(self.races))
 
     def features(self, wanted: Container[str]) -> dict[str, FeatureNeeds]:
         """What each group of features is made of, by one of the wanted trials that read it."""
@@ -180,19 +134,14 @@ class Plan:
         return {name: dataset.rank_by for name, dataset in self.datasets.items()}
 
 
-def validation_name(dataset: str) -> str:
-    """What a dataset is called where its validation rows are scored."""
-    return f"{dataset} (validation)"
-
-
 def make_plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> Plan:
     """Every candidate configuration × dataset × seed; of those to be chosen among, each on the validation rows too.
 
     `told` hears of each trial as soon as it is planned, once all rows are known to be good.
     """
-    planned_datasets = _plan_datasets(job)
+    planned_datasets = plan_datasets(job)
     datasets = {spec.name: planned_datasets[spec.name] for spec in job.datasets}
-    validation = _on_validation(job, planned_datasets)
+    validation = validation_datasets(job, planned_datasets)
     named = [candidate.baseline or candidate.images or candidate.method.name for candidate in job.candidates]
     code = code_digests([*named, *(spec.task for spec in job.datasets)], job.directory)
     data: dict[str, DataNeeds] = {}
@@ -209,18 +158,19 @@ def make_plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> P
             places = [(dataset, trials)] if tried_on is None else [(tried_on, trials), (dataset, offered)]
             for configuration in candidate.expand():
                 adaptation = _Adaptation.of(configuration, pins)
+                found = adaptation.examined(task, dataset)  # labels are those of all that it is like
                 seeds = candidate.seeds or job.seeds
                 for seed, (on, kept) in itertools.product(seeds if adaptation.recipe.uses_seed else seeds[:1], places):
-                    planned = _plan_trial(candidate.name, adaptation, on, task, seed, code)
+                    planned = _plan_trial(candidate.name, adaptation, found, on, task, seed, code)
                     if on.fitted_on is not None and planned.work.needs_fit and planned.problem is None:
-                        fit = _plan_trial(candidate.name, adaptation, on.fitted_on, task, seed, code)
+                        fit = _plan_trial(candidate.name, adaptation, found, on.fitted_on, task, seed, code)
                         planned = replace(planned, work=_fitted_as(planned.work, fit.work))
                         fits[fit.trial.trial_id] = fit
-                        _need(data, fit, adaptation)
+                        _need(data, fit, adaptation, on)
                     kept[f"{candidate.name} {planned.trial.trial_id}"] = planned
                     if told is not None and kept is trials:
                         told(planned)
-                    _need(data, planned, adaptation)
+                    _need(data, planned, adaptation, on)
     planned_trials = (*trials.values(), *offered.values())
     if not planned_trials:
         tasks = ", ".join(sorted({dataset.spec.task for dataset in datasets.values()}))
@@ -232,7 +182,7 @@ def make_plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> P
     ]
     names = sorted({one.trial.candidate for one in planned_trials})
     run_id = f"{_slug(job.name)}-{content_hash([identity, names, job.rank_by, *map(list, job.limits)])[:12]}"
-    return Plan(
+    plan = Plan(
         run_id=run_id,
         job=job,
         trials=tuple(trials.values()),
@@ -246,12 +196,16 @@ def make_plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> P
             if one.fitted_on is not None
         },
     )
+    return with_races(plan)
 
 
-def _need(data: dict[str, DataNeeds], planned: PlannedTrial, adaptation: _Adaptation) -> None:
+def _need(data: dict[str, DataNeeds], planned: PlannedTrial, adaptation: _Adaptation, dataset: PlannedDataset) -> None:
     if planned.problem is None and planned.work.data_key not in data:
         data[planned.work.data_key] = DataNeeds(
-            dataset=planned.trial.dataset, model=adaptation.model, processor=planned.processor
+            dataset=planned.trial.dataset,
+            model=adaptation.model,
+            processor=planned.processor,
+            draw_seed=dataset.draw_seed,
         )
 
 
@@ -286,75 +240,16 @@ class _Adaptation:
             recipe=recipe, model=recipe.adapt(model, hyperparameters), method=name, hyperparameters=hyperparameters
         )
 
-
-def _plan_datasets(job: Job) -> dict[str, PlannedDataset]:
-    """The job's datasets and those that they are like, by name."""
-    as_read: dict[str, LoadedDataset] = {}
-    planned: dict[str, PlannedDataset] = {}
-    alone = all(spec.original is None for spec in job.datasets)
-
-    def plan(spec: DatasetSpec) -> None:
-        if spec.original is not None and spec.original.name not in planned:
-            plan(spec.original)
-        original = planned[spec.original.name] if spec.original is not None else None
-        task = _task(job, spec)
-        try:
-            if alone:
-                rows = planned_rows(spec, task, job.directory)
-            else:  # one is made of another's rows
-                known = as_read[spec.original.name] if spec.original is not None else None
-                as_read[spec.name] = load_dataset(spec, task.columns, job.directory, known)
-                rows = rows_as_read(spec, task, as_read[spec.name], original.loaded if original is not None else None)
-        except DataError as error:
-            raise job.placed(error, spec) from error
-        planned[spec.name] = _plan_dataset(job, spec, task, rows, original)
-
-    for spec in job.datasets:
-        if spec.name not in planned:
-            plan(spec)
-    return planned
-
-
-def _plan_dataset(
-    job: Job, spec: DatasetSpec, task: Task, rows: PlannedRows, original: PlannedDataset | None
-) -> PlannedDataset:
-    loaded, statistics = rows
-    names = tuple(job.metrics) or task.default_metrics(loaded.labels, statistics)
-    own = dict.fromkeys(names, (*spec._path, "task_config"))  # what the task measures fits it but for its options
-    for name, path in (own | measured_paths(job)).items():
-        if (reason := unfit(name, task, loaded.labels, spec.task_config)) is not None:
-            raise JobError(f"{job.where(None, path)}: dataset {spec.name}: {reason}")
-    rank_by = job.rank_by or (task.primary if task.primary in names else names[0])
-    limited = [limit.name for limit in job.limits if limit.name not in COSTS]
-    names = tuple(dict.fromkeys((*names, *weights_of(rank_by), *limited)))
-    return PlannedDataset(
-        spec=spec,
-        loaded=loaded,
-        metrics=names,
-        metric_config=task.metric_config(loaded.labels, spec.task_config),
-        metric_code=code_digests(names, job.directory),
-        rank_by=rank_by,
-        statistics=statistics,
-        fitted_on=None if original is None else original.fitted_on or original,
-    )
-
-
-def _on_validation(job: Job, datasets: Mapping[str, PlannedDataset]) -> dict[str, PlannedDataset]:
-    """By dataset, its validation rows, where there are some and a candidate has several configurations."""
-    if all(candidate.num_configurations == 1 for candidate in job.candidates):
-        return {}
-    tried = dict.fromkeys(one.chosen_on for one in datasets.values())
-    found = {name: datasets[name].on_validation() for name in tried if "validation" in datasets[name].loaded.splits}
-    for name, dataset in found.items():
-        if dataset.spec.name in datasets:
-            where = job.where(datasets[dataset.spec.name].spec, ("name",))
-            raise JobError(f"{where}: this is the name of what is chosen by on {name!r}; give another")
-    return found
+    def examined(self, task: Task, dataset: PlannedDataset) -> Examined:
+        """Whether it can be done at all, and by what; for any seed."""
+        names = dataset.spec.task, self.method
+        return examine(self.recipe, task, names, self.model, dataset.loaded.labels, self.hyperparameters)
 
 
 def _plan_trial(
     candidate: str,
     adaptation: _Adaptation,
+    found: Examined,
     dataset: PlannedDataset,
     task: Task,
     seed: int,
@@ -363,11 +258,11 @@ def _plan_trial(
     loaded, spec = dataset.loaded, dataset.spec
     recipe, model, method = adaptation.recipe, adaptation.model, adaptation.method
     hyperparameters = dict(adaptation.hyperparameters)
-    found = examine(recipe, task, (spec.task, method), model, loaded.labels, hyperparameters)
     problem, weights, data_key = found.problem, found.weights, ""
     if problem is None:
         options = task.settings.model_dump()
-        data_key = content_hash([loaded.fingerprint, spec.task, options, found.processor, spec.max_length])
+        rows_key = [loaded.fingerprint, spec.task, options, found.processor, spec.max_length]
+        data_key = content_hash(rows_key if dataset.draw_seed is None else [*rows_key, dataset.draw_seed])
         if recipe.needs_fit and "train" not in loaded.splits:
             lacking = f"dataset {spec.name!r} has no train split, which method {method!r} needs"
             problem = Problem(status=Status.INCOMPATIBLE, reason=lacking)
@@ -422,14 +317,6 @@ def _plan_trial(
     return PlannedTrial(
         trial=trial, work=work, stamp=found.stamp, size=found.cost, processor=found.processor, problem=problem
     )
-
-
-def _task(job: Job, spec: DatasetSpec) -> Task:
-    try:
-        return get_task(spec.task, spec.task_config)
-    except JobError as error:
-        path = ("task_config", *error.key) if error.key else ("task",)
-        raise JobError(f"{job.where(None, (*spec._path, *path))}: dataset {spec.name}: {error}") from error
 
 
 def _slug(name: str) -> str:

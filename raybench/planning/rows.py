@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from raybench.core.errors import DataError, summary
+from raybench.core.errors import DataError, RaybenchError, summary
 from raybench.core.identity import content_hash
 from raybench.core.remembered import forget, keep, recall
 from raybench.core.stamps import installed_stamp
@@ -60,10 +60,17 @@ def planned_rows(spec: DatasetSpec, task: Task, directory: Path) -> PlannedRows:
 def _key(spec: DatasetSpec, task: Task, directory: Path) -> Any:
     """All that the rows hang on; None where that is not known."""
     installed = installed_stamp()
-    if installed is None or ":" in spec.task or task.opened():  # code of the user's own, another model
+    if installed is None or ":" in spec.task or _opens(task):  # code of the user's own, another model
         return None
     found = origin(spec, task.columns)
     return None if found is None else [installed, spec.model_dump(mode="json"), str(directory), found]
+
+
+def _opens(task: Task) -> bool:
+    try:
+        return bool(task.opened())
+    except RaybenchError:  # whoever reads the rows says why, with their place
+        return True
 
 
 def _remembered(known: Mapping[str, Any], key: Any, spec: DatasetSpec, task: Task, directory: Path) -> PlannedRows:

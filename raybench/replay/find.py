@@ -18,7 +18,8 @@ from raybench.core.identity import canonical_json
 from raybench.core.suggestion import did_you_mean
 from raybench.job import Job, load_job, parse_job
 from raybench.job.source_map import read_yaml
-from raybench.planning.plan import Plan, PlannedTrial, make_plan, validation_name
+from raybench.planning.datasets import validation_name
+from raybench.planning.plan import Plan, PlannedTrial, make_plan
 from raybench.results.stored import RESCORED, StoredRun, StoredTrial, finished_runs, read_run
 from raybench.store import Store
 from raybench.store.parquet import Skipped

@@ -108,7 +108,7 @@ def _batches(plan: Plan, data_key: str) -> tuple[Rows, str]:
         *sizes, digest = known
         return Rows(*sizes), digest
     rows = {"test": plan.datasets[needs.dataset.name].loaded.splits["test"]}
-    prepared = prepare_data(task_of(needs.dataset), rows, needs.model, needs.dataset)
+    prepared = prepare_data(task_of(needs.dataset), rows, needs.model, needs.dataset, draw_seed=needs.draw_seed)
     batches = Rows(prepared.plan.num_batches, *prepared.sizes)
     if key is not None:
         keep("batches", key, [*batches, prepared.digest])

@@ -4,6 +4,7 @@
     backlog.pop_part()                          # rows to prepare, features to compute
     backlog.planned(event); backlog.pop_fit(may_run); backlog.fitted("trial-a")     # a bundle may be parted
     backlog.pop_shard("trial-a", may_run); backlog.scored(shard)
+    backlog.open("trial-a", 1)                  # of a trial in a race, shards of the next round
     backlog.missed(part)                        # made again; what reads it waits
     backlog.end("trial-a")                      # the keys of rows and features that nobody reads any more
 
@@ -37,7 +38,9 @@ class _Trial:
     work: TrialWork
     scored: tuple[tuple[int, int], ...] = ()  # batch ranges that an earlier run has scored
     pending: deque[Shard] = field(default_factory=deque)
-    num_unscored: int = 0  # shards pending or in flight
+    num_unscored: int = 0  # shards pending, held back or in flight
+    held_back: deque[Shard] = field(default_factory=deque)  # of rounds that are not open yet
+    round: int = 0  # the last one that is open
 
 
 class Backlog:
@@ -53,6 +56,7 @@ class Backlog:
         for work in works:
             self._readers.setdefault(work.checkpoint, []).append(work.trial_id)
         self._num_batches: dict[str, tuple[int, int]] = {}  # data key → batches of its test and of its training rows
+        self._rounds: dict[str, tuple[int, ...]] = {}  # data key → the batches with which rounds of its test rows end
         self._parts: deque[Part] = deque()  # of rows and features
         self._fits: list[Fit] = []  # that which cannot be parted further first, the costliest
         self._cost_left = _cost_of_fits(works)  # of those that no actor has begun
@@ -95,6 +99,7 @@ class Backlog:
         if event.data_key in self._num_batches:
             return []  # they were lost and made again
         self._num_batches[event.data_key] = (event.num_batches, event.num_train_batches)
+        self._rounds[event.data_key] = event.rounds
         bundles: dict[str, dict[str, None]] = {}
         waiting = itertools.chain.from_iterable(self._waiting.values())
         again = {one for fit in (*self._fits, *waiting) if isinstance(fit, Fit) for one in fit.trial_ids}
@@ -135,13 +140,29 @@ class Backlog:
         trial = self.trials[trial_id]
         work, (num_batches, _) = trial.work, self._num_batches[trial.work.data_key]
         if trial.num_unscored == 0:  # else its checkpoint was lost and made again
-            trial.pending.extend(remaining_shards(trial_id, num_batches, trial.scored, self._shard_batches))
-            trial.num_unscored = len(trial.pending)
+            rounds = self._rounds[work.data_key] if work.raced else ()
+            shards = remaining_shards(trial_id, num_batches, trial.scored, self._shard_batches, rounds)
+            trial.held_back.extend(shards)
+            trial.num_unscored = len(shards)
         if trial.num_unscored == 0:
             return [trial_id]
         self._want_features(work.test_features, num_batches, work.data_key)
-        self._offer(trial_id)
+        self._let_begin(trial)
         return []
+
+    def open(self, trial_id: str, last_round: int) -> None:
+        """Shards of a trial up to the end of this round can begin, now or once it is fitted."""
+        if trial_id in self.trials:
+            trial = self.trials[trial_id]
+            trial.round = max(trial.round, last_round)
+            self._let_begin(trial)
+
+    def _let_begin(self, trial: _Trial) -> None:
+        rounds = self._rounds.get(trial.work.data_key, ()) if trial.work.raced else ()
+        upto = rounds[trial.round] if rounds else None
+        while trial.held_back and (upto is None or trial.held_back[0].stop <= upto):
+            trial.pending.append(trial.held_back.popleft())
+        self._offer(trial.work.trial_id)
 
     def scored(self, shard: Shard) -> list[str]:
         """A shard is in."""
@@ -205,15 +226,14 @@ class Backlog:
 
     def pop_fit(self, may_run: Callable[[Work], bool]) -> Fit | None:
         """The costliest of those that may run, or a piece where it is more than an actor's share of what is left."""
-        fit = next(filter(may_run, self._fits), None)
-        if fit is None:
-            return None
-        self._fits.remove(fit)
-        works = self._works(fit)
-        piece, rest = first_piece(works, self._cost_left / (_PIECES_AN_ACTOR * self._num_actors))
-        self._cost_left = max(0.0, self._cost_left - fit_cost(works) + fit_cost(rest))
-        self._offer(_fit_of(rest))
-        return _fit_of(piece)
+        while (fit := next(filter(may_run, self._fits), None)) is not None:
+            self._fits.remove(fit)
+            if works := self._works(fit):  # else nobody reads it any more
+                piece, rest = first_piece(works, self._cost_left / (_PIECES_AN_ACTOR * self._num_actors))
+                self._cost_left = max(0.0, self._cost_left - fit_cost(works) + fit_cost(rest))
+                self._offer(_fit_of(rest))
+                return _fit_of(piece)
+        return None
 
     def num_pending(self, trial_id: str | None) -> int:
         """How many shards of a trial can begin."""

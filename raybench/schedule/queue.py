@@ -87,6 +87,11 @@ class Queue:
         """Whether every trial has ended."""
         return not self._backlog.trials
 
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The trials that have not ended."""
+        return tuple(self._backlog.trials)
+
     def in_flight(self, actor: int) -> tuple[Work, ...]:
         """What an actor has been given and not returned, in the order it does them."""
         return tuple(self._actors[actor].in_flight) if actor in self._actors else ()
@@ -141,7 +146,25 @@ class Queue:
             case Lost(actor=actor, failure=failure):
                 self._on_lost(actor, failure, actions)
         self._leave_drained(actions)
-        self._send(event.actor, actions)
+        self._send(actions, event.actor)
+        self._stop_when_done(actions)
+        return actions
+
+    def open(self, trial_ids: Iterable[str], last_round: int) -> list[Action]:
+        """Trials in a race may be scored up to the end of this round."""
+        for trial_id in trial_ids:
+            self._backlog.open(trial_id, last_round)
+        actions: list[Action] = []
+        self._send(actions)
+        return actions
+
+    def stop(self, trial_ids: Iterable[str], reason: str) -> list[Action]:
+        """These trials need not be scored to the end, or there is no time for them."""
+        actions: list[Action] = []
+        for trial_id in trial_ids:
+            if trial_id in self._backlog.trials:
+                self._finish(trial_id, Status.STOPPED, reason, actions)
+        self._send(actions)
         self._stop_when_done(actions)
         return actions
 
@@ -151,14 +174,6 @@ class Queue:
         for trial_id in list(self._backlog.trials):
             status = Status.PREEMPTED if trial_id in self._preempted else Status.FAILED
             self._finish(trial_id, status, reason, actions)
-        self._stop_when_done(actions)
-        return actions
-
-    def stop(self, reason: str) -> list[Action]:
-        """Time is over: every trial that is left ends as it is, for the next run to go on with."""
-        actions: list[Action] = []
-        for trial_id in list(self._backlog.trials):
-            self._finish(trial_id, Status.STOPPED, reason, actions)
         self._stop_when_done(actions)
         return actions
 
@@ -261,9 +276,9 @@ class Queue:
         self._draining.pop(actor, None)
         return self._actors.pop(actor, None)
 
-    def _send(self, answered: int, actions: list[Action]) -> None:
+    def _send(self, actions: list[Action], *answered: int) -> None:
         """To the actor that has answered, and to those that are idle until there is nothing for one of them."""
-        for number in dict.fromkeys((answered, *self._idle)):
+        for number in dict.fromkeys((*answered, *self._idle)):
             actor = self._actors.get(number)
             if actor is None or not actor.ready or number in self._draining:
                 continue

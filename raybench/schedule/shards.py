@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 from raybench.core import Shard
@@ -19,9 +20,15 @@ _MAX_HEADS = 64
 
 
 def remaining_shards(
-    trial_id: str, num_batches: int, scored: Iterable[tuple[int, int]], shard_batches: int
+    trial_id: str,
+    num_batches: int,
+    scored: Iterable[tuple[int, int]],
+    shard_batches: int,
+    rounds: Iterable[int] = (),
 ) -> tuple[Shard, ...]:
     """Shards of at most `shard_batches` batches that cover [0, num_batches) less the ranges already scored.
+
+    None reaches over the end of a round; `rounds` are the batches with which they end.
 
     A range that reaches beyond the plan is of another plan and counts for nothing. Cuts fall on multiples of
     `shard_batches`, so a resumed trial with the same size gets the same shards.
@@ -29,9 +36,11 @@ def remaining_shards(
     shards = []
     position = 0
     within = [(start, stop) for start, stop in scored if stop <= num_batches]
+    ends = sorted(rounds)
     for start, stop in [*sorted(within), (num_batches, num_batches)]:
         while position < start:
             end = min(start, (position // shard_batches + 1) * shard_batches)
+            end = min([end, *ends[bisect_right(ends, position) :][:1]])
             shards.append(Shard(trial_id=trial_id, start=position, stop=end))
             position = end
         position = max(position, stop)

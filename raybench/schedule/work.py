@@ -98,6 +98,7 @@ class TrialWork:
     test_features: str | None = None  # and scoring it
     fit_id: str = ""  # the trial whose fit it is scored by, where that is another: one on the same training rows
     fit_data_key: str = ""  # and the rows that it is fitted on
+    raced: bool = False  # it is scored a round at a time, the next one when it is opened
 
     @property
     def is_head(self) -> bool:
@@ -144,6 +145,7 @@ class Prepared:
     num_batches: int  # of the test split
     num_train_batches: int = 0
     plan: str = ""  # the digest of the batch plan
+    rounds: tuple[int, ...] = ()  # with how many batches each round of test rows ends; none: there is one
     scored: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)  # trial → ranges found in the store
 
 

@@ -187,3 +187,15 @@ def test_a_stop_while_the_job_is_planned_is_one_line(
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) in [(130, STOPPED + "\n"), (0, "")]  # or it had ended by then
+
+
+def test_a_stop_of_which_a_library_makes_an_error_of_its_own_is_a_stop(folder: Path, job: Write) -> None:
+    (folder / "swallows.py").write_text(
+        "import os, signal, time\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(30)\n"
+        "except KeyboardInterrupt:\n    raise ValueError('no schema') from None\n"
+    )
+    job("  - {baseline: 'swallows:Thing', name: m}")
+    process = run("plan", "job.yaml")
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, STOPPED + "\n")

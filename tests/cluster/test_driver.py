@@ -13,6 +13,7 @@ from raybench.metrics import Coverage, MetricSet
 from raybench.planning.plan import PlannedTrial
 from raybench.results import ledger as ledger_module
 from raybench.results.ledger import Ledger
+from raybench.results.racing import Races
 from raybench.schedule.queue import Queue
 from raybench.schedule.retry import Failure, FailureKind
 from raybench.schedule.work import ActorReady, Lost, Prepare, Prepared, Scored, TrialWork
@@ -116,7 +117,8 @@ def driver(store, pool, num_expected=NUM_SHARDS, found=lambda planned, plan: [],
         check=lambda: None,
     )
     queue = Queue([work], num_actors=1, shard_batches=1)
-    return Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer(), deadline=deadline)
+    races = Races({}, {}, {}, {"t"}, store.files, pytest.fail)
+    return Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer(), races=races, deadline=deadline)
 
 
 def test_an_actor_that_dies_as_its_shard_comes_in_is_sent_nothing_more(tmp_path):

@@ -15,6 +15,12 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning"
 )
 COUNTED = """
+from pathlib import Path
+
+from raybench.recipes.baselines.majority import Majority
+
+HERE = Path(__file__).parent
+
 
 class Counted(Majority):
     def fit(self, rows, dataset, seed):
@@ -27,11 +33,10 @@ class Counted(Majority):
 @pytest.fixture(scope="module")
 def job(make_job):
     job = make_job()
-    plugins = job.folder / "plugins.py"
-    plugins.write_text(plugins.read_text() + COUNTED)
+    (job.folder / "counted.py").write_text(COUNTED)
     words = job.job["datasets"][0] | {"splits": {"train": "train", "test": "test", "validation": "cut"}}
     far = {"name": "far", "like": "words", "source": "parquet", "data_files": "test.parquet", "limit": {"test": 50}}
-    candidates = [{"baseline": "plugins:Counted"}, *job.job["candidates"][2:]]
+    candidates = [{"baseline": "counted:Counted"}, *job.job["candidates"][2:]]
     job.job |= {
         "candidates": candidates, "seeds": [0],
         "datasets": [words, {"name": "dropped", "like": "words", "perturb": {"drop_words": 0.5}}, far],

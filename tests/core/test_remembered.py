@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,24 @@ def test_a_package_installed_or_replaced_is_another_stamp(tmp_path, monkeypatch,
     seen.append(asked())
     assert None not in seen
     assert len(set(seen)) == 4
+
+
+def test_a_process_started_in_a_checkout_has_the_stamp_of_one_started_elsewhere(tmp_path, monkeypatch, no_tick):
+    asked = installed_stamp.__wrapped__
+    seen = asked()
+    (tmp_path / "raybench.egg-info").mkdir()  # what `pip install -e` leaves beside the package
+    monkeypatch.chdir(tmp_path)
+    for first in ("", str(tmp_path)):  # python -c, python -m
+        monkeypatch.setattr(sys, "path", [first, *sys.path])
+        assert asked() == seen
+
+
+def test_packages_in_the_working_directory_count_however_it_is_written(tmp_path, monkeypatch, no_tick):
+    (tmp_path / "made-1.0.dist-info").mkdir()
+    monkeypatch.chdir(tmp_path)
+    others = [folder for folder in sys.path if folder]
+    seen = []
+    for path in (["", *others], [str(tmp_path), *others], others):
+        monkeypatch.setattr(sys, "path", path)
+        seen.append(installed_stamp.__wrapped__())
+    assert seen[0] == seen[1] != seen[2]

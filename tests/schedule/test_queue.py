@@ -354,7 +354,7 @@ def test_when_time_is_over_what_is_left_is_stopped():
     queue = Queue([trial(number) for number in (0, 2)], num_actors=1, shard_batches=2)
     queue.start()
     queue.step(ActorReady(actor=0))
-    actions = queue.stop("budget: over")
+    actions = queue.stop(queue.left, "budget: over")
     ended = {action.trial_id: (action.status, action.reason) for action in actions if isinstance(action, Finish)}
     assert ended == dict.fromkeys(("t0", "t2"), (Status.STOPPED, "budget: over"))
     assert queue.done

@@ -10,6 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from raybench.runtime.training.heads import HeadSpec, class_weights, fit_heads, head_module, solve
+from raybench.runtime.training.heads.fit import GROUP
+from raybench.schedule.shards import head_parts
 
 
 def features_and_labels(rows: int = 91, size: int = 13, labels: int = 5) -> tuple[torch.Tensor, np.ndarray]:
@@ -128,3 +130,7 @@ def test_class_weights_average_to_one_over_the_rows() -> None:
     assert weights[2] == 0
     assert weights[labels].mean() == pytest.approx(1)
     assert weights[0] * 3 == pytest.approx(weights[1])
+
+
+def test_heads_are_dealt_to_actors_in_whole_groups() -> None:
+    assert len(head_parts([f"t{number}" for number in range(5 * GROUP)], num_actors=20)[0]) == GROUP
