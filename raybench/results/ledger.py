@@ -115,7 +115,7 @@ class Ledger:
             unread = not self._readers[checkpoint] and not self._keeps(checkpoint)
             # also where shards do not add up, or the next run would find them again
             self._writer.ended(row, checkpoint if unread else "")
-        if status is Status.STOPPED and is_settled(status, reason) and commits:  # shards stay, for a race of other rules
+        if status is Status.STOPPED and is_settled(status, reason) and commits:  # shards stay for other races
             scored = sum(commit.num_examples for commit in disjoint(commits))
             row = replace(row, num_examples=scored, provenance={"basis": commits[0].basis, "race": planned.race})
         self.rows[trial_id] = row

@@ -107,7 +107,7 @@ def driver(store, pool, num_expected=NUM_SHARDS, found=lambda planned, plan: [],
         trial_id="t", candidate="t", model=ModelSpec(reference="m"), dataset=key, method="none", hyperparameters={},
         seed=0, weights_fingerprint="",
     )  # fmt: skip
-    planned = PlannedTrial(trial=trial, work=work)
+    planned = PlannedTrial(trial=trial, work=work, race="of all")
     ledger = Ledger(
         {"t": planned},
         expected={"words": Coverage.of([f"{number}" for number in range(num_expected)])},
@@ -159,6 +159,7 @@ def test_when_the_budget_is_over_a_trial_is_stopped_and_what_was_scored_stays(tm
     run.run()
     row = store.trials.read(pytest.fail)["t"]
     assert (row.status, row.reason) == (Status.STOPPED, "budget: over")
+    assert "race" not in row.provenance  # no race has stopped it: the next run goes on with it
     assert [one.start for one in store.shards.read("t", pytest.fail)] == pool.scored
     assert len(pool.scored) < NUM_SHARDS
     assert pool.alive == set()
