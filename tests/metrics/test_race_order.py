@@ -17,7 +17,7 @@ from raybench.metrics.draw_order import draw_keys, looks
 from raybench.metrics.e_process import EProcess, log_wealth
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     differences=st.lists(st.sampled_from([-1.0, -0.3, 0.0, 0.1, 0.5, 1.0]), min_size=1, max_size=30),
     more=st.integers(0, 20),

@@ -106,7 +106,7 @@ class Scoring:
 ACCURACIES = np.array([0.9, 0.88, 0.8, 0.6, 0.5])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6), keep=st.integers(1, 3), seeds=st.integers(1, 2), interrupted=st.integers(0, 40))
 def test_who_comes_first_and_where_a_run_was_cut_off_changes_no_decision(seed, keep, seeds, interrupted):
     values = correlated(np.random.default_rng(seed), np.repeat(ACCURACIES, seeds))
@@ -120,7 +120,7 @@ def test_who_comes_first_and_where_a_run_was_cut_off_changes_no_decision(seed, k
     assert {one: again.done[one] for one in again.stopped} == {one: end for one, (end, _) in again.stopped.items()}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6), fails=st.dictionaries(st.sampled_from("01234"), st.sampled_from([0, 128, 192])))
 def test_who_fails_keeps_nobody_waiting(seed, fails):
     values = correlated(np.random.default_rng(seed), ACCURACIES)

@@ -129,7 +129,7 @@ def batches(shards, trial_id):
     return Counter(batch for shard in shards if shard.trial_id == trial_id for batch in range(shard.start, shard.stop))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     num_trials=st.integers(1, 8),
     num_actors=st.integers(1, 5),
@@ -230,7 +230,7 @@ def test_a_fitted_trial_waits_only_for_the_features_of_its_test_rows():
     assert {part.group for part in cluster.featured} == {"net:test"}
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     num_actors=st.integers(1, 4),
     seed=st.integers(0, 10**6),

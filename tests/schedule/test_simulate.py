@@ -61,7 +61,7 @@ sweeps = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(made=sweeps, num_actors=st.integers(1, 9), per_hour=st.sampled_from([0.0, 2.0]), seed=st.integers(0, 10**6))
 def test_every_trial_ends_once_and_none_before_it_can(made, num_actors, per_hour, seed):
     works, pace = made
@@ -72,7 +72,7 @@ def test_every_trial_ends_once_and_none_before_it_can(made, num_actors, per_hour
     assert 0 < run.utilisation <= 1
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(made=sweeps, seed=st.integers(0, 10**6))
 def test_equal_seeds_give_equal_runs(made, seed):
     works, pace = made
