@@ -62,7 +62,7 @@ def run(
         timing.mark("plan")
         notify = notifier(plan.job)
         try:
-            ranking = _carry_out(plan, connection, quiet=quiet, timing=timing)
+            ranking = _carry_out(plan, connection, began, quiet=quiet, timing=timing)
         except BaseException as error:
             if notify is not None:
                 notify(stopped(error, plan.run_id, plan.job, time.monotonic() - began))
@@ -90,14 +90,14 @@ def _beginning(job: Job, connection: Connection, timing: Timing) -> Callable[[Pl
     return planned
 
 
-def _carry_out(plan: Plan, connection: Connection, *, quiet: bool, timing: Timing) -> Ranking:
+def _carry_out(plan: Plan, connection: Connection, began: float, *, quiet: bool, timing: Timing) -> Ranking:
     store = Store.open(plan.job.store)
     store.files.check_writable()
     with (
         Lease(store.files, plan.run_id, _ids((*plan.trials, *plan.offered))) as lease,
         Progress(store.run(plan.run_id), quiet=quiet, timing=timing) as progress,
     ):
-        rows, tracebacks, measured = _do(plan, store, lease, progress, connection)
+        rows, tracebacks, measured = _do(plan, store, lease, progress, connection, began)
         lines: list[str] = []
         if plan.offered:
             measured = measure_rest(plan, rows, store, warn_skipped, measured)
@@ -107,7 +107,7 @@ def _carry_out(plan: Plan, connection: Connection, *, quiet: bool, timing: Timin
                 with suppress(StoreError):  # what is left costs room alone
                     remove_checkpoint(store.files, checkpoint)
             rest = replace(plan, trials=tuple(one for one in plan.trials if one.trial.trial_id not in rows))
-            more = _do(rest, store, lease, progress, connection)
+            more = _do(rest, store, lease, progress, connection, began)
             rows, tracebacks, measured = rows | more.rows, tracebacks | more.tracebacks, measured | more.measured
         timing.mark("work")
         return publish(plan, rows, store, warn_skipped, tracebacks, measured=measured, notes=lines)
@@ -119,8 +119,8 @@ class _Done(NamedTuple):
     measured: dict[str, Measured]
 
 
-def _do(plan: Plan, store: Store, lease: Lease, progress: Progress, connection: Connection) -> _Done:
-    """What is missing of a plan; the rows are of all its trials."""
+def _do(plan: Plan, store: Store, lease: Lease, progress: Progress, connection: Connection, began: float) -> _Done:
+    """What is missing of a plan, as far as the time that the job gives from `began` on; the rows are of all trials."""
     division = lease.divide(_ids(plan.trials))
     found = look_up(plan, store, warn_skipped)
     for trial_id in found.leftovers.keys() & division.take:
@@ -130,10 +130,19 @@ def _do(plan: Plan, store: Store, lease: Lease, progress: Progress, connection: 
     progress.begin(plan, todo)
     if not todo:
         return _Done(rows, {}, {})
+    from raybench.cluster.deadline import Deadline
     from raybench.cluster.rounds import run_rounds
 
     outcome = run_rounds(
-        plan, found, division, lease, store, connection=connection, observer=progress, skipped=warn_skipped
+        plan,
+        found,
+        division,
+        lease,
+        store,
+        connection=connection,
+        observer=progress,
+        skipped=warn_skipped,
+        deadline=Deadline.of(plan.job, began),
     )
     store.trials.compact(warn_skipped)
     return _Done({**rows, **outcome.rows}, dict(outcome.tracebacks), dict(outcome.measured))

@@ -113,15 +113,19 @@ def run(
     tried: All = False,
     timing: Annotated[bool, typer.Option("--timing", help="print where the time went")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, as plan does")] = False,
+    budget: Annotated[
+        float | None, typer.Option(help="hours after which what is left ends as stopped, instead of the job's")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Fit, score and rank what is missing; the same command again goes on where it stopped."""
     with exit_codes(debug):
-        chosen = _job(job, settings, only)
+        limited = [f"budget={{hours: {budget}}}"] if budget is not None else []
+        chosen = _job(job, [*(settings or ()), *limited], only)
         if dry_run:
-            from raybench.report.plan_table import print_plan
+            from raybench.report.plan_command import plan_command
 
-            print_plan(chosen)
+            plan_command(chosen)
         else:
             from raybench.api import run as run_job
             from raybench.core.timing import Timing
@@ -144,12 +148,23 @@ def rank(job: JobFile, settings: Settings = None, only: Only = None, tried: All 
 
 
 @app.command()
-def plan(job: JobFile, settings: Settings = None, only: Only = None, debug: Debug = False) -> None:
-    """Print trials, shards and bundles and what is already done; starts nothing."""
+def plan(
+    job: JobFile,
+    settings: Settings = None,
+    only: Only = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="measure this machine first, a minute; it is remembered")
+    ] = False,
+    simulate: Annotated[
+        str | None, typer.Option(help="what other actors would make of it, such as 'gpus=1000, preempt=2%/h, speed=40'")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Print trials, shards and bundles, what is already done and what the rest will cost; starts nothing."""
     with exit_codes(debug):
-        from raybench.report.plan_table import print_plan
+        from raybench.report.plan_command import plan_command
 
-        print_plan(_job(job, settings, only))
+        plan_command(_job(job, settings, only), measure=calibrate, circumstances=simulate)
 
 
 @app.command()

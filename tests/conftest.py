@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from hypothesis import settings
 
 from raybench.core import DatasetKey, ModelSpec, Trial
 from raybench.recipes.fingerprint import candidate_fingerprint
@@ -24,6 +25,10 @@ WORDS = {
     "weather": ["rain", "wind", "storm", "sun", "cloud"],
 }
 FILLER = ["the", "a", "of", "and", "in", "some", "new", "old", "said", "on"]
+
+# The same examples each time; and how long one takes says how busy the machine is.
+settings.register_profile("raybench", deadline=None, derandomize=True, database=None)
+settings.load_profile("raybench")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

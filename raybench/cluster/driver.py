@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+from raybench.cluster.deadline import Deadline
 from raybench.cluster.interrupt import noting_interrupts
 from raybench.cluster.observer import AtWork, Observer
 from raybench.cluster.pool import Pool
@@ -13,8 +14,11 @@ from raybench.core import Shard, Status
 from raybench.core.errors import StoreFullError
 from raybench.results.ledger import Ledger
 from raybench.results.measure import Measured
+from raybench.results.race import Open, Stop
+from raybench.results.racing import Races
 from raybench.schedule.queue import Queue
 from raybench.schedule.retry import Failure
+from raybench.schedule.shards import AHEAD_SECONDS, shards_ahead
 from raybench.schedule.work import (
     Action,
     ActorReady,
@@ -31,26 +35,28 @@ from raybench.schedule.work import (
     StopActor,
 )
 
-__all__ = ["Driver", "shards_ahead"]
+__all__ = ["Driver"]
 
 _TURN_SECONDS = 1.0
 _WAIT_SECONDS = 1.0
-_AHEAD_SECONDS = 0.1
-_MAX_AHEAD = 64
-
-
-def shards_ahead(shard_seconds: float) -> int:
-    """How many shards to give an actor ahead: what it does while the driver turns round, at least one."""
-    return max(1, min(_MAX_AHEAD, int(_AHEAD_SECONDS / max(shard_seconds, 1e-9))))
 
 
 class Driver:
     """Runs a queue to its end over a pool of actors."""
 
-    def __init__(self, *, queue: Queue, pool: Pool, ledger: Ledger, observer: Observer) -> None:
-        self._queue, self._pool, self._observer = queue, pool, observer
-        self.ledger = ledger
-        self._shard_seconds = _AHEAD_SECONDS  # a running mean
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        pool: Pool,
+        ledger: Ledger,
+        observer: Observer,
+        races: Races,
+        deadline: Deadline | None = None,
+    ) -> None:
+        self._queue, self._pool, self._observer, self._races = queue, pool, observer, races
+        self.ledger, self._deadline = ledger, deadline
+        self._shard_seconds = AHEAD_SECONDS  # a running mean
         self._last_turn = time.monotonic()
         self.measured: Mapping[str, Measured] = {}
 
@@ -59,6 +65,7 @@ class Driver:
         with self.ledger, noting_interrupts() as interrupted:
             try:
                 self._act(self._queue.start())
+                self._act(self._judged(self._races.begin()))
                 while not self._queue.done:
                     if interrupted():
                         raise KeyboardInterrupt
@@ -68,9 +75,12 @@ class Driver:
                         known = event
                         if isinstance(event, Prepared):  # now that its batch plan is known
                             known = replace(event, scored=self.ledger.earlier(event.data_key, event.plan))
-                        self._observe(known)
+                        verdicts = self._observe(known)
                         actions += self._queue.step(known)
+                        actions += self._judged(verdicts)
                     self._act(actions)
+                    if self._deadline is not None and self._deadline.is_over and not self._queue.done:
+                        self._act(self._queue.stop(self._queue.left, self._deadline.reason))
                     if time.monotonic() - self._last_turn >= _TURN_SECONDS:
                         self._last_turn = time.monotonic()
                         self.ledger.turn()
@@ -88,7 +98,8 @@ class Driver:
         pieces = [(actor, self._queue.in_flight(actor)[:1], said) for actor, said in self._pool.at_work()]
         return [AtWork(actor, work[0], said) for actor, work, said in pieces if work]
 
-    def _observe(self, event: Event) -> None:
+    def _observe(self, event: Event) -> list[Stop | Open]:
+        verdicts: list[Stop | Open] = []
         match event:
             case ActorReady():
                 self._observer.reached("actor", time.time())
@@ -104,6 +115,8 @@ class Driver:
                 self._observer.batches_planned(data_key, num_batches)
                 for trial_id, ranges in scored.items():
                     self._observer.found_scored(trial_id, sum(stop - start for start, stop in ranges))
+                    if (basis := self.ledger.basis(trial_id)) is not None:
+                        verdicts += self._races.found(trial_id, basis)
             case Fitted(failures=failures):
                 for fitted, failure in failures.items():
                     _end_run_on(failure)
@@ -111,11 +124,24 @@ class Driver:
                         self.ledger.remember(trial_id, failure.traceback)
         for commit in self._pool.take_commits():
             if self.ledger.commit(commit):
+                verdicts += self._races.committed(commit)
                 self._observer.shard_scored(commit)
                 self._shard_seconds += (commit.wall_seconds - self._shard_seconds) / 16
         self._queue.ahead = shards_ahead(self._shard_seconds)
+        return verdicts
+
+    def _judged(self, verdicts: list[Stop | Open]) -> list[Action]:
+        """What the queue does about what races say."""
+        actions: list[Action] = []
+        for verdict in verdicts:
+            if isinstance(verdict, Stop):
+                actions += self._queue.stop(verdict.trial_ids, verdict.reason)
+            else:
+                actions += self._queue.open(verdict.trial_ids, verdict.round)
+        return actions
 
     def _act(self, actions: list[Action]) -> None:
+        follow: list[Stop | Open] = []
         sends: dict[tuple[int, str], list[Send]] = {}  # shards of one trial for one actor make one call
         for action in actions:
             match action:
@@ -128,12 +154,15 @@ class Driver:
                     sends.setdefault((actor, getattr(work, "trial_id", "")), []).append(action)
                 case Finish(trial_id=trial_id, status=status, reason=reason):
                     self._observer.trial_ended(self.ledger.end(trial_id, status, reason))
+                    follow += self._races.ended(trial_id)
                 case Release(keys=keys):
                     self._pool.release(keys)
         for (actor, _), pieces in sends.items():
             still = self._queue.in_flight(actor)  # an actor lost in the same moment has nothing in flight any more
             if pieces[-1].work in still:
                 self._pool.send(actor, [piece.work for piece in pieces], pieces[0].reads)
+        if follow:
+            self._act(self._judged(follow))
 
 
 def _end_run_on(failure: Failure) -> None:

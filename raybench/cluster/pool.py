@@ -256,13 +256,14 @@ class Pool:
         match work:
             case Prepare(data_key=data_key):
                 self._keep(work, left)
-                num_batches, num_train_batches, plan = value
+                num_batches, num_train_batches, plan, rounds = value
                 return Prepared(
                     actor=actor,
                     data_key=data_key,
                     num_batches=num_batches,
                     num_train_batches=num_train_batches,
                     plan=plan,
+                    rounds=rounds,
                 )
             case Features():
                 self._keep(work, left)

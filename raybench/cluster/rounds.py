@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from raybench.cluster.connection import Connection
+from raybench.cluster.deadline import Deadline
 from raybench.cluster.observer import Observer
 from raybench.cluster.run import Outcome, run_trials
 from raybench.core import Status
+from raybench.planning.budget import by_value
 from raybench.planning.plan import Plan
 from raybench.planning.resume import Found, look_up
+from raybench.results.ledger import blank_row
 from raybench.results.measure import Measured
 from raybench.store import Store
 from raybench.store.claims import Division
@@ -40,8 +44,9 @@ def run_rounds(
     connection: Connection,
     observer: Observer,
     skipped: Skipped,
+    deadline: Deadline | None = None,
 ) -> Outcome:
-    """Until every trial of the plan that can be done has ended, here or in another run."""
+    """Until every trial of the plan that can be done has ended, here or in another run, or the budget is over."""
     before = found.failures
     left = {work.trial_id for work in found.todo(plan)}
     rows: dict[str, TrialRow] = {}
@@ -49,10 +54,25 @@ def run_rounds(
     measured: dict[str, Measured] = {}
     told = ""
     while True:
+        if deadline is not None and left and deadline.is_over:
+            rows |= _left_out(plan, left, deadline.reason)
+            for trial_id in left:
+                observer.trial_ended(rows[trial_id])
+            return Outcome(rows, tracebacks, measured)
         todo = [work for work in found.todo(plan) if work.trial_id in left & division.take]
+        if deadline is not None:
+            todo = by_value(plan.trials, todo, found.rows.keys() | rows.keys())
         if todo:
             outcome = run_trials(
-                plan, todo, found, store, connection=connection, observer=observer, skipped=skipped, check=lease.check
+                plan,
+                todo,
+                found,
+                store,
+                connection=connection,
+                observer=observer,
+                skipped=skipped,
+                check=lease.check,
+                deadline=deadline,
             )
             rows |= outcome.rows
             tracebacks |= outcome.tracebacks
@@ -73,6 +93,12 @@ def run_rounds(
         left -= beside.keys()
         if left and not division.take:
             time.sleep(max(_WAIT_SECONDS, _WAIT_PER_LOOK * (time.monotonic() - began)))
+
+
+def _left_out(plan: Plan, trial_ids: set[str], reason: str) -> dict[str, TrialRow]:
+    """Rows of trials that nothing was done of; they are not written, for another run may be at them."""
+    trials = {one.trial.trial_id: one.trial for one in plan.trials if one.trial.trial_id in trial_ids}
+    return {trial_id: replace(blank_row(trial), reason=reason) for trial_id, trial in trials.items()}
 
 
 def ended_beside(found: Found, left: set[str], before: Mapping[str, TrialRow]) -> dict[str, TrialRow]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from raybench.cluster.agreement import announced
 from raybench.cluster.connection import Connection
+from raybench.cluster.deadline import Deadline
 from raybench.cluster.hosts import check_hosts
 from raybench.cluster.observer import Observer
 from raybench.cluster.start import start_actor
@@ -15,6 +16,7 @@ from raybench.planning.plan import Plan
 from raybench.planning.resume import Found
 from raybench.results.ledger import Ledger
 from raybench.results.measure import Measured, Measuring
+from raybench.results.racing import Races
 from raybench.schedule.queue import Queue
 from raybench.schedule.work import TrialWork
 from raybench.store import Store
@@ -42,6 +44,7 @@ def run_trials(
     observer: Observer,
     skipped: Skipped,
     check: Callable[[], None],
+    deadline: Deadline | None = None,
 ) -> Outcome:
     """Fit and score what is left to do; `check` raises when another run has taken the trials over."""
     with connection.connected() as (cluster, early), announced(store.run(plan.run_id)) as agreement:
@@ -94,8 +97,9 @@ def run_trials(
             check=check,
         )
         queue = Queue(todo, num_actors=cluster.num_actors, shard_batches=resources.shard_batches)
+        races = Races(plan.races, plan.datasets, found.rows, wanted, store.files, skipped)
         gauges = Gauges(observer, plan.run_id, len(todo))
-        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=gauges)
+        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=gauges, races=races, deadline=deadline)
         driver.run()
         return Outcome(ledger.rows, ledger.tracebacks, driver.measured)
 

@@ -93,13 +93,14 @@ class Session:
         found = {"fit": self._first_fit_at, "step": self._workspace.first_step_at}
         return {name: at for name, at in found.items() if at is not None}
 
-    def prepare(self, data_key: str) -> tuple[PreparedData | None, tuple[int, int, str] | Failure]:
+    def prepare(self, data_key: str) -> tuple[PreparedData | None, tuple[int, int, str, tuple[int, ...]] | Failure]:
         """Tokenise and plan; the numbers of batches and their digest go to the driver, the rows stay by reference."""
         try:
             prepared = self._prepare(data_key)
         except _ANY as error:
             return None, classify(error)
-        return prepared, (prepared.plan.num_batches, prepared.num_train_batches, prepared.digest)
+        plan = prepared.plan
+        return prepared, (plan.num_batches, prepared.num_train_batches, prepared.digest, plan.rounds)
 
     def features(self, part: Features) -> tuple[pa.Table | None, Failure | Missing | None]:
         """Forward batches of a split through a frozen network; the features stay by reference."""
@@ -250,6 +251,7 @@ class Session:
             basis=basis,
             device_name=_device_name(predictor.device),
             versions=json.dumps(library_versions()),
+            drawn=self._context.measuring[trial.dataset.name].drawn(result.records).to_bytes() if planned.race else b"",
         )
 
     def measure(self, row: TrialRow) -> Measured | None:
@@ -323,7 +325,7 @@ class Session:
         if task.processor_key(needs.model) != needs.processor:
             raise not_planned(needs.model)
         rows: dict[str, Any] = ray.get(self._context.rows[needs.dataset.name])
-        return prepare_data(task, rows, needs.model, needs.dataset)
+        return prepare_data(task, rows, needs.model, needs.dataset, draw_seed=needs.draw_seed)
 
     def _metric_set(self, dataset: str) -> MetricSet:
         if dataset not in self._metric_sets:

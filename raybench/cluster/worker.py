@@ -56,8 +56,8 @@ class Worker:
         return ray.get_runtime_context().get_node_id()
 
     @ray.method(num_returns=2)
-    def prepare(self, data_key: str) -> tuple[Any, tuple[int, int, str] | Failure]:
-        """Prepared rows, to be kept by reference, how many batches test and train make, and their digest."""
+    def prepare(self, data_key: str) -> tuple[Any, tuple[int, int, str, tuple[int, ...]] | Failure]:
+        """Prepared rows, to be kept by reference, the batches that test and train make, their digest, the rounds."""
         return self._session.prepare(data_key)
 
     @ray.method(num_returns=2)

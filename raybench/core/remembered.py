@@ -23,7 +23,7 @@ from raybench.core.identity import bytes_hash, canonical_json, content_hash
 
 __all__ = ["forget", "keep", "recall"]
 
-_VERSION = 1  # of the keys and answers of all kinds
+_VERSION = 2  # of the keys and answers of all kinds
 _DAY = 86_400.0
 _UNUSED_DAYS = 60
 _MOST_BYTES = 1 << 20  # of one answer

@@ -2,6 +2,7 @@
 
     plan = plan_batches(lengths, keys=keys)
     rows = table.take(plan.order)
+    plan = plan_in_rounds(lengths, [first_rows, the_rest], keys=keys)     # no batch reaches over a round
     for start, stop, padded in plan.batches(0, plan.num_batches): ...
 
 A row is padded to its bucket, a function of its own length, so what a model makes of it does not depend on its
@@ -10,12 +11,13 @@ batch-mates. Does not know tokens, tensors or models.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["BatchPlan", "BatchSlice", "bucket", "plan_batches"]
+__all__ = ["BatchPlan", "BatchSlice", "bucket", "plan_batches", "plan_in_rounds"]
 
 # (up to this length, in steps of): 10 % padding for 5,000 WordNet glosses of 17.5 tokens on average, 4 % for paragraphs
 # of 85; always whole fours, so that every row's slice of an attention matrix begins on a cache line
@@ -33,11 +35,15 @@ class BatchSlice(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BatchPlan:
-    """`order` int32[rows], `offsets` int32[batches + 1] into it, `padded` int32[batches]."""
+    """`order` int32[rows], `offsets` int32[batches + 1] into it, `padded` int32[batches].
+
+    `rounds` are the numbers of batches with which each round of rows ends, of a plan in rounds.
+    """
 
     order: np.ndarray
     offsets: np.ndarray
     padded: np.ndarray
+    rounds: tuple[int, ...] = ()
 
     @property
     def num_batches(self) -> int:
@@ -95,6 +101,32 @@ def plan_batches(
         order=order.astype(np.int32),
         offsets=np.concatenate([*starts, np.array([first])]).astype(np.int32),
         padded=np.concatenate([np.zeros(0, dtype=np.int32), *lengths_of_batches]),
+    )
+
+
+def plan_in_rounds(
+    lengths: np.ndarray, parts: Sequence[np.ndarray], *, keys: np.ndarray | None = None, rows: np.ndarray | None = None
+) -> BatchPlan:
+    """The batches of some rows, then those of others, …: `parts` are row numbers, of which each is in one.
+
+    A row is padded as in any other plan of it.
+    """
+    plans = [
+        plan_batches(
+            lengths[part],
+            keys=None if keys is None else keys[part],
+            rows=None if rows is None else rows[part],
+        )
+        for part in parts
+    ]
+    starts = np.cumsum([0, *(len(part) for part in parts)])
+    return BatchPlan(
+        order=np.concatenate([part[plan.order] for part, plan in zip(parts, plans, strict=True)]).astype(np.int32),
+        offsets=np.concatenate(
+            [*(start + plan.offsets[:-1] for start, plan in zip(starts, plans, strict=False)), starts[-1:]]
+        ).astype(np.int32),
+        padded=np.concatenate([plan.padded for plan in plans]),
+        rounds=tuple(int(count) for count in np.cumsum([plan.num_batches for plan in plans])),
     )
 
 

@@ -40,12 +40,15 @@ __all__ = [
     "BASELINE_METHOD",
     "CUT",
     "FILE_FORMATS",
+    "BudgetSpec",
     "CandidateSpec",
     "Configuration",
     "DatasetSpec",
     "Job",
     "LimitSpec",
     "MethodSpec",
+    "PriceSpec",
+    "RaceSpec",
     "Resources",
     "SplitsSpec",
     "first_repeated",
@@ -333,6 +336,30 @@ class Resources(_Spec):
     )
 
 
+class BudgetSpec(_Spec):
+    """How long a run may take; what it has not done then the next one does."""
+
+    hours: float = Field(gt=0, allow_inf_nan=False, description="by the clock, from the command to its last trial")
+
+
+class PriceSpec(_Spec):
+    """What an hour costs; for `plan`, which adds up what an actor has."""
+
+    actor: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="of an actor, whatever it has")
+    cpu: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="of each of its CPUs")
+    gpu: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="of each of its GPUs")
+    currency: Name = Field(default="USD", description="shown beside the sum")
+
+
+class RaceSpec(_Spec):
+    """What is surely not among the best by the first examples of a random draw is not scored to the end."""
+
+    alpha: float = Field(
+        default=0.05, gt=0, lt=0.5, description="the probability with which one of the best may be lost"
+    )
+    keep: Count = Field(default=1, description="how many of the best are scored to the end")
+
+
 class Job(_Spec):
     """Which candidates to fine-tune, score and rank on which datasets."""
 
@@ -358,7 +385,17 @@ class Job(_Spec):
     limits: Annotated[tuple[Limit, ...], BeforeValidator(read_limits), LIST_OF_TEXTS] = Field(
         default=(), description="what is ranked: latency_p95_ms <= 20, params_total <= 1e8, recall >= 0.9, …"
     )
+    race: RaceSpec | None = Field(
+        default=None,
+        description="stop scoring what is surely worse: {alpha: 0.05, keep: 1}; by a bounded mean such as accuracy",
+    )
     resources: Resources = Field(default=Resources(), description="workers, CPUs, GPUs, time limits")
+    budget: BudgetSpec | None = Field(
+        default=None, description="{hours: 8}: the most valuable trials first, the others end as stopped"
+    )
+    prices: PriceSpec | None = Field(
+        default=None, description="what an hour costs, for plan: {actor: 0.5} or {cpu: 0.05, gpu: 2.1}"
+    )
     notify: str | None = Field(
         default=None,
         min_length=1,

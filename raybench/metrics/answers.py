@@ -78,6 +78,7 @@ EXACT_MATCH = Metric(
     ),
     value=lambda sums, options: ratio(sums["hits"], sums["n"]),
     proportion=lambda sums, options: (sums["hits"], sums["n"]),
+    trial_each=True,
     interval="wilson",
     higher_is_better=True,
     source=_SOURCE,

@@ -28,6 +28,7 @@ def _right(column: str) -> Metric:
         measure=Measure(name=f"right {column}", columns=("target", column), contributions=contributions),
         value=lambda sums, options: ratio(*parts(sums, options)),
         proportion=parts,
+        trial_each=True,
         interval="wilson",
         higher_is_better=True,
         source="https://github.com/EleutherAI/lm-evaluation-harness, acc and acc_norm",

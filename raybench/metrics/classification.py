@@ -188,6 +188,7 @@ ACCURACY = Metric(
     measure=CONFUSION,
     value=_accuracy,
     proportion=_micro_parts,
+    trial_each=True,
     interval="wilson",
     higher_is_better=True,
     source=_SOURCE,

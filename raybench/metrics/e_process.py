@@ -3,6 +3,7 @@
     process = EProcess(population=600)
     process = process.update(rival_minus_candidate)      # each in [-1, 1], in the order of a seeded permutation
     is_dropped([process.e_value], num_candidates=5)      # some rival's e-value is at least (K − 1) / α
+    log_wealth(differences_PN, population=600)           # ln of the e-values of many pairs, [P, N]
 
 Under the null that the rival is not better over the whole split, the e-value exceeds 1/α at any time with probability
 at most α (Ville), however often one looks (Waudby-Smith and Ramdas 2020, arXiv:2006.04347). That holds for the order
@@ -16,13 +17,16 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import exp, inf, isfinite, log
 
+import numpy as np
+
 from raybench.core.errors import MetricError
 
-__all__ = ["EProcess", "is_dropped", "ready_prefix"]
+__all__ = ["EProcess", "is_dropped", "log_wealth", "ready_prefix"]
 
 _MAX_BET = 0.5  # of what would bankrupt
 _PRIOR_VARIANCE = 0.25
 _ROUNDING = Fraction(1, 1 << 52)  # of a difference that was rounded when it was made: of 0.3 and 0.1, say
+_FLOAT_ROUNDING = 1e-9  # of sums of differences in float64: where nothing else is left, `log_wealth` does not bet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,32 @@ class EProcess:
             squares=self.squares + (x - mean) ** 2,
             log_wealth=wealth,
         )
+
+
+def log_wealth(differences_PN: np.ndarray, *, population: int, margin: float | np.ndarray = 0.0) -> np.ndarray:
+    """ln of the e-value after each difference, [P, N], that the mean over the population is above `margin`.
+
+    `margin` is from 0, one for all rows or [P, 1].
+
+    The bets of `EProcess`, for rows of differences at once. Sums are float64, so within 1e-9 of the end of what the
+    null allows no bet is made: the e-value is then less than it could be, never more.
+    """
+    d_PN = (differences_PN - margin) / (1 + margin)  # in [-1, 1], its mean above 0 where the given one is above margin
+    n_N = np.arange(d_PN.shape[1])
+    left_N = population - n_N
+    total_PN = np.cumsum(d_PN, axis=1)
+    before_PN = total_PN - d_PN
+    x_PN = (d_PN + 1) / 2
+    null_PN = (left_N - before_PN) / (2 * left_N)
+    mean_PN = (0.5 + (before_PN + n_N) / 2) / (1 + n_N)
+    squares_PN = (x_PN - mean_PN) ** 2
+    variance_PN = (_PRIOR_VARIANCE + np.cumsum(squares_PN, axis=1) - squares_PN) / (1 + n_N)
+    may_bet = null_PN > _FLOAT_ROUNDING
+    bet_PN = (mean_PN - null_PN) / (variance_PN + (mean_PN - null_PN) ** 2)
+    most_PN = _MAX_BET / np.where(may_bet, null_PN, 1.0)
+    gain_PN = np.log1p(np.where(may_bet, np.clip(bet_PN, 0.0, most_PN), 0.0) * (x_PN - null_PN))
+    is_sure = total_PN > left_N - 1 + population * _FLOAT_ROUNDING
+    return np.where(np.logical_or.accumulate(is_sure, axis=1), inf, np.cumsum(gain_PN, axis=1))
 
 
 def is_dropped(e_values: Collection[float], *, num_candidates: int, alpha: float = 0.05) -> bool:

@@ -155,6 +155,7 @@ class Metric:
     macro: bool = False  # the value is the mean of those of the classes
     classes: Callable[[Options], Sequence[str]] = lambda options: options["labels"]
     proportion: Callable[[Sums, Options], tuple[np.ndarray, np.ndarray]] | None = None  # successes, trials
+    trial_each: bool = False  # every record that counts, whatever a model says of it, is one trial of the proportion
     interval: Interval = "influence"
     mean_of: tuple[str, str] = ("x", "n")  # of which sum over which the value is a growing function, if it is of a mean
     ends: Callable[[Sums, Options, UnitTables | None], Ends] | None = None  # where it has an interval of its own

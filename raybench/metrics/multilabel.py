@@ -126,6 +126,7 @@ EXACT_MATCH_RATIO = Metric(
     measure=MULTILABEL,
     value=lambda sums, options: ratio(sums["exact"], sums["n"]),
     proportion=lambda sums, options: (sums["exact"], sums["n"]),
+    trial_each=True,
     interval="wilson",
     higher_is_better=True,
     source=_SOURCE,

@@ -35,6 +35,7 @@ TOP_K_ACCURACY = Metric(
     ),
     value=lambda sums, options: ratio(sums["hits"], sums["n"]),
     proportion=lambda sums, options: (sums["hits"], sums["n"]),
+    trial_each=True,
     interval="wilson",
     parameter="top_k",
     higher_is_better=True,

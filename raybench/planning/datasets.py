@@ -22,6 +22,7 @@ from raybench.job import DatasetSpec, Job
 from raybench.job.catalogs import measured_paths, unfit
 from raybench.job.rank_by import weights_of
 from raybench.metrics import MetricSet
+from raybench.planning.races import check_race
 from raybench.planning.rows import PlannedRows, planned_rows, rows_as_read
 from raybench.store.basis import measures_of
 from raybench.tasks.catalog import get_task
@@ -43,6 +44,7 @@ class PlannedDataset:
     statistics: Mapping[str, float] = field(default_factory=dict)  # of the training targets
     scored: str = "test"  # or "validation", see `DatasetKey.scored`
     fitted_on: PlannedDataset | None = None  # the dataset whose training rows these are, where that is another
+    draw_seed: int | None = None  # of the order in which test rows are scored in rounds, where candidates race
 
     @property
     def chosen_on(self) -> str:
@@ -116,15 +118,19 @@ def _plan_dataset(
     rank_by = job.rank_by or (task.primary if task.primary in names else names[0])
     limited = [limit.name for limit in job.limits if limit.name not in COSTS]
     names = tuple(dict.fromkeys((*names, *weights_of(rank_by), *limited)))
+    metric_config = task.metric_config(loaded.labels, spec.task_config)
+    if job.race is not None:
+        check_race(job, spec.name, names, rank_by, metric_config)
     return PlannedDataset(
         spec=spec,
         loaded=loaded,
         metrics=names,
-        metric_config=task.metric_config(loaded.labels, spec.task_config),
+        metric_config=metric_config,
         metric_code=code_digests(names, job.directory),
         rank_by=rank_by,
         statistics=statistics,
         fitted_on=None if original is None else original.fitted_on or original,
+        draw_seed=None if job.race is None else job.seeds[0],
     )
 
 

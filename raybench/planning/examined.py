@@ -20,7 +20,7 @@ from raybench.core.remembered import keep, recall
 from raybench.core.stamps import installed_stamp, tree_stamps
 from raybench.models.files import model_directory, tokenizer_directory
 from raybench.models.fingerprint import weights_stamp
-from raybench.models.forward_cost import forward_cost
+from raybench.models.forward_cost import NO_COST, ForwardCost, forward_cost
 from raybench.recipes.fingerprint import candidate_fingerprint
 from raybench.recipes.recipe import Recipe
 from raybench.tasks.task import Task
@@ -42,7 +42,7 @@ class Examined(NamedTuple):
     """What was found until a problem was; `stamp` is of the files before they were read."""
 
     problem: Problem | None
-    cost: float
+    cost: ForwardCost
     stamp: str
     weights: str
     processor: str
@@ -60,22 +60,23 @@ def examine(
     """`names` are those of task and method in the job; whatever a candidate's files or code raise is a problem."""
     key = _key(recipe, task, names, model, labels, hyperparameters)
     if key is not None and (known := recall(_KIND, key)) is not None:
-        reason, cost, stamped, weights, processor, own_head = known
+        reason, sizes, stamped, weights, processor, own_head = known
         problem = None if reason is None else Problem(status=Status.INCOMPATIBLE, reason=reason)
-        return Examined(problem, cost, weights_stamp(model) if stamped else "", weights, processor, own_head)
+        stamp = weights_stamp(model) if stamped else ""
+        return Examined(problem, ForwardCost(*sizes), stamp, weights, processor, own_head)
     found = _found(recipe, task, model, labels, hyperparameters)
     stays = found.problem is None or found.problem.status is Status.INCOMPATIBLE
     if key is not None and stays and key == _key(recipe, task, names, model, labels, hyperparameters):
         reason = None if found.problem is None else found.problem.reason
         of_it = [found.weights, found.processor, found.own_head]
-        keep(_KIND, key, [reason, found.cost, bool(found.stamp), *of_it])
+        keep(_KIND, key, [reason, list(found.cost), bool(found.stamp), *of_it])
     return found
 
 
 def _found(
     recipe: Recipe, task: Task, model: ModelSpec, labels: Sequence[str], hyperparameters: Mapping[str, Any]
 ) -> Examined:
-    problem, cost, stamp, weights, processor = None, 0.0, "", f"unavailable:{model.reference}", ""
+    problem, cost, stamp, weights, processor = None, NO_COST, "", f"unavailable:{model.reference}", ""
     own_head = False
     try:
         recipe.check(task, model, labels, hyperparameters)

@@ -21,9 +21,11 @@ from raybench.core.identity import RESULT_VERSION, content_hash
 from raybench.job import Configuration, Job
 from raybench.job.catalogs import remarks
 from raybench.models.files import pinned
+from raybench.models.forward_cost import NO_COST, ForwardCost
 from raybench.planning.datasets import PlannedDataset, plan_datasets, validation_datasets
 from raybench.planning.examined import Examined, Problem, examine
-from raybench.planning.shared_work import bundle_of, feature_groups
+from raybench.planning.races import PlannedRace, race_notes, with_races
+from raybench.planning.shared_work import bundle_of, feature_groups, steps_of
 from raybench.recipes.baselines.catalog import get_baseline
 from raybench.recipes.recipe import Recipe, recipe_of
 from raybench.schedule.work import TrialWork
@@ -47,6 +49,7 @@ class DataNeeds:
     dataset: DatasetKey
     model: ModelSpec
     processor: str  # the key of what makes the model's inputs of rows
+    draw_seed: int | None = None  # of the order in which test rows are scored in rounds, where candidates race
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +68,10 @@ class PlannedTrial:
     trial: Trial
     work: TrialWork
     stamp: str = ""  # of the files that the weights' fingerprint is of, before they were read
+    size: ForwardCost = NO_COST  # of its network
     processor: str = ""  # the key of what makes the model's inputs of rows
     problem: Problem | None = None
+    race: str = ""  # the key of the one that it takes part in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +94,7 @@ class Plan:
     data: Mapping[str, DataNeeds] = field(default_factory=dict)
     fits: Mapping[str, PlannedTrial] = field(default_factory=dict)
     fitted_on: Mapping[str, PlannedDataset] = field(default_factory=dict)
+    races: Mapping[str, PlannedRace] = field(default_factory=dict)  # by key
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -101,7 +107,7 @@ class Plan:
             f"{candidate} on {dataset}: its configurations are tried on the validation rows; the best is scored on test"
             for candidate, dataset in tried
         )
-        return (*remarks(self.job), *of_data, *to_choose)
+        return (*remarks(self.job), *of_data, *to_choose, *race_notes(self.races))
 
     def features(self, wanted: Container[str]) -> dict[str, FeatureNeeds]:
         """What each group of features is made of, by one of the wanted trials that read it."""
@@ -160,11 +166,11 @@ def make_plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> P
                         fit = _plan_trial(candidate.name, adaptation, found, on.fitted_on, task, seed, code)
                         planned = replace(planned, work=_fitted_as(planned.work, fit.work))
                         fits[fit.trial.trial_id] = fit
-                        _need(data, fit, adaptation)
+                        _need(data, fit, adaptation, on)
                     kept[f"{candidate.name} {planned.trial.trial_id}"] = planned
                     if told is not None and kept is trials:
                         told(planned)
-                    _need(data, planned, adaptation)
+                    _need(data, planned, adaptation, on)
     planned_trials = (*trials.values(), *offered.values())
     if not planned_trials:
         tasks = ", ".join(sorted({dataset.spec.task for dataset in datasets.values()}))
@@ -176,7 +182,7 @@ def make_plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> P
     ]
     names = sorted({one.trial.candidate for one in planned_trials})
     run_id = f"{_slug(job.name)}-{content_hash([identity, names, job.rank_by, *map(list, job.limits)])[:12]}"
-    return Plan(
+    plan = Plan(
         run_id=run_id,
         job=job,
         trials=tuple(trials.values()),
@@ -190,19 +196,28 @@ def make_plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> P
             if one.fitted_on is not None
         },
     )
+    return with_races(plan)
 
 
-def _need(data: dict[str, DataNeeds], planned: PlannedTrial, adaptation: _Adaptation) -> None:
+def _need(data: dict[str, DataNeeds], planned: PlannedTrial, adaptation: _Adaptation, dataset: PlannedDataset) -> None:
     if planned.problem is None and planned.work.data_key not in data:
         data[planned.work.data_key] = DataNeeds(
-            dataset=planned.trial.dataset, model=adaptation.model, processor=planned.processor
+            dataset=planned.trial.dataset,
+            model=adaptation.model,
+            processor=planned.processor,
+            draw_seed=dataset.draw_seed,
         )
 
 
 def _fitted_as(work: TrialWork, fit: TrialWork) -> TrialWork:
     """The work of a trial that is scored by what another trial's fit has made."""
     return replace(
-        work, fit_id=fit.trial_id, fit_data_key=fit.data_key, bundle=fit.bundle, train_features=fit.train_features
+        work,
+        fit_id=fit.trial_id,
+        fit_data_key=fit.data_key,
+        bundle=fit.bundle,
+        fit_steps=fit.fit_steps,
+        train_features=fit.train_features,
     )
 
 
@@ -246,7 +261,8 @@ def _plan_trial(
     problem, weights, data_key = found.problem, found.weights, ""
     if problem is None:
         options = task.settings.model_dump()
-        data_key = content_hash([loaded.fingerprint, spec.task, options, found.processor, spec.max_length])
+        rows_key = [loaded.fingerprint, spec.task, options, found.processor, spec.max_length]
+        data_key = content_hash(rows_key if dataset.draw_seed is None else [*rows_key, dataset.draw_seed])
         if recipe.needs_fit and "train" not in loaded.splits:
             lacking = f"dataset {spec.name!r} has no train split, which method {method!r} needs"
             problem = Problem(status=Status.INCOMPATIBLE, reason=lacking)
@@ -286,17 +302,21 @@ def _plan_trial(
     )
     groups = feature_groups(trial, data_key, own_head=found.own_head) if problem is None else {}
     num_rows = loaded.num_rows
-    fit_passes = num_rows.get("train", 0) * recipe.passes(hyperparameters) if recipe.needs_fit else 0.0
+    fits = recipe.needs_fit and problem is None
+    steps = steps_of(trial, data_key, num_rows["train"], found.cost.a_token) if fits else ()
     work = TrialWork(
         trial_id=trial.trial_id,
         data_key=data_key,
         needs_fit=recipe.needs_fit,
         bundle=bundle_of(trial, data_key, num_rows.get("train", 0)),
-        cost=found.cost * (fit_passes + num_rows["test"]) if problem is None else 0.0,
+        cost=sum(part for _, part in steps) + found.cost.a_token * num_rows["test"] if problem is None else 0.0,
+        fit_steps=steps,
         train_features=groups.get("train"),
         test_features=groups.get("test"),
     )
-    return PlannedTrial(trial=trial, work=work, stamp=found.stamp, processor=found.processor, problem=problem)
+    return PlannedTrial(
+        trial=trial, work=work, stamp=found.stamp, size=found.cost, processor=found.processor, problem=problem
+    )
 
 
 def _slug(name: str) -> str:

@@ -39,6 +39,7 @@ class Found:
     failures: Mapping[str, TrialRow]  # trials that ended badly and are tried again: why, for who only looks
     leftovers: Mapping[str, str] = field(default_factory=dict)  # trials that have ended and still lie there as if under
     # way, each with the checkpoint that nobody reads any more, or ""
+    past: tuple[TrialRow, ...] = ()  # how every trial of the store ended, of other jobs too
 
     def usable(self, planned: PlannedTrial, plan: str, measures: str) -> list[ShardCommit]:
         """What need not be scored again: shards of this batch plan, of the checkpoint that is there, so measured."""
@@ -61,11 +62,14 @@ class Found:
 def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
     """Read the store; what is torn or foreign is named and counts as missing."""
     checkpoints = {one.trial.trial_id: one.work.checkpoint for one in plan.trials if one.problem is None}
-    wanted = checkpoints.keys()
-    ended = {trial_id: row for trial_id, row in store.trials.read(skipped).items() if trial_id in wanted}
+    races = {one.trial.trial_id: one.race for one in plan.trials if one.problem is None}
+    contestants = {one for race in plan.races.values() for own in race.contestants for one in own.trial_ids}
+    wanted = races.keys() | contestants
+    past = store.trials.read(skipped)
+    ended = {trial_id: row for trial_id, row in past.items() if trial_id in wanted}
     with ThreadPoolExecutor(_THREADS) as pool:
-        failures = {trial_id: row for trial_id, row in ended.items() if row.status not in FINAL}
-        final = {trial_id: row for trial_id, row in ended.items() if row.status in FINAL}
+        final = {one: row for one, row in ended.items() if row.status in FINAL or _was_stopped(row, races.get(one))}
+        failures = {trial_id: row for trial_id, row in ended.items() if trial_id not in final}
         scored, kept = store.shards.trials() & wanted, list_checkpoints(store.files) & set(checkpoints.values())
         records = list_records(store.files) if final or scored else {}
         counts = pool.map(
@@ -88,13 +92,27 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
         fitted = dict(zip(good, pool.map(lambda one: read_digest(store.files, one), good), strict=True))
         for checkpoint in (one for one, is_good in whole.items() if is_good is False):  # None: it has gone meanwhile
             skipped(f"checkpoints: {checkpoint}", "torn; fitted again")
-    unread = kept - needed - {one.work.checkpoint for one in plan.offered}
+    stopped = {trial_id for trial_id, row in rows.items() if row.status is Status.STOPPED}  # another race goes on there
+    read_later = {one.work.checkpoint for one in plan.offered} | {checkpoints.get(trial_id, "") for trial_id in stopped}
+    unread = kept - needed - read_later
     leftovers = {
         trial_id: checkpoint if checkpoint in unread else ""
         for trial_id, checkpoint in checkpoints.items()
-        if trial_id in rows and (trial_id in scored or checkpoint in unread)
+        if trial_id in rows.keys() - stopped and (trial_id in scored or checkpoint in unread)
     }
-    return Found(rows=rows, commits=commits, fitted=fitted, failures=failures, leftovers=leftovers)
+    return Found(
+        rows=rows,
+        commits=commits,
+        fitted=fitted,
+        failures=failures,
+        leftovers=leftovers,
+        past=tuple(past.values()),
+    )
+
+
+def _was_stopped(row: TrialRow, race: str | None) -> bool:
+    """Whether the same race would stop it again; what is scored of it is kept for another one."""
+    return row.status is Status.STOPPED and bool(race) and row.provenance.get("race") == race
 
 
 def _with_records(store: Store, trial_id: str, paths: Sequence[str], skipped: Skipped) -> list[ShardCommit]:

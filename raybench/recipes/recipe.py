@@ -25,7 +25,7 @@ from raybench.models.weights import check_weights
 from raybench.recipes.baselines.catalog import get_baseline
 from raybench.recipes.methods.catalog import get_method
 from raybench.recipes.methods.method import Method
-from raybench.recipes.methods.shared_steps import beginning
+from raybench.recipes.methods.shared_steps import beginning, course
 from raybench.recipes.sharing import network_identity
 from raybench.tasks.catalog import task_of
 from raybench.tasks.task import Task
@@ -61,13 +61,13 @@ class Recipe(ABC):
         """Those of the hyperparameters that `check` looks at."""
         return {}
 
-    def passes(self, hyperparameters: Mapping[str, Any]) -> float:
-        """What a fit costs, in forward passes over the training rows."""
-        return 1.0
-
     def sharing_key(self, trial: Trial, num_rows: int) -> str:
         """Trials of one dataset with equal keys are fitted together; `num_rows` are those to train on."""
         return trial.trial_id
+
+    def fit_steps(self, trial: Trial, num_rows: int) -> list[tuple[str, float]]:
+        """The steps of a fit: what decides each, as `sharing_key`, and its forward passes over the training rows."""
+        return [(self.sharing_key(trial, num_rows), 1.0)]
 
     def has_own_head(self, task: Task, model: ModelSpec, labels: Sequence[str]) -> bool:
         """Whether what is fitted starts from the head that the checkpoint was saved with."""
@@ -163,12 +163,12 @@ class _Head(_OfMethod):
 class _FineTuning(_OfMethod):
     fitter = "raybench.runtime.training.network_fitter:NetworkFitter"
 
-    def passes(self, hyperparameters: Mapping[str, Any]) -> float:
-        return 3.0 * float(hyperparameters.get("epochs", 1))  # backward costs two forwards
-
     def sharing_key(self, trial: Trial, num_rows: int) -> str:
         """Networks whose first epoch is the same."""
         return beginning(trial, num_rows)
+
+    def fit_steps(self, trial: Trial, num_rows: int) -> list[tuple[str, float]]:
+        return [(key, 3.0) for key in course(trial, num_rows)]  # backward costs two forwards
 
     def has_own_head(self, task: Task, model: ModelSpec, labels: Sequence[str]) -> bool:
         return task.objective is not None and not from_scratch(model) and task.has_own_head(model, labels)

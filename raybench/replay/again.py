@@ -56,7 +56,9 @@ def run_again(planned: PlannedTrial, plan: Plan, *, threads: int, on_gpu: bool) 
     torch.set_num_threads(threads)
     try:
         with _nothing_looked_up():
-            rows = prepare_data(task_of(needs.dataset), dataset.loaded.splits, needs.model, needs.dataset)
+            rows = prepare_data(
+                task_of(needs.dataset), dataset.loaded.splits, needs.model, needs.dataset, draw_seed=needs.draw_seed
+            )
             workspace = Workspace(device_of(1.0 if on_gpu else 0.0, cuda_available=torch.cuda.is_available()))
             checkpoint = None
             if needs_fit(trial):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +15,7 @@ from raybench.core.errors import RaybenchError, summary
 from raybench.core.remembered import keep, recall
 from raybench.core.stamps import installed_stamp
 from raybench.job import Job
+from raybench.planning.estimate import Rows
 from raybench.planning.plan import Plan, PlannedTrial, make_plan
 from raybench.planning.resume import Found, look_up
 from raybench.runtime.prepare import prepare_data
@@ -21,15 +24,23 @@ from raybench.store import Store
 from raybench.store.skipped import warn_skipped
 from raybench.tasks.catalog import task_of
 
-__all__ = ["print_plan"]
+__all__ = ["Planned", "print_plan"]
 
 
-def print_plan(job: Job, console: Console | None = None) -> None:
+class Planned(NamedTuple):
+    """What was found out for the table: the plan, what of it is done, and how its rows look to models."""
+
+    plan: Plan
+    found: Found
+    rows: Mapping[str, Rows]
+
+
+def print_plan(job: Job, console: Console | None = None) -> Planned:
     """A line a candidate configuration and dataset, then the totals; rows are tokenised to count their batches."""
     console = console or Console(highlight=False)
     plan = make_plan(job)
     found = look_up(plan, Store.open(plan.job.store), warn_skipped)
-    batches: dict[str, tuple[int, str]] = {}
+    batches: dict[str, tuple[Rows, str]] = {}
     unreadable: dict[str, str] = {}
     for key in {one.work.data_key: None for one in plan.trials if one.work.data_key in plan.data}:
         try:
@@ -59,7 +70,8 @@ def print_plan(job: Job, console: Console | None = None) -> None:
         elif trial.trial_id in found.rows:
             state = f"done ({found.rows[trial.trial_id].status})"
         else:
-            state, left = _left(plan, found, planned, *batches[planned.work.data_key])
+            rows, digest = batches[planned.work.data_key]
+            state, left = _left(plan, found, planned, rows.num_batches, digest)
         states[state] += 1
         shards_left += left
         cells = [
@@ -68,7 +80,7 @@ def print_plan(job: Job, console: Console | None = None) -> None:
             trial.dataset.name,
             str(trial.seed),
             planned.work.bundle[:8] if sizes[planned.work.bundle] > 1 else "",
-            str(batches[planned.work.data_key][0]) if planned.work.data_key in batches else "",
+            str(batches[planned.work.data_key][0].num_batches) if planned.work.data_key in batches else "",
             str(left or ""),
             state,
         ]
@@ -85,19 +97,22 @@ def print_plan(job: Job, console: Console | None = None) -> None:
     features = f"; frozen features: {len(reads)} computed for {reads.total()} reads" if reads else ""
     total = f"{len(plan.trials)} trials ({counts}); {shards_left} shards to score; {shared} bundles of several fits"
     console.print(total + features, soft_wrap=True)
+    return Planned(plan, found, {key: rows for key, (rows, _) in batches.items()})
 
 
-def _batches(plan: Plan, data_key: str) -> tuple[int, str]:
-    """How many batches the test split makes, and the digest of their plan; of a task of ours found out once."""
+def _batches(plan: Plan, data_key: str) -> tuple[Rows, str]:
+    """The batches that the test split makes, and the digest of their plan; of a task of ours found out once."""
     needs, installed = plan.data[data_key], installed_stamp()
     key = None if installed is None or ":" in needs.dataset.task else [installed, data_key]
     if key is not None and (known := recall("batches", key)) is not None:
-        return known[0], known[1]
+        *sizes, digest = known
+        return Rows(*sizes), digest
     rows = {"test": plan.datasets[needs.dataset.name].loaded.splits["test"]}
-    prepared = prepare_data(task_of(needs.dataset), rows, needs.model, needs.dataset)
+    prepared = prepare_data(task_of(needs.dataset), rows, needs.model, needs.dataset, draw_seed=needs.draw_seed)
+    batches = Rows(prepared.plan.num_batches, *prepared.sizes)
     if key is not None:
-        keep("batches", key, [prepared.plan.num_batches, prepared.digest])
-    return prepared.plan.num_batches, prepared.digest
+        keep("batches", key, [*batches, prepared.digest])
+    return batches, prepared.digest
 
 
 def _left(plan: Plan, found: Found, planned: PlannedTrial, num_batches: int, digest: str) -> tuple[str, int]:

@@ -21,9 +21,11 @@ from raybench.job.rank_by import weights_of
 from raybench.metrics import MetricSet
 from raybench.planning.datasets import PlannedDataset, validation_name
 from raybench.planning.plan import Plan, PlannedTrial, Problem
+from raybench.planning.races import with_races
 from raybench.results.criterion import Criterion
 from raybench.results.entry import Configuration
 from raybench.results.measure import Measured
+from raybench.results.race import is_settled
 from raybench.store.trials import TrialRow
 
 __all__ = ["choose"]
@@ -55,7 +57,7 @@ def choose(plan: Plan, rows: Mapping[str, TrialRow], measured: Mapping[str, Meas
             f"{candidate} on {on}: {differing} is the best of {len(attempts)} configurations on the validation "
             f"rows ({values}); it alone was scored on the test rows"
         )
-    return replace(plan, trials=tuple(trials), offered=()), list(lines.values())
+    return with_races(replace(plan, trials=tuple(trials), offered=())), list(lines.values())
 
 
 def _groups(trials: Any) -> dict[tuple[str, str], dict[Configuration, list[PlannedTrial]]]:
@@ -69,7 +71,13 @@ def _groups(trials: Any) -> dict[tuple[str, str], dict[Configuration, list[Plann
 
 def _all_ended(attempts: Mapping[Configuration, list[PlannedTrial]], rows: Mapping[str, TrialRow]) -> bool:
     wanted = [one.trial.trial_id for seeds in attempts.values() for one in seeds if one.problem is None]
-    return all(one in rows and rows[one].status not in (Status.STOPPED, Status.PREEMPTED) for one in wanted)
+    return all(one in rows and _is_over(rows[one]) for one in wanted)
+
+
+def _is_over(row: TrialRow) -> bool:
+    return row.status is not Status.PREEMPTED and (
+        row.status is not Status.STOPPED or is_settled("stopped", row.reason)
+    )
 
 
 def _criterion(dataset: PlannedDataset) -> Criterion:

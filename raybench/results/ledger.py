@@ -24,11 +24,12 @@ from raybench.core import Status, Trial
 from raybench.core.errors import RaybenchError
 from raybench.metrics.coverage import Coverage
 from raybench.planning.plan import PlannedTrial
+from raybench.results.race import is_settled
 from raybench.results.reduce import reduce_trial
 from raybench.store import Store
 from raybench.store.checkpoints import checkpoint_bytes, read_metadata
 from raybench.store.parquet import Skipped
-from raybench.store.shards import ShardCommit
+from raybench.store.shards import ShardCommit, disjoint
 from raybench.store.trials import TrialRow
 from raybench.store.writer import Writer
 
@@ -89,6 +90,11 @@ class Ledger:
         self._store.shards.append(commit)
         return True
 
+    def basis(self, trial_id: str) -> str | None:
+        """What the shards of a trial under way were scored on; None: there are none yet."""
+        commits = self._commits.get(trial_id)
+        return commits[0].basis if commits else None
+
     def remember(self, trial_id: str | None, traceback: str) -> None:
         """Why a trial fails, for whoever asks for it."""
         if trial_id is not None and traceback:
@@ -109,6 +115,9 @@ class Ledger:
             unread = not self._readers[checkpoint] and not self._keeps(checkpoint)
             # also where shards do not add up, or the next run would find them again
             self._writer.ended(row, checkpoint if unread else "")
+        if status is Status.STOPPED and is_settled(status, reason) and commits:  # shards stay for other races
+            scored = sum(commit.num_examples for commit in disjoint(commits))
+            row = replace(row, num_examples=scored, provenance={"basis": commits[0].basis, "race": planned.race})
         self.rows[trial_id] = row
         self._store.trials.append(row)
         return row

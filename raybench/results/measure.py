@@ -21,7 +21,9 @@ import pyarrow.compute as pc
 from raybench.core import Score, slice_column
 from raybench.core.errors import StoreError
 from raybench.job.rank_by import weights_of
-from raybench.metrics import MetricSet, StateSet
+from raybench.metrics import Metric, MetricSet, StateSet
+from raybench.metrics.bounded import example_values
+from raybench.metrics.draw_order import draw_keys
 from raybench.planning.datasets import PlannedDataset
 from raybench.results.slices import slice_scores
 from raybench.store.files import Files
@@ -29,7 +31,22 @@ from raybench.store.parquet import Skipped
 from raybench.store.records import read_records
 from raybench.store.trials import TrialRow
 
-__all__ = ["Measured", "Measuring", "replicates_of"]
+__all__ = ["Drawn", "Measured", "Measuring", "replicates_of"]
+
+
+class Drawn(NamedTuple):
+    """What examples are worth to whom races: their draw keys, uint64 [N], and values, float64 [N]."""
+
+    keys: np.ndarray
+    values: np.ndarray
+
+    def to_bytes(self) -> bytes:
+        return self.keys.tobytes() + self.values.tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Drawn:
+        half = len(data) // 2
+        return cls(np.frombuffer(data[:half], dtype=np.uint64), np.frombuffer(data[half:], dtype=np.float64))
 
 
 class Measured(NamedTuple):
@@ -50,6 +67,7 @@ class Measuring:
     slices: tuple[str, ...]
     measures: str  # the hash of what is measured
     anew: bool  # of the records, whatever the states hold: a user's code may have changed since
+    draw_seed: int | None = None  # where candidates race
 
     @classmethod
     def of(cls, dataset: PlannedDataset) -> Measuring:
@@ -60,10 +78,19 @@ class Measuring:
             slices=tuple(dataset.spec.slices),
             measures=dataset.measures,
             anew=bool(dataset.metric_code),
+            draw_seed=dataset.draw_seed,
         )
 
     def metric_set(self) -> MetricSet:
         return MetricSet(self.metrics, self.metric_config)
+
+    def drawn(self, records: pa.Table) -> Drawn:
+        """What a race needs of these records."""
+        assert self.draw_seed is not None
+        (ranked,) = self.ranked
+        metric, options = self.metric_set().metric(ranked)
+        assert isinstance(metric, Metric)
+        return Drawn(draw_keys(records.column("id"), seed=self.draw_seed), example_values(metric, options, records))
 
     def measure(self, row: TrialRow, test: pa.Table, files: Files, skipped: Skipped) -> Measured:
         """`test` are the rows of the split; raises StoreError where records are missing."""

@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
-from raybench.core import Status
+from raybench.core import Score, Status
 from raybench.job.limits import Limit
 from raybench.metrics import MetricSet
 from raybench.planning.plan import Plan, PlannedTrial
@@ -27,6 +27,7 @@ from raybench.results.fit_notes import fit_notes
 from raybench.results.made_on import distinct, made_on, mixed_notes
 from raybench.results.measure import Measured, Measuring
 from raybench.results.published import MADE_OF, basis_of_tables, read_published
+from raybench.results.race import is_settled
 from raybench.results.ranking import Ranking
 from raybench.results.selection import optimism_notes
 from raybench.results.stored import read_whole_records
@@ -65,8 +66,10 @@ def publish(
         run.write_json("environment.json", {**(run.read_json("environment.json") or {}), **_environment()})
         return published
     known = measure_rest(plan, rows, store, skipped, measured)
+    ids = [planned.trial.trial_id for planned in plan.trials]
     entries = [
-        _entry(planned, rows.get(planned.trial.trial_id), known.get(planned.trial.trial_id)) for planned in plan.trials
+        _entry(planned, rows.get(one), known.get(one), plan.rank_by[planned.trial.dataset.name])
+        for one, planned in zip(ids, plan.trials, strict=True)
     ]
     traits: dict[str, MetricTrait] = {}
     for dataset in plan.datasets.values():
@@ -144,16 +147,18 @@ def write_tables(
     )
 
 
-def _entry(planned: PlannedTrial, row: TrialRow | None, measured: Measured | None) -> Entry:
+def _entry(planned: PlannedTrial, row: TrialRow | None, measured: Measured | None, rank_by: str) -> Entry:
     if planned.problem is not None:
         return Entry(trial=planned.trial, status=planned.problem.status, reason=planned.problem.reason)
     if row is None:
         return Entry(trial=planned.trial, status=Status.STOPPED, reason="not finished; run the same command to go on")
+    unknown = Score(value=None, n=row.num_examples, reason=row.reason)
+    stopped = {rank_by: unknown} if row.status is Status.STOPPED and is_settled("stopped", row.reason) else {}
     return Entry(
         trial=planned.trial,
         status=row.status,
         reason=row.reason,
-        scores=measured.scores if measured else {},
+        scores=measured.scores if measured else stopped,
         slices=measured.slices if measured else {},
         num_examples=row.num_examples,
         cost=row.cost,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from raybench.job.rank_by import weights_of
+from raybench.results.race import is_settled
+from raybench.results.tables import OVERALL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,5 +48,6 @@ class Ranking:
 
     @property
     def complete(self) -> bool:
-        """Whether every trial ended well."""
-        return set(self.table.column("status").to_pylist()) <= {"ok"}
+        """Whether every trial ended well, or was stopped by a race."""
+        rows = self.table.select(["dataset", "status", "reason"]).to_pylist()
+        return all(is_settled(row["status"], row["reason"]) for row in rows if row["dataset"] != OVERALL)

@@ -23,6 +23,7 @@ from raybench.results.criterion import Criterion
 from raybench.results.entry import Configuration, Entry
 from raybench.results.made_on import joined
 from raybench.results.order import rank, rank_intervals, ranks_of_replicates
+from raybench.results.race import is_settled
 from raybench.results.seeds import combine_seeds
 from raybench.results.selection import best_shares, front
 
@@ -142,7 +143,8 @@ def _join_seeds(
 ) -> _Row:
     bad = next((entry for entry in group if entry.status is not Status.OK), None)
     if bad is not None:
-        reason = bad.reason if len(group) == 1 else f"seed {bad.trial.seed}: {bad.reason}"
+        is_of_all = len(group) == 1 or is_settled(bad.status, bad.reason)  # a race stops all seeds together
+        reason = bad.reason if is_of_all else f"seed {bad.trial.seed}: {bad.reason}"
         return _Row(configuration, dataset, bad.status, reason, {}, group, {})
     scores = {
         name: combine_seeds([entry.scores[name] for entry in group], traits[name].range)
@@ -303,7 +305,14 @@ def _record(row: _Row, metrics: Sequence[str], rank_by: str | None, place: _Plac
 def _sorted(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     unranked = len(records) + 1
     keys = ("candidate", "model", "method", "hyperparameters")
-    return sorted(records, key=lambda record: (record["rank"] or unranked, *(record[key] for key in keys)))
+    return sorted(
+        records,
+        key=lambda record: (
+            record["rank"] or unranked,
+            not is_settled(record["status"], record["reason"]),  # stopped by a race: before those that ended badly
+            *(record[key] for key in keys),
+        ),
+    )
 
 
 def _plain(score: Score) -> dict[str, Any]:

@@ -8,7 +8,7 @@ Every trial whose model has the same tokenizer shares it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from raybench.core import DatasetKey, ModelSpec
 from raybench.core.identity import bytes_hash
-from raybench.data.batches import BatchPlan, plan_batches
+from raybench.data.batches import BatchPlan, plan_batches, plan_in_rounds
+from raybench.metrics.draw_order import draw_keys, looks
 from raybench.tasks.task import Task
 
 __all__ = ["PreparedData", "prepare_data"]
@@ -33,6 +34,15 @@ class PreparedData:
     digest: str  # of the plan and of the inputs in it: equal, equal batches
 
     @property
+    def sizes(self) -> tuple[float, float]:
+        """Padded tokens of a model row of the test split, and model rows of an example, on average."""
+        named = "rows" in self.test.column_names
+        rows = self.test.column("rows").to_numpy() if named else np.ones(self.test.num_rows, dtype=np.int64)
+        padded = np.repeat(self.plan.padded, np.diff(self.plan.offsets))
+        total = int(rows.sum())
+        return (float((padded * rows).sum() / total), total / len(rows)) if total else (0.0, 1.0)
+
+    @property
     def num_train_batches(self) -> int:
         """Batches of a forward pass over the training rows."""
         return 0 if self.train is None else _plan(self.train).num_batches
@@ -46,12 +56,14 @@ class PreparedData:
         return [(plan.order[first:last], padded) for first, last, padded in plan.batches(start, stop)]
 
 
-def prepare_data(task: Task, rows: Mapping[str, pa.Table], model: ModelSpec, dataset: DatasetKey) -> PreparedData:
-    """Tokenise every split and fix the batches of the test split."""
+def prepare_data(
+    task: Task, rows: Mapping[str, pa.Table], model: ModelSpec, dataset: DatasetKey, *, draw_seed: int | None = None
+) -> PreparedData:
+    """Tokenise every split and fix the batches of the test split; with a seed, in rounds of rows drawn at random."""
     task = task.beside(rows.get("train"), dataset.labels)
     splits = {name: task.prepare(table, model, dataset.max_length) for name, table in rows.items()}
     test = splits["test"]
-    plan = _plan(test)
+    plan = _plan(test, None if draw_seed is None else _rounds(test, draw_seed))
     test = test.take(plan.order).combine_chunks()
     arrays = [plan.order.tobytes(), plan.offsets.tobytes(), plan.padded.tobytes(), *test.column("key").to_pylist()]
     return PreparedData(
@@ -63,9 +75,16 @@ def prepare_data(task: Task, rows: Mapping[str, pa.Table], model: ModelSpec, dat
     )
 
 
-def _plan(rows: pa.Table) -> BatchPlan:
-    return plan_batches(
-        rows.column("length").to_numpy(),
-        keys=rows.column("key").to_numpy(zero_copy_only=False),
-        rows=rows.column("rows").to_numpy() if "rows" in rows.column_names else None,
-    )
+def _plan(rows: pa.Table, parts: Sequence[np.ndarray] | None = None) -> BatchPlan:
+    lengths = rows.column("length").to_numpy()
+    keys = rows.column("key").to_numpy(zero_copy_only=False)
+    model_rows = rows.column("rows").to_numpy() if "rows" in rows.column_names else None
+    if parts is None:
+        return plan_batches(lengths, keys=keys, rows=model_rows)
+    return plan_in_rounds(lengths, parts, keys=keys, rows=model_rows)
+
+
+def _rounds(rows: pa.Table, seed: int) -> list[np.ndarray]:
+    """The row numbers that are drawn between one look and the next."""
+    order = np.argsort(draw_keys(rows.column("id"), seed=seed), kind="stable")
+    return np.split(order, looks(rows.num_rows)[:-1])

@@ -52,9 +52,13 @@ class Artefacts:
         """The keys of what the work that makes it reads."""
         return tuple(dict.fromkeys(need for key in part.makes for need in self._needs[key]))
 
+    def missing(self, keys: Iterable[str]) -> str | None:
+        """The first of these that is not there, or None."""
+        return next((key for key in keys if key not in self._absent or self._absent[key]), None)
+
     def there(self, keys: Iterable[str]) -> bool:
         """Whether nothing of these is missing."""
-        return all(key in self._absent and not self._absent[key] for key in keys)
+        return self.missing(keys) is None
 
     def made(self, part: Part) -> None:
         """It is there, or whoever reads it does without."""

@@ -7,9 +7,11 @@
 
 Of what can begin (`Backlog`) an idle actor takes, in this order: rows and features that others read, shards of the
 trial it holds, the costliest fit, shards of the trial that has most left. When no more fits are left than there are
-actors they go before shards: a fit cannot be divided, so the last one must not begin last. Some shards more of the same
-trial are sent ahead while one is being scored (`ahead`: one, or as many as are done in a moment), so that an actor
-never waits for the driver; a fit is never queued behind anything.
+actors they go before shards: a fit cannot be divided, so the last one must not begin last. A bundle of several is
+parted where one actor would do it while others wait (`bundles.py`). Some shards more of the same trial are sent ahead
+while one is being scored (`ahead`: one, or as many as are done in a moment), so that an actor never waits for the
+driver; a fit is never queued behind anything. Where trials have ranks time may run out, and what is fitted is scored
+before another fit begins.
 
 Actors that die before they are ready are started again, later each time; only when none is ready and several in a row
 have died does the run end. An actor on a node that is about to go gets nothing new.
@@ -60,7 +62,6 @@ _NO_CHECKPOINT = Failure(kind=FailureKind.TRANSIENT, message="its checkpoint is 
 @dataclass(slots=True, kw_only=True)
 class _Actor:
     ready: bool = False
-    draining: bool = False  # its node is about to go: it ends what it has
     in_flight: deque[Work] = field(default_factory=deque)  # in the order the actor does them
     trial_id: str | None = None  # whose model it holds
 
@@ -72,6 +73,8 @@ class Queue:
         self._backlog = Backlog(trials, num_actors=num_actors, shard_batches=shard_batches)
         self._num_actors = num_actors
         self._actors: dict[int, _Actor] = {}
+        self._idle: dict[int, None] = {}  # that are ready and have nothing to do
+        self._draining: dict[int, None] = {}  # whose node is about to go: they end what they have
         self._next_actor = 0
         self._failed_starts = 0
         self._attempts: dict[Work, int] = {}
@@ -83,6 +86,11 @@ class Queue:
     def done(self) -> bool:
         """Whether every trial has ended."""
         return not self._backlog.trials
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The trials that have not ended."""
+        return tuple(self._backlog.trials)
 
     def in_flight(self, actor: int) -> tuple[Work, ...]:
         """What an actor has been given and not returned, in the order it does them."""
@@ -134,10 +142,28 @@ class Queue:
                     self._on_missed(part, actor, actions)
                 self._backlog.put_back(work, together=True)
             case Draining(actor=actor):
-                self._actors[actor].draining = True
+                self._draining[actor] = None
             case Lost(actor=actor, failure=failure):
                 self._on_lost(actor, failure, actions)
         self._leave_drained(actions)
+        self._send(actions, event.actor)
+        self._stop_when_done(actions)
+        return actions
+
+    def open(self, trial_ids: Iterable[str], last_round: int) -> list[Action]:
+        """Trials in a race may be scored up to the end of this round."""
+        for trial_id in trial_ids:
+            self._backlog.open(trial_id, last_round)
+        actions: list[Action] = []
+        self._send(actions)
+        return actions
+
+    def stop(self, trial_ids: Iterable[str], reason: str) -> list[Action]:
+        """These trials need not be scored to the end, or there is no time for them."""
+        actions: list[Action] = []
+        for trial_id in trial_ids:
+            if trial_id in self._backlog.trials:
+                self._finish(trial_id, Status.STOPPED, reason, actions)
         self._send(actions)
         self._stop_when_done(actions)
         return actions
@@ -190,7 +216,7 @@ class Queue:
             reason = f"{self._failed_starts} actors in a row died while starting: {failure.message}"
             actions += self.give_up(reason)
         elif failure.kind in (FailureKind.HOST_OOM, FailureKind.BYSTANDER) and len(self._actors) > 1:
-            del self._actors[actor]  # fewer at a time need less of the node's memory
+            self._forget(actor)  # fewer at a time need less of the node's memory
         else:
             self._replace(actor, actions)
 
@@ -233,7 +259,7 @@ class Queue:
         return StartActor(actor=actor, delay_seconds=start_delay(self._failed_starts))
 
     def _replace(self, actor: int, actions: list[Action]) -> None:
-        gone = self._actors.pop(actor, None)
+        gone = self._forget(actor)
         for work in reversed(gone.in_flight if gone is not None else ()):
             self._backlog.put_back(work)
         if not self.done:
@@ -241,19 +267,31 @@ class Queue:
 
     def _leave_drained(self, actions: list[Action]) -> None:
         """Start others in place of those that have ended what they had."""
-        for number in [number for number, one in self._actors.items() if one.draining and not one.in_flight]:
+        for number in [number for number in self._draining if not self._actors[number].in_flight]:
             actions.append(StopActor(actor=number))
             self._replace(number, actions)
 
-    def _send(self, actions: list[Action]) -> None:
-        for number, actor in self._actors.items():
-            if not actor.ready or actor.draining:
+    def _forget(self, actor: int) -> _Actor | None:
+        self._idle.pop(actor, None)
+        self._draining.pop(actor, None)
+        return self._actors.pop(actor, None)
+
+    def _send(self, actions: list[Action], *answered: int) -> None:
+        """To the actor that has answered, and to those that are idle until there is nothing for one of them."""
+        for number in dict.fromkeys((*answered, *self._idle)):
+            actor = self._actors.get(number)
+            if actor is None or not actor.ready or number in self._draining:
                 continue
+            self._idle.pop(number, None)
             while (work := self._next_work(number, actor)) is not None:
                 actor.in_flight.append(work)
                 if isinstance(work, Shard):
                     actor.trial_id = work.trial_id
                 actions.append(Send(actor=number, work=work, reads=self._backlog.reads(work)))
+            if not actor.in_flight:
+                self._idle[number] = None
+                if number not in self._avoid.values():  # what there is none for it there is for no other
+                    break
 
     def _next_work(self, number: int, actor: _Actor) -> Work | None:
         if actor.in_flight:
@@ -262,7 +300,9 @@ class Queue:
         if (part := backlog.pop_part()) is not None:
             return part
         held = actor.trial_id if backlog.num_pending(actor.trial_id) else None
-        fits_first = held is None or backlog.num_fits <= len(self._actors)
+        if backlog.ranked and held is None:
+            held = backlog.longest()
+        fits_first = held is None or (backlog.num_fits <= len(self._actors) and not backlog.ranked)
         if fits_first and (fit := backlog.pop_fit(may_run)) is not None:
             return fit
         trial_id = held or backlog.longest()
@@ -278,8 +318,10 @@ class Queue:
 
     def _may_run(self, actor: int, work: Work) -> bool:
         """Not where it failed last, if there is another actor: one that is up, for the rest may never come."""
-        others = (other for number, other in self._actors.items() if number != actor)
-        return self._avoid.get(work) != actor or not any(other.ready and not other.draining for other in others)
+        if self._avoid.get(work) != actor:
+            return True
+        others = ((number, other) for number, other in self._actors.items() if number != actor)
+        return not any(other.ready and number not in self._draining for number, other in others)
 
 
 def start_delay(failed_starts: int) -> float:

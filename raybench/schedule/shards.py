@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 from raybench.core import Shard
 from raybench.schedule.work import Features
 
-__all__ = ["feature_parts", "head_parts", "remaining_shards"]
+__all__ = ["AHEAD_SECONDS", "feature_parts", "head_parts", "remaining_shards", "shards_ahead"]
+
+AHEAD_SECONDS = 0.1  # of work that an actor holds while the driver turns round
+_MAX_AHEAD = 64
 
 _PARTS_AN_ACTOR = 4  # so that the last part is short beside the whole
 _MAX_BATCHES = 64  # a part that is lost with its actor is not much
@@ -16,9 +20,15 @@ _MAX_HEADS = 64
 
 
 def remaining_shards(
-    trial_id: str, num_batches: int, scored: Iterable[tuple[int, int]], shard_batches: int
+    trial_id: str,
+    num_batches: int,
+    scored: Iterable[tuple[int, int]],
+    shard_batches: int,
+    rounds: Iterable[int] = (),
 ) -> tuple[Shard, ...]:
     """Shards of at most `shard_batches` batches that cover [0, num_batches) less the ranges already scored.
+
+    None reaches over the end of a round; `rounds` are the batches with which they end.
 
     A range that reaches beyond the plan is of another plan and counts for nothing. Cuts fall on multiples of
     `shard_batches`, so a resumed trial with the same size gets the same shards.
@@ -26,9 +36,11 @@ def remaining_shards(
     shards = []
     position = 0
     within = [(start, stop) for start, stop in scored if stop <= num_batches]
+    ends = sorted(rounds)
     for start, stop in [*sorted(within), (num_batches, num_batches)]:
         while position < start:
             end = min(start, (position // shard_batches + 1) * shard_batches)
+            end = min([end, *ends[bisect_right(ends, position) :][:1]])
             shards.append(Shard(trial_id=trial_id, start=position, stop=end))
             position = end
         position = max(position, stop)
@@ -47,3 +59,8 @@ def head_parts(trial_ids: Sequence[str], num_actors: int) -> list[tuple[str, ...
     share = -(-len(trial_ids) // (_PARTS_AN_ACTOR * num_actors))
     size = min(_MAX_HEADS, -(-share // _HEADS) * _HEADS)
     return [tuple(trial_ids[at : at + size]) for at in range(0, len(trial_ids), size)]
+
+
+def shards_ahead(shard_seconds: float) -> int:
+    """How many shards to give an actor ahead: what it does while the driver turns round, at least one."""
+    return max(1, min(_MAX_AHEAD, int(AHEAD_SECONDS / max(shard_seconds, 1e-9))))

@@ -91,11 +91,14 @@ class TrialWork:
     data_key: str
     needs_fit: bool
     bundle: str  # trials of one bundle are fitted together
-    cost: float = 0.0  # predicted, in any unit: the costliest fit goes first
+    cost: float = 0.0  # predicted, in any unit: of fitting and of scoring
+    rank: int | None = None  # where time may run out: lower ones are fitted and scored first, whatever they cost
+    fit_steps: tuple[tuple[str, float], ...] = ()  # the fit's part of it, step by step; equal keys are done once
     train_features: str | None = None  # the group of features that fitting it reads
     test_features: str | None = None  # and scoring it
     fit_id: str = ""  # the trial whose fit it is scored by, where that is another: one on the same training rows
     fit_data_key: str = ""  # and the rows that it is fitted on
+    raced: bool = False  # it is scored a round at a time, the next one when it is opened
 
     @property
     def is_head(self) -> bool:
@@ -142,6 +145,7 @@ class Prepared:
     num_batches: int  # of the test split
     num_train_batches: int = 0
     plan: str = ""  # the digest of the batch plan
+    rounds: tuple[int, ...] = ()  # with how many batches each round of test rows ends; none: there is one
     scored: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)  # trial → ranges found in the store
 
 

@@ -11,7 +11,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -62,6 +62,7 @@ class ShardCommit:
     basis: str  # the plan, the checkpoint and the measures it was scored with, see `basis_of`
     device_name: str = ""
     versions: str = "{}"  # of the libraries that made it, as JSON
+    drawn: bytes = b""  # for a race, see `Drawn`: on its way to the driver alone, for the records say it too
 
 
 class ShardLog:
@@ -84,7 +85,7 @@ class ShardLog:
         """Write commits, one file a trial."""
         by_trial = defaultdict(list)
         for commit in commits:
-            by_trial[commit.trial_id].append(asdict(commit))
+            by_trial[commit.trial_id].append({name: getattr(commit, name) for name in _SCHEMA.names})
 
         def put(trial_id: str) -> None:
             data = parquet_bytes(pa.Table.from_pylist(by_trial[trial_id], _SCHEMA), _KIND, _VERSION)

@@ -24,6 +24,7 @@ from raybench.metrics import MetricSet
 from raybench.metrics.coverage import Coverage
 from raybench.planning.plan import PlannedTrial
 from raybench.results.ledger import Ledger
+from raybench.results.racing import Races
 from raybench.schedule.queue import Queue
 from raybench.schedule.work import TrialWork
 from raybench.store import Store
@@ -52,8 +53,8 @@ class IdleWorker:
         pass
 
     @ray.method(num_returns=2)
-    def prepare(self, data_key: str) -> tuple[None, tuple[int, int, str]]:
-        return None, (int(data_key), 0, "plan")
+    def prepare(self, data_key: str) -> tuple[None, tuple[int, int, str, tuple[int, ...]]]:
+        return None, (int(data_key), 0, "plan", ())
 
     def score(self, trial_id: str, ranges: list[tuple[int, int]], held: object) -> list[ShardCommit]:
         return [self._score(trial_id, start, stop) for start, stop in ranges]
@@ -68,8 +69,8 @@ class IdleWorker:
         )  # fmt: skip
 
     @ray.method(concurrency_group="control")
-    def beat(self) -> tuple[float, int, bool]:
-        return time.process_time(), 0, False
+    def beat(self) -> tuple[float, int, bool, str]:
+        return time.process_time(), 0, False, ""
 
     def measure(self, rows: list[TrialRow]) -> list[None]:
         return [None for _ in rows]
@@ -103,7 +104,8 @@ def main() -> None:
         ledger._writer.ended = lambda row: None  # keep the shards, to time their resume
         pool = Pool(lambda avoided: IdleWorker.options(num_cpus=1, enable_task_events=False).remote(), hang_seconds=600)
         queue = Queue([work], num_actors=2, shard_batches=1)
-        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer())
+        races = Races({}, {}, {}, {"t"}, store.files, print)
+        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer(), races=races)
         began_cpu, began = time.process_time(), time.perf_counter()
         driver.run()
         seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu

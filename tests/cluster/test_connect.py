@@ -8,9 +8,9 @@ import time
 import pytest
 
 from raybench.cluster.connect import connect
-from raybench.cluster.driver import shards_ahead
 from raybench.core.errors import RaybenchError
 from raybench.job import Resources
+from raybench.schedule.shards import shards_ahead
 
 
 def test_quick_shards_travel_in_bulk_and_slow_ones_alone():

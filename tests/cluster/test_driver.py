@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from raybench.cluster.deadline import Deadline
 from raybench.cluster.driver import Driver
 from raybench.cluster.observer import Observer
 from raybench.core import DatasetKey, ModelSpec, Shard, Status, Trial
@@ -12,6 +13,7 @@ from raybench.metrics import Coverage, MetricSet
 from raybench.planning.plan import PlannedTrial
 from raybench.results import ledger as ledger_module
 from raybench.results.ledger import Ledger
+from raybench.results.racing import Races
 from raybench.schedule.queue import Queue
 from raybench.schedule.retry import Failure, FailureKind
 from raybench.schedule.work import ActorReady, Lost, Prepare, Prepared, Scored, TrialWork
@@ -98,14 +100,14 @@ class FakePool:
         return events
 
 
-def driver(store, pool, num_expected=NUM_SHARDS, found=lambda planned, plan: []):
+def driver(store, pool, num_expected=NUM_SHARDS, found=lambda planned, plan: [], deadline=None):
     work = TrialWork(trial_id="t", data_key="d", needs_fit=False, bundle="t")
     key = DatasetKey(name="words", task="text-classification", labels=(), fingerprint="", max_length=1)
     trial = Trial(
         trial_id="t", candidate="t", model=ModelSpec(reference="m"), dataset=key, method="none", hyperparameters={},
         seed=0, weights_fingerprint="",
     )  # fmt: skip
-    planned = PlannedTrial(trial=trial, work=work)
+    planned = PlannedTrial(trial=trial, work=work, race="of all")
     ledger = Ledger(
         {"t": planned},
         expected={"words": Coverage.of([f"{number}" for number in range(num_expected)])},
@@ -115,7 +117,8 @@ def driver(store, pool, num_expected=NUM_SHARDS, found=lambda planned, plan: [])
         check=lambda: None,
     )
     queue = Queue([work], num_actors=1, shard_batches=1)
-    return Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer())
+    races = Races({}, {}, {}, {"t"}, store.files, pytest.fail)
+    return Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer(), races=races, deadline=deadline)
 
 
 def test_an_actor_that_dies_as_its_shard_comes_in_is_sent_nothing_more(tmp_path):
@@ -137,6 +140,28 @@ def test_what_was_committed_before_an_interrupt_is_in_the_store(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         driver(store, pool).run()
     assert [one.start for one in store.shards.read("t", pytest.fail)] == [0, 1, 2]
+    assert pool.alive == set()
+
+
+def test_when_the_budget_is_over_a_trial_is_stopped_and_what_was_scored_stays(tmp_path):
+    store = Store.open(str(tmp_path))
+
+    class Counted(Deadline):
+        """Over once two shards are in."""
+
+        @property
+        def is_over(self):
+            return len(pool.scored) >= 2
+
+    pool = FakePool()
+    pool.num_deaths = 1
+    run = driver(store, pool, deadline=Counted(at=0.0, reason="budget: over"))
+    run.run()
+    row = store.trials.read(pytest.fail)["t"]
+    assert (row.status, row.reason) == (Status.STOPPED, "budget: over")
+    assert "race" not in row.provenance  # no race has stopped it: the next run goes on with it
+    assert [one.start for one in store.shards.read("t", pytest.fail)] == pool.scored
+    assert len(pool.scored) < NUM_SHARDS
     assert pool.alive == set()
 
 

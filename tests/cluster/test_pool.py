@@ -114,7 +114,7 @@ def held(pool):
 
 def prepared(pool, ray, handle, actor):
     pool.send(actor, [Prepare(data_key=ROWS)], [])
-    ray.answer(handle, "prepare", (2, 0, "plan"))
+    ray.answer(handle, "prepare", (2, 0, "plan", ()))
     (event,) = pool.wait(0)
     assert isinstance(event, Prepared)
 

@@ -20,7 +20,7 @@ def read_error(text: str) -> str:
     return str(caught.value)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(TREE)
 def test_values_are_those_that_safe_load_gives(tree: object) -> None:
     text = yaml.safe_dump(tree)

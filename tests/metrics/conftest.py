@@ -28,7 +28,7 @@ def check_laws(names: list[str], records: pa.Table, config: dict, *, examples: i
     for name, score in expected.items():
         check_score(score, metrics.info(name).range)
 
-    @settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def any_split_order_and_tree(data: st.DataObject) -> None:
         cuts = sorted(data.draw(st.lists(st.integers(0, records.num_rows), max_size=6)))

@@ -21,13 +21,13 @@ from raybench.metrics.state import Cells, State
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.lists(FLOATS, max_size=30))
 def test_exact_sum_is_the_sum_of_fractions(values):
     assert as_fraction(exact_sum(np.array(values))) == sum(map(Fraction, values), Fraction(0))
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50)
 @given(st.lists(FLOATS, min_size=1, max_size=30), st.randoms(use_true_random=False))
 def test_exact_sum_does_not_depend_on_order_or_split(values, random):
     shuffled = random.sample(values, len(values))
@@ -46,7 +46,7 @@ def test_exact_sum_survives_many_chunks_of_the_largest_mantissas():
     assert as_fraction(exact_sum(values)) == 200_000 * Fraction(values[0])
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(
     st.floats(min_value=-1e100, max_value=1e100).filter(lambda x: x == 0 or abs(x) > 1e-100),
     st.floats(min_value=-1e100, max_value=1e100).filter(lambda x: x == 0 or abs(x) > 1e-100),
@@ -56,7 +56,7 @@ def test_two_product_is_the_exact_product(a, b):
     assert Fraction(product[0]) + Fraction(error[0]) == Fraction(a) * Fraction(b)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(st.integers(-(2**2000), 2**2000))
 def test_integers_of_any_length_survive_encoding(value):
     assert decode(encode(value)) == value
@@ -77,7 +77,7 @@ def state(places: dict[int, int]) -> State:
     return State(measure="m", config="c", fields={"n": cells({0: 1}), "cells": cells(places)})
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(*[st.dictionaries(st.integers(0, 9), st.integers(-(2**70), 2**70).filter(bool), max_size=10)] * 3)
 def test_states_are_a_commutative_monoid(x, y, z):
     a, b, c = state(x), state(y), state(z)

@@ -45,7 +45,7 @@ def test_correlations_conform(conforms):
     conforms(["spearman", "kendall"], table, {}, examples=3)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=30), st.lists(st.integers(0, 6), min_size=1, max_size=30))
 def test_auc_pairs_are_counted_exactly(positive, negative):
     expected = sum(2 * (p > n) + (p == n) for p in positive for n in negative)

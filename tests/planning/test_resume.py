@@ -72,8 +72,9 @@ def test_a_shard_whose_records_are_torn_or_gone_is_scored_again(tmp_path, torn):
         path.write_bytes(path.read_bytes()[:-9])
     else:
         path.unlink()
-    one = SimpleNamespace(trial=SimpleNamespace(trial_id="t"), problem=None, work=SimpleNamespace(checkpoint="t"))
-    plan = SimpleNamespace(trials=[one], offered=())
+    trial, work = SimpleNamespace(trial_id="t"), SimpleNamespace(checkpoint="t")
+    one = SimpleNamespace(trial=trial, problem=None, work=work, race="")
+    plan = SimpleNamespace(trials=[one], offered=(), races={})
     found = look_up(plan, store, skipped.__setitem__)
     assert [one.start for one in found.commits["t"]] == [0, 2]
     assert [reason.endswith("scored again") for reason in skipped.values()] == [True] * torn

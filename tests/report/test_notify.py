@@ -42,8 +42,24 @@ def job(tmp_path, monkeypatch):
 @pytest.fixture
 def ranking():
     rows = [
-        {"dataset": "d", "candidate": "a", "status": "ok", "rank": 1, "rank_by": "accuracy", "accuracy": 0.9},
-        {"dataset": "d", "candidate": "b", "status": "oom", "rank": None, "rank_by": "accuracy", "accuracy": None},
+        {
+            "dataset": "d",
+            "candidate": "a",
+            "status": "ok",
+            "reason": None,
+            "rank": 1,
+            "rank_by": "accuracy",
+            "accuracy": 0.9,
+        },
+        {
+            "dataset": "d",
+            "candidate": "b",
+            "status": "oom",
+            "reason": "no room",
+            "rank": None,
+            "rank_by": "accuracy",
+            "accuracy": None,
+        },
     ]
     return Ranking(
         run_id="nightly-1", table=pa.Table.from_pylist(rows), scores=pa.table({}), location="s/ranking.parquet"

@@ -36,7 +36,7 @@ def plan(rates, metric="accuracy", seeds=(0, 1), problem=None):
         tuple(planned(rate, seed, scored, problem) for rate in rates for seed in seeds)
         for scored in ("validation", "test")
     )
-    return Plan(run_id="r", job=None, trials=tried, offered=offered, datasets={"d": dataset})
+    return Plan(run_id="r", job=SimpleNamespace(race=None), trials=tried, offered=offered, datasets={"d": dataset})
 
 
 def ends(scores, metric="accuracy"):
@@ -102,7 +102,7 @@ def test_what_cannot_start_says_so_once():
 
 
 def test_what_is_not_offered_stays_as_it_is():
-    given = Plan(run_id="r", job=None, trials=(planned(0.1, 0, "test"),), datasets={})
+    given = Plan(run_id="r", job=SimpleNamespace(race=None), trials=(planned(0.1, 0, "test"),), datasets={})
     assert choose(given, {}, {}) == (given, [])
 
 

@@ -136,7 +136,7 @@ def trials_of(num_trials, *, bundled, shared):
     ]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     num_trials=st.integers(1, 8),
     num_actors=st.integers(1, 5),

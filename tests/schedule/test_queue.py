@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -118,7 +119,7 @@ def trial(number, *, bundle=None, needs_fit=True, features=None):
         data_key=f"d{number % 2}",
         needs_fit=needs_fit,
         bundle=bundle or f"t{number}",
-        cost=float(number),
+        fit_steps=((bundle or f"t{number}", float(number)),),
         train_features=features and f"{features}:train",
         test_features=features and f"{features}:test",
     )
@@ -128,7 +129,7 @@ def batches(shards, trial_id):
     return Counter(batch for shard in shards if shard.trial_id == trial_id for batch in range(shard.start, shard.stop))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     num_trials=st.integers(1, 8),
     num_actors=st.integers(1, 5),
@@ -229,7 +230,7 @@ def test_a_fitted_trial_waits_only_for_the_features_of_its_test_rows():
     assert {part.group for part in cluster.featured} == {"net:test"}
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     num_actors=st.integers(1, 4),
     seed=st.integers(0, 10**6),
@@ -340,3 +341,29 @@ def test_a_trial_all_scored_before_only_ends(needs_fit):
     cluster = FakeCluster(queue, 4, lambda work: None, random.Random(0), {"t0": ((0, 4),)}).run()
     assert cluster.ended == {"t0": Status.OK}
     assert cluster.scored == []
+
+
+def test_where_trials_have_ranks_they_are_done_in_this_order_and_scored_before_the_next_fit():
+    works = [replace(trial(number), data_key="d", rank=rank) for number, rank in ((1, 2), (2, 0), (3, 1))]
+    cluster = FakeCluster(Queue(works, num_actors=1, shard_batches=2), 4, lambda work: None, random.Random(0)).run()
+    order = [work.trial_ids[0] if isinstance(work, Fit) else work.trial_id for work, _ in cluster.waited_for[1:]]
+    assert order == ["t2"] * 3 + ["t3"] * 3 + ["t1"] * 3
+
+
+def test_when_time_is_over_what_is_left_is_stopped():
+    queue = Queue([trial(number) for number in (0, 2)], num_actors=1, shard_batches=2)
+    queue.start()
+    queue.step(ActorReady(actor=0))
+    actions = queue.stop(queue.left, "budget: over")
+    ended = {action.trial_id: (action.status, action.reason) for action in actions if isinstance(action, Finish)}
+    assert ended == dict.fromkeys(("t0", "t2"), (Status.STOPPED, "budget: over"))
+    assert queue.done
+
+
+def test_features_of_what_is_worth_less_wait_for_fits_that_are_worth_more():
+    works = [replace(trial(2, features="cheap"), rank=0), replace(trial(4, features="dear"), rank=1)]
+    cluster = FakeCluster(Queue(works, num_actors=1, shard_batches=2), 4, lambda work: None, random.Random(0)).run()
+    order = [work for work, _ in cluster.waited_for]
+    first_dear = next(i for i, work in enumerate(order) if isinstance(work, Features) and "dear" in work.group)
+    assert [work.trial_ids[0] for work in order[:first_dear] if isinstance(work, Fit)] == ["t2"]
+    assert cluster.ended == {"t2": Status.OK, "t4": Status.OK}

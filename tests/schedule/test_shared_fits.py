@@ -55,7 +55,7 @@ class Watched(FakeCluster):
         return super().answer(actor, work)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     num_fits=st.integers(1, 4), num_datasets=st.integers(1, 3), num_actors=st.integers(1, 4),
     without_original=st.booleans(), features=st.booleans(), bundled=st.booleans(), deaths=st.floats(0, 0.2),
@@ -85,7 +85,7 @@ def test_a_fit_is_done_once_for_all_who_read_it_whatever_dies(
     assert sum(part.stop - part.start for part in of_training) == (NUM_TRAIN_BATCHES if features else 0)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(num_actors=st.integers(1, 4), features=st.booleans(), found=st.booleans(), seed=st.integers(0, 10**6))
 def test_a_checkpoint_that_is_lost_is_made_again_once_and_all_readers_end_well(num_actors, features, found, seed):
     """`found`: the fits were in the store when the run began, and went then."""

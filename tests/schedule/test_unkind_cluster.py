@@ -70,7 +70,7 @@ class UnkindCluster(FakeCluster):
         return event
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     num_trials=st.integers(1, 6),
     num_actors=st.integers(1, 5),

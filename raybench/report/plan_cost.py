@@ -1,0 +1,113 @@
+"""What a plan costs, in lines: hours of work, when it ends, memory and what does not fit, money."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+
+from raybench.cluster.placement import Node, plan_actors
+from raybench.core.errors import RaybenchError
+from raybench.job import Resources
+from raybench.planning.estimate import Estimate
+from raybench.planning.plan import Plan
+from raybench.report.calibration import Machine
+from raybench.report.numbers import count
+from raybench.schedule.simulate import Simulated
+
+__all__ = ["actors_of", "cost_lines", "duration", "hours", "price_line"]
+
+_95 = 1.96  # standard deviations on either side
+_MOST_NAMED = 3
+
+
+def actors_of(resources: Resources, machine: Machine, num_cpus: int) -> int:
+    """How many actors the job would have; those of this machine where it leaves the number open."""
+    if resources.actors != "auto":
+        return resources.actors
+    try:
+        node = Node(cpus=num_cpus, gpus=max(1.0, machine.gpus_per_actor))
+        return plan_actors(resources.model_copy(update={"gpus_per_actor": machine.gpus_per_actor}), [node]).num_actors
+    except RaybenchError:
+        return 1
+
+
+def cost_lines(plan: Plan, estimate: Estimate, run: Simulated, machine: Machine, now: datetime) -> list[str]:
+    """`run` is how the queue goes with the estimate's seconds."""
+    prices = plan.job.prices
+    work, ends = estimate.work_seconds, run.makespan - estimate.pace.start
+    low, high = math.exp(-_95 * estimate.error), math.exp(_95 * estimate.error)
+    actors = f"{run.num_actors} actor{'s' * (run.num_actors != 1)}"
+    unit, each = ("GPU", machine.gpus_per_actor) if machine.gpus_per_actor else ("CPU", float(machine.threads))
+    start = estimate.pace.start
+    at = now + timedelta(seconds=start + ends)
+    when = f"{at:%H:%M}" if at.date() == now.date() else f"{at:%A %H:%M}"
+    lines = [
+        f"cost: {hours(work * each)} {unit}-hours of work "
+        f"(95 %: {hours(work * each * low)} – {hours(work * each * high)})",
+        f"ends: in {duration(start + ends)} on {actors} "
+        f"(95 %: {duration(start + ends * low)} – {duration(start + ends * high)}), at {when}",
+    ]
+    if plan.job.budget is not None:
+        limit = plan.job.budget.hours * 3600
+        within = sum(when <= limit for when in run.ended_at.values())
+        rest = "" if within == len(run.ended_at) else "; the others end as stopped, and the next run does them"
+        lines.append(f"budget: {duration(limit)}: {within} of {len(run.ended_at)} trials end within it{rest}")
+    if prices is not None:
+        lines.append(price_line(plan, run.makespan, run.num_actors, machine, low, high))
+    lines += _memory_lines(plan, estimate, machine, run.num_actors)
+    lines.append(_origin(estimate, machine))
+    return lines
+
+
+def price_line(
+    plan: Plan, seconds: float, num_actors: int, machine: Machine, low: float = 1.0, high: float = 1.0
+) -> str:
+    """Actors are paid for until the last one has ended."""
+    prices = plan.job.prices
+    assert prices is not None
+    per_hour = prices.actor + prices.cpu * machine.threads + prices.gpu * machine.gpus_per_actor
+    price = per_hour * num_actors * seconds / 3600
+    between = "" if low == high else f" (95 %: {price * low:.2f} – {price * high:.2f})"
+    return f"price: {price:.2f} {prices.currency}{between}: {per_hour:g} an hour and actor until the last has ended"
+
+
+def _memory_lines(plan: Plan, estimate: Estimate, machine: Machine, num_actors: int) -> list[str]:
+    if not estimate.memory:
+        return []
+    names = {one.trial.trial_id: f"{one.trial.candidate} on {one.trial.dataset.name}" for one in plan.trials}
+    largest = max(estimate.memory, key=lambda trial_id: estimate.memory[trial_id])
+    needed = estimate.memory[largest]
+    where = "a GPU" if machine.gpus_per_actor else "an actor"
+    lines = [f"memory: at most {count(round(needed))}B {where} ({names.get(largest, 'a trial')})"]
+    there = machine.rates.device_bytes
+    if machine.gpus_per_actor:
+        there = round(there * min(1.0, machine.gpus_per_actor))
+    elif plan.job.resources.actors == "auto":
+        there //= num_actors
+    too_large = {
+        names[trial_id] for trial_id, size in estimate.memory.items() if size > there > 0 and trial_id in names
+    }
+    if too_large:
+        named = ", ".join(sorted(too_large)[:_MOST_NAMED])
+        more = f" and {len(too_large) - _MOST_NAMED} more" if len(too_large) > _MOST_NAMED else ""
+        lines.append(f"does not fit: {named}{more}: {where} has {count(there)}B")
+    return lines
+
+
+def _origin(estimate: Estimate, machine: Machine) -> str:
+    rates = "rates measured on this machine" if machine.is_measured else "rates guessed (--calibrate measures them)"
+    seen = f", corrected by {estimate.num_seen} trials of the store" if estimate.num_seen else ""
+    return f"from: {rates}{seen}"
+
+
+def hours(seconds: float) -> str:
+    """`0.02`, `3.4`, `1,230`."""
+    value = seconds / 3600
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2g}"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `3 min 20 s`, `7 h 5 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    whole, minutes = divmod(minutes, 60)
+    return f"{whole} h {minutes} min" if whole else f"{minutes} min {rest} s" if minutes else f"{rest} s"

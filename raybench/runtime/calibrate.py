@@ -1,0 +1,90 @@
+"""How fast this process computes what trials consist of: forward passes and steps of training, at three widths.
+
+    measured = measure_rates(torch.device("cpu"))           # half a minute
+
+Networks of BERT's kind without weights, 64 texts of 64 tokens a forward pass and 16 a step, AdamW as fits use it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from transformers import BertConfig, BertModel
+
+from raybench.models.forward_cost import ForwardCost, Rate
+from raybench.runtime.training.memory import peak_memory_bytes
+from raybench.runtime.training.precision import autocast, compute_dtype
+
+__all__ = ["held_bytes", "measure_rates"]
+
+_SHAPES = ((128, 2, 2), (384, 3, 12), (768, 2, 12))  # hidden, layers, heads
+_VOCABULARY = 30_522
+_TOKENS, _ROWS, _STEP_ROWS = 64, 64, 16
+_SECONDS = 4.0  # of each measurement
+_LEAST_RUNS = 3
+
+
+def measure_rates(device: torch.device) -> tuple[Rate, ...]:
+    """Operations a second, the median of several runs, with the threads that torch has in this process."""
+    return tuple(_measure(hidden, layers, heads, device) for hidden, layers, heads in _SHAPES)
+
+
+def held_bytes(device: torch.device) -> int:
+    """What a process that has imported everything holds on the device, or has held on the CPU."""
+    return peak_memory_bytes(device)
+
+
+def _measure(hidden: int, layers: int, heads: int, device: torch.device) -> Rate:
+    config = BertConfig(
+        vocab_size=_VOCABULARY,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=4 * hidden,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = BertModel(config, add_pooling_layer=False)
+        tokens = torch.randint(_VOCABULARY, (_ROWS, _TOKENS)).to(device)
+    torch.nn.Module.to(network, device)
+    dtype = compute_dtype("auto", device)
+    flops = ForwardCost(layers, hidden, 4 * hidden, _VOCABULARY).flops(_TOKENS)
+    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
+
+    def forward() -> None:
+        with torch.inference_mode(), autocast(dtype, device):
+            network(tokens)
+
+    def step() -> None:
+        with autocast(dtype, device):
+            loss = network(tokens[:_STEP_ROWS]).last_hidden_state.float().square().mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    network.eval()
+    seconds_forward = _seconds(forward, device)
+    network.train()
+    return Rate(
+        hidden=hidden,
+        forward=flops * _ROWS / seconds_forward,
+        train=3 * flops * _STEP_ROWS / _seconds(step, device),
+    )
+
+
+def _seconds(run: Callable[[], None], device: torch.device) -> float:
+    """Of a processor on the CPU, so that whatever else the machine does is not measured."""
+    run()  # kernels are chosen and memory is taken
+    taken: list[float] = []
+    while sum(taken) < _SECONDS or len(taken) < _LEAST_RUNS:
+        began, began_here = time.perf_counter(), time.process_time()
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+            taken.append(time.perf_counter() - began)
+        else:
+            taken.append((time.process_time() - began_here) / torch.get_num_threads())
+    return statistics.median(taken)

@@ -1,0 +1,124 @@
+"""What a plan will cost, told from rates, rows and what the store has seen; remembered rates."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from raybench.core import Status
+from raybench.job import parse_job
+from raybench.models.forward_cost import ForwardCost, Rate
+from raybench.planning.estimate import Known, Rows, foretell
+from raybench.planning.plan import make_plan
+from raybench.planning.rates import Rates, keep_rates, recall_rates
+from raybench.schedule.simulate import simulate
+from raybench.store.trials import TrialRow
+
+RATES = Rates(
+    measured=(Rate(8, 1e6, 1e6), Rate(512, 1e6, 1e6)), start_seconds=5.0, memory_bytes=10**6, device_bytes=10**12,
+    device_name="processor",
+)  # fmt: skip
+JOB = """
+name: costs
+candidates:
+  - {{baseline: majority}}
+  - {{name: frozen, model: {model}, method: frozen, grid: {{weight_decay: [0.01, 0.1]}}}}
+  - {{name: full, model: {model}, method: {{name: full, epochs: {epochs}}}}}
+datasets:
+  - {{name: a, source: csv, data_files: {{train: train.csv, test: test.csv}}, task: text-classification}}
+"""
+
+
+@pytest.fixture
+def plan(tmp_path, tiny_bert):
+    for name, count in (("train", 80), ("test", 40)):
+        lines = [f"{name} word{row} text,{'ab'[row % 2]}" for row in range(count)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *lines]))
+    return lambda epochs=1: make_plan(parse_job(JOB.format(model=tiny_bert, epochs=epochs), str(tmp_path / "job.yaml")))
+
+
+def told(made, past=(), is_measured=True):
+    rows = {key: Rows(num_batches=4, tokens=12.0, model_rows=1.0) for key in made.data}
+    known = Known(rows=rows, rates=RATES, is_measured=is_measured, past=past, threads=1, device="cpu")
+    return foretell(made, [one.work for one in made.trials], known)
+
+
+def seconds_of(estimate, made, candidate):
+    return max(estimate.trials[one.trial.trial_id] for one in made.trials if one.trial.candidate == candidate)
+
+
+def row(one, fit, score):
+    return TrialRow(
+        trial_id=one.trial.trial_id, status=Status.OK, num_examples=40, provenance={"threads": [1]},
+        cost={"fit_seconds": fit, "score_seconds": score},
+    )  # fmt: skip
+
+
+def test_a_longer_fit_costs_in_proportion_to_its_steps(plan):
+    one, four = plan(1), plan(4)
+    first, second = (seconds_of(told(made), made, "full") for made in (one, four))
+    assert 2 < second / first < 4  # scoring is the same
+    assert told(four).work_seconds > told(one).work_seconds
+
+
+def test_features_that_are_shared_are_paid_for_once(plan):
+    made = plan()
+    estimate = told(made)
+    assert estimate.work_seconds < sum(estimate.trials.values())
+    assert seconds_of(estimate, made, "majority") < seconds_of(estimate, made, "frozen")
+
+
+def test_the_queue_ends_its_work_within_what_is_foretold(plan):
+    made = plan()
+    estimate = told(made)
+    run = simulate([one.work for one in made.trials], estimate.pace, num_actors=1, shard_batches=4)
+    assert run.makespan == pytest.approx(estimate.pace.start + estimate.work_seconds, rel=0.02)
+
+
+def test_what_the_store_has_seen_corrects_it(plan):
+    made = plan()
+    before = told(made)
+    full = [one for one in made.trials if one.trial.candidate == "full"]
+    slow = told(made, past=[row(one, fit=1000.0, score=100.0) for one in full])
+    assert seconds_of(slow, made, "full") > 3 * seconds_of(before, made, "full")
+    assert seconds_of(slow, made, "frozen") == seconds_of(before, made, "frozen")
+    assert slow.num_seen == 1
+    assert slow.error < before.error
+
+
+def test_rates_that_were_not_measured_make_it_less_sure(plan):
+    made = plan()
+    assert told(made, is_measured=False).error > 1.5 * told(made).error
+
+
+def test_fine_tuning_needs_more_memory_than_a_head(plan):
+    made = plan()
+    memory = {one.trial.candidate: told(made).memory[one.trial.trial_id] for one in made.trials}
+    assert RATES.memory_bytes <= memory["majority"] < memory["frozen"] < memory["full"]
+
+
+def test_operations_are_those_of_the_products():
+    bert_base = ForwardCost(12, 768, 3072, 30_522)
+    assert bert_base.a_token == 12 * 12 * 768**2
+    assert 1.0e8 < bert_base.parameters < 1.2e8
+    assert bert_base.flops(128) == pytest.approx(2.2e10, rel=0.05)
+
+
+def test_rates_are_remembered_for_the_same_threads_and_device(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAYBENCH_CACHE", str(tmp_path))
+    assert recall_rates(threads=1, device="cpu") is None
+    path = keep_rates(RATES, threads=1, device="cpu")
+    assert recall_rates(threads=1, device="cpu") == RATES
+    assert recall_rates(threads=2, device="cpu") is None
+    path.write_text(json.dumps({"measured": [[1, 2]]}))
+    assert recall_rates(threads=1, device="cpu") is None  # torn, or of another version
+
+
+def test_a_width_between_two_has_a_rate_between_theirs():
+    rates = Rates(
+        measured=(Rate(100, 1e9, 1e9), Rate(400, 4e9, 4e9)), start_seconds=0, memory_bytes=0, device_bytes=0,
+        device_name="",
+    )  # fmt: skip
+    assert rates.forward_flops(200) == pytest.approx(2e9)
+    assert (rates.forward_flops(10), rates.forward_flops(1000)) == (1e9, 4e9)

@@ -1,0 +1,87 @@
+"""`raybench plan` tells what a job will cost and what other machines would make of it; mistakes are one line."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from raybench.cli import app
+from raybench.core.errors import JobError
+from raybench.report.simulation_text import Circumstances
+
+JOB = """
+name: costs
+store: {store}
+candidates:
+  - baseline: majority
+  - baseline: tfidf-logistic
+datasets:
+  - {{name: a, source: csv, data_files: {{train: train.csv, test: test.csv}}, task: text-classification}}
+resources: {{actors: 2, gpus_per_actor: 0}}
+"""
+
+
+@pytest.fixture
+def planned(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAYBENCH_CACHE", str(tmp_path / "cache"))
+    for name, count in (("train", 40), ("test", 20)):
+        lines = [f"{name} word{row} text,{'ab'[row % 2]}" for row in range(count)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *lines]))
+
+    def plan(*options, more=""):
+        (tmp_path / "job.yaml").write_text(JOB.format(store=tmp_path / "store") + more)
+        return CliRunner().invoke(app, ["plan", str(tmp_path / "job.yaml"), *options])
+
+    return plan
+
+
+def test_it_says_hours_end_memory_and_where_the_figures_are_from(planned):
+    lines = planned().output.splitlines()
+    begins = [line.partition(":")[0] for line in lines[-4:]]
+    assert begins == ["cost", "ends", "memory", "from"]
+    assert "2 actors" in lines[-3]
+    assert "--calibrate" in lines[-1]
+
+
+def test_money_and_a_budget_are_told_where_the_job_has_them(planned):
+    output = planned(more="prices: {actor: 3600, currency: EUR}\nbudget: {hours: 8}\n").output
+    assert "EUR" in output
+    assert "budget: 8 h 0 min: 2 of 2 trials end within it\n" in output
+    assert "budget: 0 s: 0 of 2" in planned(more="budget: {hours: 0.0001}\n").output
+
+
+def test_other_circumstances_are_simulated(planned):
+    output = planned("--simulate", "actors=100, preempt=2%/h, speed=10").output
+    assert "simulated: 100 actors, each 10 times as fast" in output
+    assert "times the least that any order could reach" in output
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("gpu=4", "did you mean gpus"),
+        ("gpus=many", "want a number"),
+        ("preempt=2, gpus=4", "a share of the actors an hour, such as 2%/h"),
+        ("preempt=2%/h", "want gpus= or actors="),
+        ("gpus=4, actors=4", "want gpus= or actors="),
+        ("actors=0", "want more than 0"),
+    ],
+)
+def test_what_says_nothing_of_circumstances_is_one_line(text, said):
+    with pytest.raises(JobError, match=r"^--simulate") as caught:
+        Circumstances.read(text)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_circumstances_are_read_as_written():
+    read = Circumstances.read("gpus=1000, preempt=2%/h,again=60s , seed=7")
+    assert (read.gpus, read.preempt, read.again, read.seed) == (1000, 0.02, 60, 7)
+    assert (read.num_actors(0.5), read.num_actors(0)) == (2000, 1000)
+
+
+@pytest.mark.parametrize("more", ["budget: {hours: 0}\n", "budget: 8\n", "prices: {gpus: 2}\n", "prices: {cpu: -1}\n"])
+def test_a_wrong_budget_or_price_is_one_line_with_its_place(planned, more):
+    result = planned(more=more)
+    assert result.exit_code == 2
+    assert "job.yaml:10: " in result.output + (result.stderr if result.stderr_bytes else "")
