@@ -14,7 +14,7 @@ from raybench.metrics.permutation import mid_p_mcnemar, studentised
 from raybench.results.regression import Noise, Verdict, decide, exit_code, pooled_noise, step
 
 NUM_EXAMPLES = 1000
-few = settings(deadline=None, max_examples=60)
+few = settings(max_examples=60)
 
 
 def difference(only_before, only_after, n=NUM_EXAMPLES):
