@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from raybench.core.training_step import TrainingStep
 from raybench.schedule.work import Work
 from raybench.store.shards import ShardCommit
 from raybench.store.trials import TrialRow
@@ -13,11 +14,11 @@ __all__ = ["AtWork", "Observer"]
 
 
 class AtWork(NamedTuple):
-    """An actor, the piece of work it is at, and how far a fit said it had got ("": nothing yet)."""
+    """An actor, the piece of work it is at, and how far a fit said it had got."""
 
     actor: int
     work: Work
-    said: str
+    said: TrainingStep | None
 
 
 class Observer:

@@ -19,6 +19,7 @@ from ray import exceptions
 from raybench.cluster.death import blame, death
 from raybench.cluster.internals import draining_nodes, node_of
 from raybench.core import Shard
+from raybench.core.training_step import TrainingStep
 from raybench.results.measure import Measured
 from raybench.schedule.retry import Failure, FailureKind
 from raybench.schedule.timing import TrialClock
@@ -93,7 +94,7 @@ class Pool:
         self._none_since = time.monotonic()  # since when no actor has been ready
         self._calls: dict[ray.ObjectRef[Any], _Call] = {}
         self._beats: dict[ray.ObjectRef[Any], int] = {}
-        self._doing: dict[int, str] = {}  # actor → how far it said its fit had got
+        self._doing: dict[int, TrainingStep | None] = {}  # actor → how far it said its fit had got
         self._last_beat = time.monotonic()
         self._leaving: dict[ray.ObjectRef[Any], ray.ObjectRef[Any]] = {}  # call → the rows or features it will leave
         self._held: dict[str, dict[Part, ray.ObjectRef[Any]]] = {}  # rows and features by key
@@ -299,10 +300,10 @@ class Pool:
             self.stop(event.actor)
         return events
 
-    def at_work(self) -> list[tuple[int, str]]:
+    def at_work(self) -> list[tuple[int, TrainingStep | None]]:
         """The actors that have work, and what they said last of how far a fit has got."""
         actors = {call.actor for call in self._calls.values() if call.work}
-        return [(actor, self._doing.get(actor, "")) for actor in sorted(actors)]
+        return [(actor, self._doing.get(actor)) for actor in sorted(actors)]
 
     def _exchange_beats(self) -> list[Event]:
         """Ask every actor at work for a sign of life, take what has come in, and look which nodes are to go."""

@@ -21,6 +21,7 @@ from raybench.cluster.planned_files import PlannedFiles, not_planned
 from raybench.core import Trial
 from raybench.core.errors import StoreError
 from raybench.core.identity import RESULT_VERSION, content_hash
+from raybench.core.training_step import TrainingStep
 from raybench.metrics import MetricSet
 from raybench.results.measure import Measured
 from raybench.runtime.prepare import PreparedData, prepare_data
@@ -83,8 +84,8 @@ class Session:
         self._latencies: dict[tuple[str, str, str, int], Latency] = {}
 
     @property
-    def doing(self) -> str:
-        """How far a fit has got, in words."""
+    def doing(self) -> TrainingStep | None:
+        """How far a fit has got."""
         return self._workspace.doing
 
     @property
@@ -187,7 +188,7 @@ class Session:
                 every_seconds=self._context.checkpoint_seconds,
                 urgent=self._leaving.is_set,
             )
-            self._workspace.tell("")
+            self._workspace.tell(None)
             self._first_fit_at = self._first_fit_at or time.time()
             fits = fit_in_turn(trials, prepared.train, self._workspace, validation=prepared.validation, saving=saving)
             for place, outcome in fits:  # no more than one checkpoint is held at a time

@@ -17,6 +17,7 @@ import ray
 
 from raybench.cluster.context import Held, RunContext
 from raybench.cluster.waiting import waits_for_hub
+from raybench.core.training_step import TrainingStep
 from raybench.results.measure import Measured
 from raybench.schedule.retry import Failure
 from raybench.schedule.work import Features, Missing
@@ -81,8 +82,8 @@ class Worker:
         return [self._session.measure(row) for row in rows]
 
     @ray.method(concurrency_group="control")
-    def beat(self) -> tuple[float, int, bool, str]:
-        """Processor seconds used so far, bytes of memory held, whether it waits for the hub, and how far it has got.
+    def beat(self) -> tuple[float, int, bool, TrainingStep | None]:
+        """Processor seconds used so far, bytes of memory held, whether it waits for the hub, and how far a fit has got.
 
         A process that uses no processor hangs, unless it waits for a download.
         """

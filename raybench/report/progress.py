@@ -34,7 +34,7 @@ __all__ = ["Progress"]
 _MOST_SHOWN, _MOST_ROWS = 2, 16  # actors in a plain line, and below the bar of a terminal
 _PLAIN_SECONDS = 15.0  # between two plain lines of progress
 _LEAST_SHARE = 0.05  # of the work: before that a guess of the time left would be one of the start-up
-_FIT_SHARE = 0.5  # of a trial that must be fitted, until its first shard is in: for the time left alone
+_FIT_SHARE = 0.5  # of a trial that must be fitted: for the time left alone
 
 
 class Progress(Observer):
@@ -52,6 +52,7 @@ class Progress(Observer):
         self._batches: dict[str, int] = {}  # data key → batches of its test split
         self._scored: Counter[str] = Counter()  # trial → batches scored
         self._ended: dict[str, Status] = {}
+        self._fitted: dict[str, float] = {}  # checkpoint → how much of its fit was done when it was last heard of
         self._num_shards = 0
         self._num_examples = 0
         self._num_lost = 0
@@ -129,6 +130,9 @@ class Progress(Observer):
 
     def tick(self, at_work: Sequence[AtWork]) -> None:
         self._doing = [self._words(one) for one in at_work]
+        for _, work, step in at_work:
+            if isinstance(work, Fit) and step is not None:  # one of a bundle: which is not told
+                self._fitted |= dict.fromkeys(work.trial_ids, step.share / len(work.trial_ids))
         if self._writing is None or self._writing.done():
             self._writing = self._writer.submit(self._write, self.as_dict())
         if self._live is not None:
@@ -166,6 +170,8 @@ class Progress(Observer):
             elif planned and self._scored[trial_id]:
                 share = self._scored[trial_id] / planned
                 done += weight * (_FIT_SHARE + (1 - _FIT_SHARE) * share if work.needs_fit else share)
+            else:
+                done += weight * _FIT_SHARE * self._fitted.get(work.checkpoint, 0.0)
         return done / total
 
     def _seconds_left(self) -> float | None:

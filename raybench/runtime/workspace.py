@@ -21,6 +21,7 @@ import torch
 
 from raybench.core import Trial
 from raybench.core.identity import RESULT_VERSION, content_hash, seed_from
+from raybench.core.training_step import TrainingStep
 from raybench.models.network import Network
 from raybench.models.variant import scoring_variant
 from raybench.recipes.methods.method import Method
@@ -57,15 +58,15 @@ class Workspace:
         self, device: torch.device, *, network_bytes: int | None = None, feature_bytes: int = _HOST_BYTES
     ) -> None:
         self.device = device
-        self.doing = ""  # how far the work in hand has got, for whoever asks from beside it
+        self.doing: TrainingStep | None = None  # how far the work in hand has got, for whoever asks from beside it
         self.first_step_at: float | None = None  # in seconds since 1970
         self.networks: Kept[Network] = Kept(lambda: network_bytes or _half_of(device), _network_bytes)
         self.caches: Kept[FeatureCache] = Kept(lambda: feature_bytes, lambda cache: cache.num_bytes)
 
-    def tell(self, words: str) -> None:
+    def tell(self, step: TrainingStep | None) -> None:
         """How far the work in hand has got."""
-        self.doing = words
-        if words and self.first_step_at is None:
+        self.doing = step
+        if step is not None and self.first_step_at is None:
             self.first_step_at = time.time()
 
     def network(self, trial: Trial, task: Task, *, own_head: bool, for_scoring: bool = True) -> Network:

@@ -39,7 +39,7 @@ def test_rays_page_tells_how_far_a_run_is_and_the_display_is_told_as_before(ray_
             gauges.shard_scored(commit(number))
         gauges.trial_ended(TrialRow(trial_id="t", status=Status.OK))
         gauges.note("a line")
-        gauges.tick([AtWork(0, Shard(trial_id="u", start=0, stop=1), "")])
+        gauges.tick([AtWork(0, Shard(trial_id="u", start=0, stop=1), None)])
         (port,) = {node["MetricsExportPort"] for node in ray.nodes() if node["Alive"]}
         wanted = {
             "raybench_trials{": 4.0,

@@ -10,6 +10,7 @@ from rich.console import Console
 from raybench.cluster.observer import AtWork
 from raybench.core import Shard, Status
 from raybench.core.errors import StoreError
+from raybench.core.training_step import TrainingStep
 from raybench.report.progress import Progress
 from raybench.report.status_table import print_status
 from raybench.schedule.work import Fit, Prepare, TrialWork
@@ -73,6 +74,21 @@ def test_no_time_left_is_told_before_there_is_something_to_tell_it_from(store):
     assert progress.as_dict()["seconds_left"] is None
 
 
+def test_the_time_left_counts_a_fit_under_way_and_what_has_been_fitted(store):
+    progress = Progress(store.run("r"), quiet=True)
+    progress.begin(plan("a", "b"), [work("a"), work("b")])
+    progress._began -= 100
+    lefts = []
+    for step in (TrainingStep(1, 2, 1, 10), TrainingStep(1, 2, 6, 10), TrainingStep(2, 2, 1, 10)):
+        progress.tick([AtWork(0, Fit(trial_ids=("a",)), step)])
+        lefts.append(progress.as_dict()["seconds_left"])
+    assert lefts[0] is None  # nothing is done
+    share = 0.5 * 0.5 * 0.5  # one of two trials, fitting and scoring, one epoch of two
+    assert lefts[1:] == pytest.approx([100 * (2 / share - 1), 100 * (1 / share - 1)], rel=0.01)
+    progress.tick([AtWork(0, Shard(trial_id="a", start=0, stop=2), None)])  # fitted, no shard is in
+    assert progress.as_dict()["seconds_left"] == pytest.approx(lefts[2], rel=0.01)
+
+
 @pytest.mark.parametrize(("error", "state"), [(KeyboardInterrupt, "stopped"), (OSError, "failed")])
 def test_an_end_before_the_end_is_told(store, error, state):
     with pytest.raises(error), Progress(store.run("r"), quiet=True):
@@ -105,8 +121,8 @@ def test_a_store_that_refuses_progress_ends_no_run_and_is_said_once(store, capsy
     assert capsys.readouterr().err.count("`raybench status` will not show this run: store x: is full") == 1
 
 
-def said(progress, work, words=""):
-    progress.tick([AtWork(0, work, words)])
+def said(progress, work, step=None):
+    progress.tick([AtWork(0, work, step)])
     (line,) = progress.as_dict()["doing"]
     return line
 
@@ -115,8 +131,8 @@ def test_what_an_actor_is_at_is_told_by_name(store):
     progress = Progress(store.run("r"), quiet=True)
     progress.begin(plan("a", "b", "c"), [work("a"), work("b"), work("c")])
     assert said(progress, Fit(trial_ids=("a",))) == "a on rows, seed 0: a fit begins"
-    step = "epoch 1 of 2, step 12 of 26"
-    assert said(progress, Fit(trial_ids=("a", "b", "c")), step) == f"a on rows, seed 0 and 2 more: {step}"
+    line = said(progress, Fit(trial_ids=("a", "b", "c")), TrainingStep(1, 2, 12, 26))
+    assert line == "a on rows, seed 0 and 2 more: epoch 1 of 2, step 12 of 26"
     progress.batches_planned("d", 4)
     progress.shard_scored(commit("b", 0, 2))
     assert said(progress, Shard(trial_id="b", start=2, stop=3)) == "b on rows, seed 0: 2 of 4 batches scored"
@@ -126,7 +142,7 @@ def test_what_an_actor_is_at_is_told_by_name(store):
 def test_status_shows_what_the_actors_of_a_running_run_are_at(store, capsys):
     progress = Progress(store.run("r"), quiet=True)
     progress.begin(plan("a"), [work("a")])
-    progress.tick([AtWork(0, Fit(trial_ids=("a",)), "epoch 3 of 9, step 1 of 2")])
+    progress.tick([AtWork(0, Fit(trial_ids=("a",)), TrainingStep(3, 9, 1, 2))])
     store.run("r").write_json("progress.json", progress.as_dict())
     print_status(store.files.url, Console(width=200))
     assert "r: a on rows, seed 0: epoch 3 of 9, step 1 of 2" in capsys.readouterr().out

@@ -13,6 +13,7 @@ import torch
 
 from raybench.core import Trial
 from raybench.core.errors import DivergedError, IncompatibleError
+from raybench.core.training_step import TrainingStep
 from raybench.data.batches import bucket
 from raybench.models.network import Network
 from raybench.recipes.methods.fine_tuning import FineTuning
@@ -77,7 +78,7 @@ class Epochs:
         device: torch.device,
         validation: Examples | None,
         budget: int,
-        tell: Callable[[str], None],
+        tell: Callable[[TrainingStep], None],
     ) -> None:
         self._tell = tell
         self._trial, self._given, self._method, self._validation = trial, given, method, validation
@@ -131,7 +132,7 @@ class Epochs:
         losses = []
         with torch.random.fork_rng(devices=[stepper.device] if stepper.device.type == "cuda" else []):
             for number, rows in enumerate(steps, before.steps):
-                self._tell(f"epoch {epoch + 1} of {h.epochs}, step {number - before.steps + 1} of {len(steps)}")
+                self._tell(TrainingStep(epoch + 1, h.epochs, number - before.steps + 1, len(steps)))
                 factor = rate_factor(number, len(steps) * h.epochs, warmup=h.warmup, decay=h.decay)
                 for group in optimizer.param_groups:
                     group["lr"] = group["initial_lr"] * factor

@@ -15,6 +15,7 @@ import torch
 
 from raybench.core import Trial
 from raybench.core.errors import DataError
+from raybench.core.training_step import TrainingStep
 from raybench.models.network import Network
 from raybench.recipes.methods.method import Method
 from raybench.runtime.training.epochs import Epochs, Tuned
@@ -35,7 +36,7 @@ def fine_tune(
     validation: Examples | None,
     budget: int,
     saving: Saving | None = None,
-    tell: Callable[[str], None] = lambda words: None,
+    tell: Callable[[TrainingStep], None] = lambda step: None,
 ) -> Iterator[tuple[int, Tuned | Exception]]:
     """Train `network` in place for trials whose first epochs are the same; each as soon as it is done, by its place.
 
