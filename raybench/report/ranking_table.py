@@ -6,7 +6,8 @@ print_ranking(ranking)
 from __future__ import annotations
 
 import shlex
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
@@ -22,6 +23,7 @@ from raybench.results.tables import OVERALL
 
 __all__ = ["print_ranking"]
 
+_MOST_NAMED = 3  # configurations that ended alike, before a count says more
 _LEAST_DRAWN = 3  # datasets, before an interval over others like them is worth a column
 _NARROW = 100  # columns of a terminal below which P(best) and cost are left to the file
 
@@ -45,17 +47,27 @@ def print_ranking(ranking: Ranking, console: Console | None = None, *, tried: bo
         elif any(row["rank"] for row in of_dataset):  # some candidate was scored on every dataset
             drawn = {row["dataset"] for row in rows if row["split"] == "test" and row["original"] is None}
             console.print(_overall(of_dataset, len(drawn) - 1))
-    causes = Counter(
-        (row["status"], row["reason"]) for row in rows if row["dataset"] != OVERALL and row["rank"] is None
-    )
-    for (status, reason), times in causes.most_common():
-        console.print(f"{times} × {'not ranked' if status == 'ok' else status}: {reason}", markup=False, soft_wrap=True)
+    for line in _causes(rows):
+        console.print(line, markup=False, soft_wrap=True)
     for note in ranking.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     if ranking.location:
         console.print(f"written to {ranking.location}", markup=False, soft_wrap=True)
         directory = shlex.quote(ranking.location.removesuffix("/ranking.parquet"))
         console.print(f"as a page to read: raybench report {directory}", markup=False, soft_wrap=True)
+
+
+def _causes(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Why configurations have no rank: each cause once, the commonest first, with the few whose it is."""
+    whose: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for dataset in dict.fromkeys(row["dataset"] for row in rows if row["dataset"] != OVERALL):
+        of_dataset = [row for row in rows if row["dataset"] == dataset]
+        for row, name in zip(of_dataset, names(of_dataset), strict=True):
+            if row["rank"] is None:
+                whose[row["status"], row["reason"]].append(f"{name} on {dataset}")
+    for (status, reason), cells in sorted(whose.items(), key=lambda cause: -len(cause[1])):
+        who = f"{', '.join(cells)}:" if len(cells) <= _MOST_NAMED else f"{len(cells)} ×"
+        yield f"{who} {'not ranked' if status == 'ok' else status}: {reason}"
 
 
 def _table(rows: list[dict[str, Any]], console: Console) -> Table:

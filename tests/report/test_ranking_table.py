@@ -6,6 +6,7 @@ import io
 
 from rich.console import Console
 
+from raybench.core import Status
 from raybench.report.ranking_table import print_ranking
 from raybench.results.drops import drops_table
 from raybench.results.ranking import Ranking
@@ -42,3 +43,10 @@ def test_below_a_perturbed_dataset_stands_what_changed():
     assert lines[place + 2].startswith("one accuracy 0.850 0.595 -0.255 ")
     assert lines[place + 2].endswith("< 0.001")
     assert not any("against" in line for line in printed(table(given, RANK_BY), drops.slice(0, 0)))
+
+
+def test_why_some_have_no_rank_stands_below_with_their_names_or_with_how_many_they_are():
+    short = [entry(name, None, status=Status.OOM, reason="no room") for name in ("b", "c")]
+    many = [entry(f"m{number}", None, status=Status.FAILED, reason="no file") for number in range(4)]
+    lines = printed(table([entry("good", 0.9), entry("worse", None, status=Status.STOPPED, reason="r"), *short, *many]))
+    assert lines[-3:] == ["4 × failed: no file", "b on d, c on d: oom: no room", "worse on d: stopped: r"]
