@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raybench.report.numbers import number
+from raybench.report.output import output_console
 from raybench.results.compare_runs import Change, Comparison
 from raybench.results.matching import Cell
 from raybench.results.names import names
@@ -27,7 +28,7 @@ _ID_LENGTH = 12
 
 def print_comparison(comparison: Comparison, console: Console | None = None) -> None:
     """A row a change, worst first; below it why, and which examples; at the end what it all comes to."""
-    console = console or Console(highlight=False)
+    console = console or output_console()
     name = _names(comparison)
 
     def say(line: str) -> None:

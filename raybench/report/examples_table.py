@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from raybench.core.errors import DataError, summary
+from raybench.report.output import output_console
 from raybench.results.examples import Chosen, Examples
 
 __all__ = ["print_examples", "write_examples"]
@@ -24,7 +25,7 @@ _OF_RECORDS = ("target", "prediction", "scores", "rank", "brier", "score")  # on
 
 def print_examples(chosen: Chosen, found: Examples, *, limit: int, wrong: bool, console: Console | None = None) -> None:
     """A paragraph an example: what is right, what was said, and the row's columns."""
-    console = console or Console(highlight=False)
+    console = console or output_console()
     trial = chosen.one.trial
     seeds = f", seed {trial.seed} of {', '.join(map(str, chosen.seeds))}" if len(chosen.seeds) > 1 else ""
     kind = "wrong" if wrong else "scored"

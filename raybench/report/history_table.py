@@ -16,6 +16,7 @@ from rich.text import Text
 from raybench.core.errors import DataError, summary
 from raybench.metrics.catalog import find
 from raybench.report.numbers import interval, number
+from raybench.report.output import output_console
 from raybench.results.history import Series
 from raybench.results.names import names
 
@@ -30,7 +31,7 @@ def print_history(series: Sequence[Series], console: Console | None = None) -> N
 
     Each line has a scale of its own, at least as wide as the newest interval: what moves less than that looks flat.
     """
-    console = console or Console(highlight=False)
+    console = console or output_console()
     for _, group in itertools.groupby(series, key=lambda one: (one.job, one.cell.dataset, one.metric)):
         rows = list(group)
         nights = rows[0].nights

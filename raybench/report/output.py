@@ -1,5 +1,6 @@
 """Standard output and error as they are: a terminal that lacks a character gets its plain form, a full disk is told.
 
+output_console()             # of rich, for tables
 degrade(sys.stdout)          # "1 – 3 × 2" is "1 - 3 x 2" where only ASCII can be shown
 output_error(error)          # the error again where it is of what was printed, or None
 """
@@ -13,14 +14,25 @@ import os
 import sys
 from typing import TextIO
 
-__all__ = ["degrade", "output_error"]
+from rich.console import Console
+
+__all__ = ["degrade", "output_console", "output_error"]
 
 _PLAIN = str.maketrans(
     {"–": "-", "—": "-", "×": "x", "…": "...", "→": "->", "≤": "<=", "≥": ">=", "’": "'", "·": "."}
     | {bar: str(height) for height, bar in enumerate("▁▂▃▄▅▆▇█", start=1)}
 )
 _OF_OUTPUT = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE}
+_FILE_COLUMNS = 200  # where no terminal has a width: nobody wants names folded in a log
 _HANDLER = "raybench.plain"
+
+
+def output_console() -> Console:
+    """As wide as the terminal; a file or a pipe has room for whole names, unless COLUMNS says otherwise."""
+    console = Console(highlight=False)
+    if not (console.is_terminal or console.is_jupyter or os.environ.get("COLUMNS")):
+        console.width = _FILE_COLUMNS
+    return console
 
 
 def degrade(stream: TextIO) -> None:

@@ -6,14 +6,13 @@ import os
 from collections.abc import Sequence
 from datetime import datetime
 
-from rich.console import Console
-
 from raybench.job import Job
 from raybench.planning.budget import by_value
 from raybench.planning.estimate import Known, foretell
 from raybench.planning.plan import Plan
 from raybench.planning.resume import Found
 from raybench.report.calibration import calibrate, this_machine
+from raybench.report.output import output_console
 from raybench.report.plan_cost import actors_of, cost_lines
 from raybench.report.plan_table import print_plan
 from raybench.report.simulation_text import Circumstances, simulation_lines
@@ -25,7 +24,7 @@ __all__ = ["plan_command"]
 
 def plan_command(job: Job, *, measure: bool = False, circumstances: str | None = None) -> None:
     """Print them; with `measure` the machine is measured first, with `circumstances` the queue is simulated in them."""
-    console = Console(highlight=False)
+    console = output_console()
     wanted = Circumstances.read(circumstances) if circumstances is not None else None
     machine = calibrate(job.resources, console) if measure else this_machine(job.resources)
     plan, found, rows = print_plan(job, console)

@@ -18,6 +18,7 @@ from raybench.job import Job
 from raybench.planning.estimate import Rows
 from raybench.planning.plan import Plan, PlannedTrial, make_plan
 from raybench.planning.resume import Found, look_up
+from raybench.report.output import output_console
 from raybench.runtime.prepare import prepare_data
 from raybench.schedule.shards import remaining_shards
 from raybench.store import Store
@@ -37,7 +38,7 @@ class Planned(NamedTuple):
 
 def print_plan(job: Job, console: Console | None = None) -> Planned:
     """A line a candidate configuration and dataset, then the totals; rows are tokenised to count their batches."""
-    console = console or Console(highlight=False)
+    console = console or output_console()
     plan = make_plan(job)
     found = look_up(plan, Store.open(plan.job.store), warn_skipped)
     batches: dict[str, tuple[Rows, str]] = {}

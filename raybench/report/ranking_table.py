@@ -16,6 +16,7 @@ from rich.text import Text
 
 from raybench.job.rank_by import told, weights_of
 from raybench.report.numbers import count, interval, number, p_value, rate, seconds, share, signed, span
+from raybench.report.output import output_console
 from raybench.results.entry import Configuration
 from raybench.results.names import names
 from raybench.results.ranking import Ranking
@@ -33,7 +34,7 @@ def print_ranking(ranking: Ranking, console: Console | None = None, *, tried: bo
 
     `tried`: also the configurations that were tried on validation rows, and not chosen.
     """
-    console = console or Console(highlight=False)
+    console = console or output_console()
     rows = ranking.table.to_pylist()
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         of_dataset = [row for row in rows if row["dataset"] == dataset]

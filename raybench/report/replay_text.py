@@ -9,6 +9,7 @@ from raybench.replay.export import Exported
 from raybench.replay.find import FoundTrial
 from raybench.replay.verdict import Verdict
 from raybench.report.numbers import number
+from raybench.report.output import output_console
 
 __all__ = ["print_export", "print_replay"]
 
@@ -17,7 +18,7 @@ _SHOWN = 5
 
 def print_replay(found: FoundTrial, verdict: Verdict, console: Console | None = None) -> None:
     """A line where it is the same; else why, how far the metrics moved and which examples differ."""
-    console = console or Console(highlight=False)
+    console = console or output_console()
     trial = found.one.trial
     name = f"{trial.candidate} on {trial.dataset.name}, seed {trial.seed} (trial {trial.trial_id[:8]})"
     if verdict.is_same:
@@ -36,7 +37,7 @@ def print_replay(found: FoundTrial, verdict: Verdict, console: Console | None = 
 
 def print_export(exported: Exported, console: Console | None = None) -> None:
     """What was fitted again, and how it is opened."""
-    console = console or Console(highlight=False)
+    console = console or output_console()
     print_replay(exported.replayed.found, exported.replayed.verdict, console)
     head = f", its head in {HEAD_FILE}" if exported.has_own_head else ""
     line = f"written to {exported.directory}: {exported.opened_by}.from_pretrained opens it{head}; README.md says how"

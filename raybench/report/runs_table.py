@@ -14,6 +14,7 @@ from raybench.core.errors import StoreError
 from raybench.job.rank_by import told, weights_of
 from raybench.report.clean_table import size_text
 from raybench.report.numbers import number, seconds
+from raybench.report.output import output_console
 from raybench.report.status_table import state_text
 from raybench.results.names import names
 from raybench.results.run_list import RunSummary, job_name, list_summaries
@@ -30,7 +31,7 @@ _UNITS = (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0))
 
 def print_runs(url: str, console: Console | None = None) -> None:
     """A line a run, the one written last first."""
-    console = console or Console(highlight=False)
+    console = console or output_console()
     listing = list_summaries(Store.open(url))
     if not listing.runs:
         raise StoreError(f"store {url}: holds no runs; `raybench run JOB` with `store: {url}` makes one")
@@ -58,7 +59,7 @@ def print_runs(url: str, console: Console | None = None) -> None:
 
 def print_run(run: StoredRun, console: Console | None = None) -> None:
     """What a run holds: its job and its files, its datasets, a line a trial, what did not end well, its notes."""
-    console = console or Console(highlight=False)
+    console = console or output_console()
 
     def say(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)

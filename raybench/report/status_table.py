@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raybench.core.errors import StoreError
+from raybench.report.output import output_console
 from raybench.store import Store
 from raybench.store.runs import list_runs
 
@@ -20,7 +21,7 @@ _SILENT_SECONDS = 30.0  # progress is written every second or so: after this the
 
 def print_status(url: str, console: Console | None = None) -> None:
     """A line a run, the newest first."""
-    console = console or Console(highlight=False)
+    console = console or output_console()
     runs = list_runs(Store.open(url).files)
     progress = [(run.run_id, state) for run in runs if (state := run.read_json("progress.json")) is not None]
     if not progress:
