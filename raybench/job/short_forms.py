@@ -53,10 +53,10 @@ def read_criterion(value: Any) -> Any:
     return read_rank_by(value) if isinstance(value, (str, dict)) else value
 
 
-def auto_or(kind: type, minimum: float, wanted: str) -> BeforeValidator:
+def auto_or(kind: type, minimum: float, wanted: str, *, maximum: float = math.inf) -> BeforeValidator:
     def check(value: Any) -> Any:
         number = isinstance(value, (int, kind)) and not isinstance(value, bool)
-        if value != "auto" and not (number and minimum <= value < math.inf):
+        if value != "auto" and not (number and minimum <= value <= maximum and math.isfinite(value)):
             raise ValueError(f"want auto or {wanted}")
         return value
 

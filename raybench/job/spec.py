@@ -317,9 +317,12 @@ class Resources(_Spec):
     cpus_per_actor: Count = Field(default=1, description="CPUs and torch threads of a worker; they shape last digits")
     gpus_per_actor: Annotated[
         float | Literal["auto"],
-        auto_or(float, 0, "a number from 0"),
-        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "minimum": 0}]}),
-    ] = Field(default="auto", description="GPUs of a worker, a fraction shares one; auto: one where there are any")
+        auto_or(float, 0, "a number from 0 to 1: a worker computes on one GPU, more are for more workers", maximum=1),
+        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "minimum": 0, "maximum": 1}]}),
+    ] = Field(
+        default="auto",
+        description="1, a fraction of one that is shared, or 0; auto: 1 where there are any",
+    )
     shard_batches: Count = Field(default=4, description="batches of a shard: what is scored, retried and kept at once")
     hang_seconds: float = Field(
         default=600.0, gt=0, allow_inf_nan=False, description="a call that is silent for so long is given up"

@@ -131,7 +131,8 @@ def test_int8_with_a_method_that_fits_is_said_by_check_and_plan(
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ("resources: {gpus_per_actor: .inf}", "want auto or a number from 0"),
+        ("resources: {gpus_per_actor: .inf}", "want auto or a number from 0 to 1"),
+        ("resources: {gpus_per_actor: 4}", "a worker computes on one GPU, more are for more workers"),
         ("resources: {hang_seconds: .inf}", "want a finite number"),
         ("resources: {trial_timeout_minutes: .inf}", "want a finite number"),
         ("seeds: [1, 2, 1]", "seeds[2]: 1 stands here twice"),

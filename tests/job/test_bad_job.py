@@ -36,7 +36,8 @@ Wrong = Callable[..., str]
         (
             "",
             "resources: {gpus_per_actor: none}",
-            '6: resources.gpus_per_actor: want auto or a number from 0, got "none"',
+            "6: resources.gpus_per_actor: want auto or a number from 0 to 1: a worker computes on one GPU, "
+            'more are for more workers, got "none"',
         ),
         (
             "method: frozen",
