@@ -69,8 +69,8 @@ class IdleWorker:
         )  # fmt: skip
 
     @ray.method(concurrency_group="control")
-    def beat(self) -> tuple[float, int, bool, str]:
-        return time.process_time(), 0, False, ""
+    def beat(self) -> tuple[float, int, bool, None]:
+        return time.process_time(), 0, False, None
 
     def measure(self, rows: list[TrialRow]) -> list[None]:
         return [None for _ in rows]
@@ -101,7 +101,7 @@ def main() -> None:
             skipped=print,
             check=lambda: None,
         )
-        ledger._writer.ended = lambda row: None  # keep the shards, to time their resume
+        ledger._writer.ended = lambda row, checkpoint: None  # keep the shards, to time their resume
         pool = Pool(lambda avoided: IdleWorker.options(num_cpus=1, enable_task_events=False).remote(), hang_seconds=600)
         queue = Queue([work], num_actors=2, shard_batches=1)
         races = Races({}, {}, {}, {"t"}, store.files, print)

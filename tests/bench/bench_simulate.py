@@ -25,6 +25,7 @@ from raybench.metrics import MetricSet
 from raybench.metrics.coverage import Coverage
 from raybench.planning.plan import PlannedTrial
 from raybench.results.ledger import Ledger
+from raybench.results.racing import Races
 from raybench.schedule.pace import Pace, lower_bound
 from raybench.schedule.queue import Queue
 from raybench.schedule.simulate import simulate
@@ -94,9 +95,9 @@ class SleepingWorker:
         pass
 
     @ray.method(num_returns=2)
-    def prepare(self, data_key: str) -> tuple[None, tuple[int, int, str]]:
+    def prepare(self, data_key: str) -> tuple[None, tuple[int, int, str, tuple[int, ...]]]:
         time.sleep(self._pace.prepare[data_key])
-        return None, (*self._pace.batches[data_key], "plan")
+        return None, (*self._pace.batches[data_key], "plan", ())
 
     def fit(self, trial_ids: tuple[str, ...], held: object) -> dict[str, object]:
         time.sleep(self._pace.of_fit([self._works[trial_id] for trial_id in trial_ids]))
@@ -118,8 +119,12 @@ class SleepingWorker:
         )  # fmt: skip
 
     @ray.method(concurrency_group="control")
-    def beat(self) -> tuple[float, int, bool, str]:
-        return time.monotonic(), 0, False, ""
+    def beat(self) -> tuple[float, int, bool, None]:
+        return time.monotonic(), 0, False, None
+
+    @ray.method(concurrency_group="control")
+    def moments(self) -> dict[str, float]:
+        return {}
 
     def measure(self, rows: list[object]) -> list[None]:
         return [None for _ in rows]
@@ -158,17 +163,19 @@ def _real_seconds(works: list[TrialWork], num_actors: int, start_worker: object)
         for work in works
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
+        store = Store.open(folder)
         ledger = Ledger(
             planned,
             expected={"words": Coverage.of([f"{batch}" for batch in range(8)])},
             usable=lambda planned, plan: [],
-            store=Store.open(folder),
+            store=store,
             skipped=print,
             check=lambda: None,
         )
         queue = Queue(works, num_actors=num_actors, shard_batches=SHARD_BATCHES)
-        ended = _Ended()
-        driver = Driver(queue=queue, pool=Pool(start_worker, hang_seconds=600), ledger=ledger, observer=ended)
+        pool, ended = Pool(start_worker, hang_seconds=600), _Ended()
+        races = Races({}, {}, {}, set(), store.files, print)
+        driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=ended, races=races)
         began = time.perf_counter()
         driver.run()
         assert {row.status for row in ledger.rows.values()} == {Status.OK}, ledger.rows
