@@ -10,7 +10,7 @@ is the same. On validation rows each candidate's own configurations race, for th
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -85,7 +85,10 @@ def with_races(plan: Plan) -> Plan:
         if len(race.contestants) > 1:
             races[race.key] = race
             of_trial |= {trial_id: race.key for one in race.contestants for trial_id in one.trial_ids}
-    trials = tuple(_in_race(planned, of_trial.get(planned.trial.trial_id, "")) for planned in plan.trials)
+    readers = Counter(planned.work.test_features for planned in plan.trials)
+    trials = tuple(
+        _in_race(one, of_trial.get(one.trial.trial_id, ""), readers[one.work.test_features]) for one in plan.trials
+    )
     return replace(plan, trials=trials, races=races)
 
 
@@ -139,5 +142,7 @@ def _settings(trial: Trial) -> str:
     return canonical_json(dict(trial.hyperparameters))
 
 
-def _in_race(planned: PlannedTrial, key: str) -> PlannedTrial:
-    return replace(planned, race=key, work=replace(planned.work, raced=bool(key)))
+def _in_race(planned: PlannedTrial, key: str, num_readers: int) -> PlannedTrial:
+    """What alone reads features of test rows computes those of the rounds that it comes to."""
+    work = replace(planned.work, raced=bool(key), features_ahead=not key or num_readers > 1)
+    return replace(planned, race=key, work=work)

@@ -146,7 +146,7 @@ class Backlog:
             trial.num_unscored = len(shards)
         if trial.num_unscored == 0:
             return [trial_id]
-        self._want_features(work.test_features, num_batches, work.data_key)
+        self._want_features(work.features_to_score, num_batches, work.data_key)
         self._let_begin(trial)
         return []
 

@@ -98,12 +98,18 @@ class TrialWork:
     test_features: str | None = None  # and scoring it
     fit_id: str = ""  # the trial whose fit it is scored by, where that is another: one on the same training rows
     fit_data_key: str = ""  # and the rows that it is fitted on
+    features_ahead: bool = True  # those of all test rows are computed before it is scored, else those of each shard
     raced: bool = False  # it is scored a round at a time, the next one when it is opened
 
     @property
     def is_head(self) -> bool:
         """Whether all that its fit shares with others are features, which every actor has."""
         return self.train_features is not None and self.test_features is not None
+
+    @property
+    def features_to_score(self) -> str | None:
+        """The group of features of test rows that must be there before it is scored."""
+        return self.test_features if self.features_ahead else None
 
     @property
     def checkpoint(self) -> str:
@@ -123,7 +129,7 @@ class TrialWork:
     @property
     def score_reads(self) -> tuple[str, ...]:
         """The keys of what must be there to score it: rows, its checkpoint, and features of its test rows."""
-        return (self.data_key, self.checkpoint, *filter(None, [self.test_features]))
+        return (self.data_key, self.checkpoint, *filter(None, [self.features_to_score]))
 
 
 # Events

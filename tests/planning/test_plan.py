@@ -27,6 +27,7 @@ seeds: [0, 1]
 datasets:
   - {{name: a, source: csv, data_files: {{train: train.csv, test: test.csv}}, task: text-classification}}
 """
+MORE = "- {{model: {model}, name: alone, num_layers: 1, method: frozen, seeds: [0]}}"
 AT_ONE_RATE = "warmup: 0.0, decay: constant"
 
 
@@ -45,6 +46,19 @@ def bundles(tmp_path: Path, tiny_bert: Path) -> Callable[..., list[int]]:
         return sorted(names.count(name) for name in set(names))
 
     return plan
+
+
+def test_in_a_race_what_alone_reads_features_of_test_rows_waits_for_none(tmp_path: Path, tiny_bert: Path) -> None:
+    more = MORE.format(model=tiny_bert)
+    text = JOB.format(model=tiny_bert, method="frozen", grid="{weight_decay: [0.1, 0.2]}", more=more)
+    for name, count in (("train", 8), ("test", 10)):
+        lines = [f"{name} word{row} text,{'ab'[row % 2]}" for row in range(count)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *lines]))
+    for race, alone in (("", True), ("race: {keep: 1}\nrank_by: accuracy", False)):
+        made = make_plan(parse_job(f"{text}{race}", str(tmp_path / "job.yaml")))
+        works = [(one.trial.candidate, one.work) for one in made.trials]
+        assert {name: work.features_ahead for name, work in works} == {"one": True, "alone": alone}
+        assert all(work.test_features for _, work in works)
 
 
 @pytest.mark.parametrize(

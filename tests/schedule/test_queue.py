@@ -213,6 +213,13 @@ def test_features_of_test_rows_wait_until_something_is_fitted():
     assert [work for work in order[:first_test] if isinstance(work, Fit)] == [Fit(trial_ids=("t6",))]
 
 
+def test_features_that_are_not_wanted_ahead_are_left_to_each_shard():
+    alone = replace(trial(0, features="net"), features_ahead=False)
+    cluster = FakeCluster(Queue([alone], num_actors=2, shard_batches=2), 4, lambda work: None, random.Random(0)).run()
+    assert cluster.ended == {"t0": Status.OK}
+    assert {part.group for part in cluster.featured} == {"net:train"}
+
+
 def test_features_that_cannot_be_computed_are_left_to_those_who_read_them():
     def fate(work):
         return ERROR if isinstance(work, Features) else None
