@@ -45,6 +45,9 @@ def export(
     directory: Annotated[str, typer.Argument(metavar="DIR", help="a new directory")],
     dataset: Annotated[str | None, typer.Option(help="of a run that ranks several")] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="also what comes out otherwise than it was stored")] = False,
+    mlflow: Annotated[
+        bool, typer.Option("--mlflow", help="also as a run of MLflow, where MLFLOW_TRACKING_URI says")
+    ] = False,
     store: StoreOption = "./raybench-store",
     job: JobOption = None,
     debug: Debug = False,
@@ -55,13 +58,19 @@ def export(
         from pathlib import Path
 
         from raybench.replay.export import best_trial, export_trial
+        from raybench.replay.mlflow_run import check_mlflow, log_run
         from raybench.report.replay_text import print_export
         from raybench.results.references import open_run
         from raybench.store import Store
         from raybench.store.skipped import warn_skipped
 
+        if mlflow:
+            check_mlflow()
         opened = Store.open(store)
         if not re.fullmatch("[0-9a-f]{4,32}", what):
             run = open_run(what, store, warn_skipped)
             opened, what = run.store, best_trial(run, dataset)
-        print_export(export_trial(opened, what, job, Path(directory), warn_skipped, anyway=anyway))
+        exported = export_trial(opened, what, job, Path(directory), warn_skipped, anyway=anyway)
+        print_export(exported)
+        if mlflow:
+            print(f"logged to MLflow: {log_run(exported)}")

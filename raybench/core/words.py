@@ -118,6 +118,11 @@ class DatasetKey:
     original: str = ""  # the name of the dataset whose test rows these are, perturbed
 
     @property
+    def network_config(self) -> dict[str, Any]:
+        """The task's options without the one that only turns scores into predictions."""
+        return {name: value for name, value in self.task_config.items() if name != "threshold"}
+
+    @property
     def training(self) -> str:
         """The fingerprint that training draws from: equal training rows of datasets that are like one, equal draws."""
         return self.trained_on or self.fingerprint

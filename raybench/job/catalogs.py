@@ -100,8 +100,8 @@ def _unlike(dataset: DatasetSpec) -> Iterator[Problem]:
         yield (*dataset._path, "like"), f"what {dataset.task} learns is of its own users and items alone"
     kinds = {"text" if column.kind == "texts" else column.kind for column in columns if column.is_perturbed}
     for name in dataset.perturb or ():
-        if (kind := PERTURBATIONS[name].kind) not in kinds:
-            what = {"text": "texts", "image": "pictures"}[kind]
+        if kinds.isdisjoint(wanted := PERTURBATIONS[name].kinds):
+            what = " and ".join({"text": "texts", "image": "pictures", "audio": "sounds"}[kind] for kind in wanted)
             reason = f"{name} is for {what}, and {dataset.task} has none that could be others and mean the same"
             yield (*dataset._path, "perturb"), reason
 

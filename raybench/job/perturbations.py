@@ -17,23 +17,27 @@ __all__ = ["PERTURBATIONS", "Perturbation", "read_perturb"]
 
 
 class Perturbation(NamedTuple):
-    """`kind` is that of the columns it is for, text or image; `strength`, above 0 and at most 1, as `meaning` says."""
+    """`kinds` are those of the columns it is for; `strength`, above 0 and at most 1, as `meaning` says."""
 
-    kind: str
+    kinds: tuple[str, ...]
     strength: float
     meaning: str
 
 
 PERTURBATIONS: Mapping[str, Perturbation] = {
-    "typos": Perturbation("text", 0.1, "the share of words with a letter swapped, left out, doubled or mistyped"),
-    "case": Perturbation("text", 0.5, "the share of words in capitals, or without them where they have some"),
-    "drop_words": Perturbation("text", 0.1, "the share of words left out"),
-    "swap_words": Perturbation("text", 0.1, "the share of words that change places with the next"),
-    "punctuation": Perturbation("text", 1.0, "the share of marks left out"),
-    "noise": Perturbation("image", 0.1, "the deviation of Gaussian noise, of the range of a pixel"),
-    "blur": Perturbation("image", 0.03, "the deviation of a Gaussian blur, of the shorter side"),
-    "brightness": Perturbation("image", 0.2, "how much lighter or darker, of the range of a pixel"),
-    "jpeg": Perturbation("image", 0.8, "how much quality JPEG gives up: 0.8 is its quality 20"),
+    "typos": Perturbation(("text",), 0.1, "the share of words with a letter swapped, left out, doubled or mistyped"),
+    "case": Perturbation(("text",), 0.5, "the share of words in capitals, or without them where they have some"),
+    "drop_words": Perturbation(("text",), 0.1, "the share of words left out"),
+    "swap_words": Perturbation(("text",), 0.1, "the share of words that change places with the next"),
+    "punctuation": Perturbation(("text",), 1.0, "the share of marks left out"),
+    "noise": Perturbation(
+        ("image", "audio"), 0.1, "the deviation of Gaussian noise, of the range of a pixel, of a sound's own deviation"
+    ),
+    "blur": Perturbation(("image",), 0.03, "the deviation of a Gaussian blur, of the shorter side"),
+    "brightness": Perturbation(("image",), 0.2, "how much lighter or darker, of the range of a pixel"),
+    "jpeg": Perturbation(("image",), 0.8, "how much quality JPEG gives up: 0.8 is its quality 20"),
+    "clipping": Perturbation(("audio",), 0.5, "how much of a sound's peak is cut off, above and below"),
+    "muffle": Perturbation(("audio",), 0.5, "the upper share of what can be heard, up to 16 kHz, that is taken out"),
 }
 
 

@@ -27,6 +27,7 @@ from raybench.planning.rows import PlannedRows, planned_rows, rows_as_read
 from raybench.store.basis import measures_of
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import Task
+from raybench.tasks.threshold import PICKED
 
 __all__ = ["PlannedDataset", "plan_datasets", "validation_datasets", "validation_name"]
 
@@ -45,6 +46,12 @@ class PlannedDataset:
     scored: str = "test"  # or "validation", see `DatasetKey.scored`
     fitted_on: PlannedDataset | None = None  # the dataset whose training rows these are, where that is another
     draw_seed: int | None = None  # of the order in which test rows are scored in rounds, where candidates race
+
+    @property
+    def threshold_by(self) -> str:
+        """The metric by which each fit's threshold is picked, the weightiest that ranks; "": none is picked."""
+        weights = weights_of(self.rank_by)
+        return max(weights, key=lambda name: weights[name]) if self.spec.task_config.get("threshold") == PICKED else ""
 
     @property
     def chosen_on(self) -> str:
@@ -135,10 +142,16 @@ def _plan_dataset(
 
 
 def validation_datasets(job: Job, datasets: Mapping[str, PlannedDataset]) -> dict[str, PlannedDataset]:
-    """By dataset, its validation rows, where there are some and a candidate has several configurations."""
-    if all(candidate.num_configurations == 1 for candidate in job.candidates):
-        return {}
-    tried = dict.fromkeys(one.chosen_on for one in datasets.values())
+    """By dataset, its validation rows, where there are some and something is chosen: a configuration, a threshold."""
+    is_grid = any(candidate.num_configurations > 1 for candidate in job.candidates)
+    tried = dict.fromkeys(one.chosen_on for one in datasets.values() if is_grid or one.threshold_by)
+    for one in (one for one in datasets.values() if one.threshold_by):
+        if "validation" not in datasets[one.chosen_on].loaded.splits:
+            where = job.where(None, (*one.spec._path, "task_config", "threshold"))
+            raise JobError(
+                f"{where}: dataset {one.spec.name} has no validation rows to pick a threshold on; "
+                "splits: {validation: cut} cuts a fifth of train"
+            )
     found = {name: datasets[name].on_validation() for name in tried if "validation" in datasets[name].loaded.splits}
     for name, dataset in found.items():
         if dataset.spec.name in datasets:

@@ -17,7 +17,7 @@ from typing import Any
 from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.core.code import code_digests
 from raybench.core.errors import JobError
-from raybench.core.identity import RESULT_VERSION, content_hash
+from raybench.core.identity import RESULT_VERSION, canonical_json, content_hash
 from raybench.job import Configuration, Job
 from raybench.job.catalogs import remarks
 from raybench.models.files import pinned
@@ -100,11 +100,15 @@ class Plan:
     def notes(self) -> tuple[str, ...]:
         """What a reader of the table must know of the job and its data."""
         of_data = (note for dataset in self.datasets.values() for note in dataset.loaded.notes)
-        tried = dict.fromkeys(
-            (one.trial.candidate, self.datasets[one.trial.dataset.name].chosen_on) for one in self.offered
-        )
+        tried: dict[tuple[str, str], set[str]] = {}
+        for one in self.offered:
+            key = one.trial.candidate, self.datasets[one.trial.dataset.name].chosen_on
+            tried.setdefault(key, set()).add(canonical_json(dict(one.trial.hyperparameters)))
+        grids = {key for key, configurations in tried.items() if len(configurations) > 1}
         to_choose = (
             f"{candidate} on {dataset}: its configurations are tried on the validation rows; the best is scored on test"
+            if (candidate, dataset) in grids
+            else f"{candidate} on {dataset}: its threshold is picked on the validation rows, then test rows are scored"
             for candidate, dataset in tried
         )
         return (*remarks(self.job), *of_data, *to_choose, *race_notes(self.races))
@@ -154,7 +158,8 @@ def make_plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> P
         for candidate in job.candidates:
             if candidate._where_it_fits and task.name not in get_baseline(str(candidate.baseline)).tasks:
                 continue
-            tried_on = validation.get(dataset.chosen_on) if candidate.num_configurations > 1 else None
+            chooses = candidate.num_configurations > 1 or dataset.threshold_by
+            tried_on = validation.get(dataset.chosen_on) if chooses else None
             places = [(dataset, trials)] if tried_on is None else [(tried_on, trials), (dataset, offered)]
             for configuration in candidate.expand():
                 adaptation = _Adaptation.of(configuration, pins)
@@ -288,6 +293,7 @@ def _plan_trial(
         "hyperparameters": hyperparameters,
         "seed": seed,
         **({"code": code} if code else {}),
+        **({"threshold by": dataset.threshold_by} if dataset.threshold_by and dataset.scored == "test" else {}),
     }
     trial = Trial(
         trial_id=content_hash(identity),

@@ -73,7 +73,7 @@ def with_races(plan: Plan) -> Plan:
         return plan
     groups: dict[tuple[str, str], dict[tuple[str, ...], list[PlannedTrial]]] = defaultdict(lambda: defaultdict(list))
     for planned in plan.trials:
-        if planned.problem is None:
+        if planned.problem is None and not _is_cut_later(planned.trial, plan):
             trial = planned.trial
             own = trial.candidate if trial.dataset.scored == "validation" else ""
             configuration = (trial.candidate, trial.model.reference, trial.method, _settings(trial))
@@ -90,6 +90,11 @@ def with_races(plan: Plan) -> Plan:
         _in_race(one, of_trial.get(one.trial.trial_id, ""), readers[one.work.test_features]) for one in plan.trials
     )
     return replace(plan, trials=trials, races=races)
+
+
+def _is_cut_later(trial: Trial, plan: Plan) -> bool:
+    """Whether its predictions are judged by a threshold that all of its records pick, so that no part can tell."""
+    return trial.dataset.scored == "validation" and bool(plan.datasets[trial.dataset.name].threshold_by)
 
 
 def race_notes(races: Mapping[str, PlannedRace]) -> list[str]:

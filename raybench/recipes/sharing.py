@@ -18,4 +18,4 @@ def network_identity(trial: Trial) -> list[Any]:
     """
     data = trial.dataset
     seed = trial.seed if from_scratch(trial.model) else None
-    return [trial.weights_fingerprint, seed, [data.task, dict(data.task_config), list(data.labels)]]
+    return [trial.weights_fingerprint, seed, [data.task, data.network_config, list(data.labels)]]

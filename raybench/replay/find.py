@@ -20,10 +20,12 @@ from raybench.job import Job, load_job, parse_job
 from raybench.job.source_map import read_yaml
 from raybench.planning.datasets import validation_name
 from raybench.planning.plan import Plan, PlannedTrial, make_plan
+from raybench.planning.thresholds import with_threshold
 from raybench.results.stored import RESCORED, StoredRun, StoredTrial, finished_runs, read_run
 from raybench.store import Store
 from raybench.store.parquet import Skipped
 from raybench.store.runs import JOB_DIRECTORY, RunDirectory
+from raybench.tasks.threshold import PICKED
 
 __all__ = ["FoundTrial", "find_trial", "job_again", "plan_again"]
 
@@ -106,8 +108,14 @@ def plan_again(found: FoundTrial, job: Job) -> tuple[PlannedTrial, Plan]:
         if _place(planned.trial) == wanted:
             if planned.problem is not None:
                 raise JobError(f"{trial.candidate} on {trial.dataset.name}: {planned.problem.reason}")
-            return planned, plan
+            return _cut_as(planned, trial), plan
     raise JobError(f"the job has no configuration {wanted[-1]} of {trial.candidate!r} any more")
+
+
+def _cut_as(planned: PlannedTrial, trial: Trial) -> PlannedTrial:
+    """With the threshold that was picked for the trial, if the job still asks for one."""
+    asked, picked = (one.dataset.task_config.get("threshold") for one in (planned.trial, trial))
+    return with_threshold(planned, picked) if asked == PICKED and isinstance(picked, float) else planned
 
 
 def _place(trial: Trial) -> tuple[str, str, str]:

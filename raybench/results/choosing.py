@@ -4,6 +4,9 @@
 
 Scores of a configuration are averaged over its seeds; equal ones are told apart by the order in which the job names
 them. A configuration of which a trial did not end well is not chosen. While trials are still to end, nothing is.
+
+Where the dataset asks for it, each fit has a threshold picked on its validation rows: a configuration is judged with
+it, and its test rows are predicted with it.
 """
 
 from __future__ import annotations
@@ -19,9 +22,11 @@ from raybench.core import Status
 from raybench.core.identity import canonical_json
 from raybench.job.rank_by import weights_of
 from raybench.metrics import MetricSet
+from raybench.metrics.thresholds import HALF, Picked
 from raybench.planning.datasets import PlannedDataset, validation_name
 from raybench.planning.plan import Plan, PlannedTrial, Problem
 from raybench.planning.races import with_races
+from raybench.planning.thresholds import with_threshold
 from raybench.results.criterion import Criterion
 from raybench.results.entry import Configuration
 from raybench.results.measure import Measured
@@ -50,12 +55,16 @@ def choose(plan: Plan, rows: Mapping[str, TrialRow], measured: Mapping[str, Meas
             first = next(iter(offered.values()))[0]
             trials.append(replace(first, problem=_why_none(attempts, rows)))
             continue
-        trials += offered[best]
+        picked = {one.trial.seed: measured[one.trial.trial_id].picked for one in attempts[best]}
+        trials += [_cut(one, picked[one.trial.seed]) for one in offered[best]]
+        if len(attempts) == 1:
+            lines[candidate, on] = f"{candidate} on {on}: {_thresholds(picked)}; it was scored on the test rows with it"
+            continue
         differing = _differing(best, list(attempts))
         values = ", ".join(f"{name} {value:.3f}" for name, value in scores[best].items())
         lines[candidate, on] = (  # the same for all datasets that are like it
             f"{candidate} on {on}: {differing} is the best of {len(attempts)} configurations on the validation "
-            f"rows ({values}); it alone was scored on the test rows"
+            f"rows ({values}); it alone was scored on the test rows{_thresholds(picked, ', with ')}"
         )
     return with_races(replace(plan, trials=tuple(trials), offered=())), list(lines.values())
 
@@ -96,11 +105,31 @@ def _means(
         if found is None or row is None or row.status is not Status.OK:
             return None
         for name in by.weights:
-            score = found.scores.get(name)
-            if score is None or score.value is None:
+            score, picked = found.scores.get(name), found.picked
+            value = picked.value if picked is not None and picked.metric == name else score.value if score else None
+            if value is None:
                 return None
-            values[name].append(score.value)
+            values[name].append(value)
     return {name: math.fsum(found) / len(found) for name, found in values.items()}
+
+
+def _cut(planned: PlannedTrial, picked: Picked | None) -> PlannedTrial:
+    return planned if picked is None else with_threshold(planned, picked.threshold)
+
+
+def _thresholds(picked: Mapping[int, Picked | None], before: str = "") -> str:
+    """`threshold 0.31, picked on the validation rows by macro_f1 (0.930; 0.912 at 0.5)`, of several seeds one each."""
+    found = [one for _, one in sorted(picked.items()) if one is not None]
+    if not found:
+        return ""
+    means = []
+    for values in ([one.value for one in found], [one.at_half for one in found]):
+        defined = [value for value in values if value is not None]
+        means.append(f"{math.fsum(defined) / len(defined):.3f}" if len(defined) == len(found) else "undefined")
+    cuts = ", ".join(f"{one.threshold:g}" for one in found)
+    kind = "threshold" if len(found) == 1 else "thresholds (one a seed)"
+    by = f"picked on the validation rows by {found[0].metric} ({means[0]}; {means[1]} at {HALF})"
+    return f"{before}{kind} {cuts}, {by}"
 
 
 def _best(scores: Mapping[Configuration, Mapping[str, float]], by: Criterion) -> Configuration | None:

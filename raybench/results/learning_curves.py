@@ -1,8 +1,10 @@
 """Axes along which a metric can be drawn.
 
-Rows to learn from, where datasets differ in that alone; steps of training, where candidates are checkpoints of one run.
+Rows to learn from, where datasets differ in that alone; strengths of what the same test rows are perturbed by; steps of
+training, where candidates are checkpoints of one run.
 
     dataset_axes(specs)                 # [Axis("training rows", "bbc", {"bbc-100": 100.0, "bbc-300": 300.0})]
+    strength_axes(specs)                # [Axis("strength of typos", "bbc", {"bbc": 0.0, "bbc-some": 0.1, …})]
     checkpoint_axes(["run/checkpoint-10", "run/checkpoint-20", "other"])
 """
 
@@ -16,7 +18,7 @@ from typing import NamedTuple
 from raybench.core.identity import canonical_json
 from raybench.job import DatasetSpec
 
-__all__ = ["Axis", "checkpoint_axes", "dataset_axes"]
+__all__ = ["Axis", "checkpoint_axes", "dataset_axes", "strength_axes"]
 
 _NUMBERED = re.compile(r"(.*?)(\d+)")
 
@@ -40,6 +42,25 @@ def dataset_axes(specs: Iterable[DatasetSpec]) -> list[Axis]:
         places = {spec.name: float(spec.limit.train) for spec in group if spec.limit.train is not None}
         if len(set(places.values())) > 1 and len(set(places.values())) == len(places):
             axes.append(Axis("training rows", _common(list(places)), _ascending(places)))
+    return axes
+
+
+def strength_axes(specs: Sequence[DatasetSpec]) -> list[Axis]:
+    """Datasets that are like one, perturbed by the same and one thing alone, of two strengths or more.
+
+    The original is where nothing is done, if it is among them.
+    """
+    alike: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+    for spec in specs:
+        if spec.like is not None and spec.perturb is not None and len(spec.perturb) == 1:
+            ((name, strength),) = spec.perturb.items()
+            alike[spec.like, name][spec.name] = strength
+    known = {spec.name for spec in specs}
+    axes = []
+    for (original, name), places in alike.items():
+        if len(set(places.values())) == len(places) > 1:
+            clean = {original: 0.0} if original in known else {}
+            axes.append(Axis(f"strength of {name}", original, _ascending({**clean, **places})))
     return axes
 
 

@@ -24,6 +24,7 @@ from raybench.job.rank_by import weights_of
 from raybench.metrics import Metric, MetricSet, StateSet
 from raybench.metrics.bounded import example_values
 from raybench.metrics.draw_order import draw_keys
+from raybench.metrics.thresholds import Picked, pick_threshold
 from raybench.planning.datasets import PlannedDataset
 from raybench.results.slices import slice_scores
 from raybench.store.files import Files
@@ -55,6 +56,7 @@ class Measured(NamedTuple):
     scores: Mapping[str, Score]
     slices: Mapping[str, Mapping[str, Score]]
     replicates: Mapping[str, np.ndarray]
+    picked: Picked | None = None  # of validation rows, where a threshold is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,7 @@ class Measuring:
     ranked: tuple[str, ...]  # the metrics that rank
     slices: tuple[str, ...]
     measures: str  # the hash of what is measured
+    picks: str  # the metric by which a threshold is picked on these rows; "": none is
     anew: bool  # of the records, whatever the states hold: a user's code may have changed since
     draw_seed: int | None = None  # where candidates race
 
@@ -77,6 +80,7 @@ class Measuring:
             ranked=tuple(weights_of(dataset.rank_by)),
             slices=tuple(dataset.spec.slices),
             measures=dataset.measures,
+            picks=dataset.threshold_by if dataset.scored == "validation" else "",
             anew=bool(dataset.metric_code),
             draw_seed=dataset.draw_seed,
         )
@@ -106,7 +110,8 @@ class Measuring:
             states = metric_set.states(records())
         scores = metric_set.compute(states, records=records)
         slices = slice_scores(metric_set, records(), self._slice_columns(test, records()))
-        return Measured(scores, slices, replicates_of(metric_set, self.ranked, records()))
+        picked = pick_threshold(records(), self.picks, self.metric_config) if self.picks else None
+        return Measured(scores, slices, replicates_of(metric_set, self.ranked, records()), picked)
 
     def _slice_columns(self, test: pa.Table, records: pa.Table) -> dict[str, pa.ChunkedArray]:
         """The slice columns of the test rows, in the order of the records: a job may name new ones after scoring."""

@@ -14,6 +14,7 @@ from raybench.models.tokenizer import open_tokenizer
 from raybench.tasks.augmentation import AugmentOptions
 from raybench.tasks.image import IMAGE_COLUMNS, ImageTask
 from raybench.tasks.single_label import SingleLabel
+from raybench.tasks.threshold import ThresholdOptions
 
 if TYPE_CHECKING:
     from raybench.models.network import Network
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ImageClassification", "ImageClassificationOptions"]
 
 
-class ImageClassificationOptions(AugmentOptions):
+class ImageClassificationOptions(AugmentOptions, ThresholdOptions):
     """Of models that read texts too: what is asked of each label, in `prompts` with {label}, whose embeddings are
     averaged; `verbaliser` says how a label is called where its name does not.
     """

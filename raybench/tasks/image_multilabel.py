@@ -5,12 +5,13 @@ from __future__ import annotations
 from raybench.core import Column
 from raybench.tasks.augmentation import AugmentOptions
 from raybench.tasks.image import IMAGE_COLUMNS, ImageTask
-from raybench.tasks.multi_label import MultiLabel, MultiLabelOptions
+from raybench.tasks.multi_label import MultiLabel
+from raybench.tasks.threshold import ThresholdOptions
 
 __all__ = ["ImageMultilabelClassification"]
 
 
-class ImageMultilabelOptions(MultiLabelOptions, AugmentOptions):
+class ImageMultilabelOptions(ThresholdOptions, AugmentOptions):
     """Those of several labels and those of pictures."""
 
 

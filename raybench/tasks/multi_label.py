@@ -10,24 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
 
 from raybench.core import DatasetKey, ModelSpec
+from raybench.metrics.thresholds import at_threshold
 from raybench.tasks.head_labels import order_of_labels
 from raybench.tasks.pooled import PooledTask
 from raybench.tasks.rows import multi_hot, record_columns
-from raybench.tasks.task import Batch, LossOptions, TaskOptions
+from raybench.tasks.task import Batch, LossOptions
+from raybench.tasks.threshold import ThresholdOptions
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MultiLabel", "MultiLabelOptions"]
-
-
-class MultiLabelOptions(TaskOptions):
-    """`threshold`: the least probability at which a label is given."""
-
-    threshold: float = Field(default=0.5, gt=0, lt=1)
+__all__ = ["MultiLabel"]
 
 
 class MultiLabel(PooledTask):
@@ -41,7 +36,7 @@ class MultiLabel(PooledTask):
     )
     primary = "multilabel_average_precision"
     objective = "sigmoid"
-    options = MultiLabelOptions
+    options = ThresholdOptions
 
     def record_schema(self, labels: Sequence[str]) -> pa.Schema:
         return pa.schema(
@@ -74,5 +69,5 @@ class MultiLabel(PooledTask):
         from raybench.metrics.records import multilabel_records
 
         targets = torch.from_numpy(multi_hot(rows, "labels", len(dataset.labels)))
-        columns = multilabel_records(predictions, targets, threshold=self.settings.threshold)
-        return record_columns(rows, None, columns)
+        made = record_columns(rows, None, multilabel_records(predictions, targets))
+        return at_threshold(made, self.settings.cut)

@@ -32,6 +32,7 @@ from raybench.tasks.task import Batch, LossOptions
 from raybench.tasks.templates import fields_of, wrong_field
 from raybench.tasks.text import TEXT_COLUMNS, plain_rows
 from raybench.tasks.text_inputs import longest_input, num_positions
+from raybench.tasks.threshold import ThresholdOptions
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["PromptedClassification", "PromptedOptions"]
 
 
-class PromptedOptions(ShotOptions):
+class PromptedOptions(ShotOptions, ThresholdOptions):
     """`template` names {text}, {text_pair} and, once, {answer}, where a label's words stand; `verbaliser` says those
     words (a label without any: its name)."""
 

@@ -13,10 +13,12 @@ import pyarrow as pa
 
 from raybench.core import DatasetKey, ModelSpec
 from raybench.metrics.records import classification_schema
+from raybench.metrics.thresholds import HALF, at_threshold
 from raybench.tasks.head_labels import order_of_labels
 from raybench.tasks.pooled import PooledTask
 from raybench.tasks.rows import record_columns, single_chunk
-from raybench.tasks.task import Batch, LossOptions
+from raybench.tasks.task import Batch, LossOptions, TaskOptions
+from raybench.tasks.threshold import ThresholdOptions
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +32,7 @@ class SingleLabel(PooledTask):
     metrics = ("accuracy", "macro_f1", "log_loss", "ece")
     primary = "macro_f1"
     objective: ClassVar[str | None] = "softmax"
+    options: ClassVar[type[TaskOptions]] = ThresholdOptions
 
     def record_schema(self, labels: Sequence[str]) -> pa.Schema:
         return classification_schema(len(labels))
@@ -37,6 +40,8 @@ class SingleLabel(PooledTask):
     def check_labels(self, labels: Sequence[str]) -> str | None:
         if len(labels) == 1:
             return f"every row has the label {labels[0]!r}, so nothing is to be told apart"
+        if len(labels) != 2 and getattr(self.settings, "threshold", HALF) != HALF:
+            return f"threshold: it tells two labels apart, and there are {len(labels)}; leave it out"
         return None
 
     def num_outputs(self, dataset: DatasetKey) -> int:
@@ -67,4 +72,5 @@ class SingleLabel(PooledTask):
 
         target = rows.column("label").combine_chunks()
         labels = torch.from_numpy(target.to_numpy(zero_copy_only=False).copy())
-        return record_columns(rows, target, classification_records(predictions, labels))
+        made = record_columns(rows, target, classification_records(predictions, labels))
+        return at_threshold(made, getattr(self.settings, "cut", HALF))  # a user's own task may have other options

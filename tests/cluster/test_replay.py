@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -159,6 +160,52 @@ def test_what_a_report_cannot_explain_is_said(done):
     ):
         ended = CliRunner().invoke(app, ["report", job.job["store"], "--why", "2", *flags], env={"COLUMNS": "200"})
         assert (ended.exit_code, line in ended.output) == (2, True)
+
+
+def test_an_export_is_a_run_of_mlflow_with_its_scores_and_its_directory(done, tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow", reason="pip install 'raybench[mlflow]'")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # the store that needs no server and no database
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
+    mlflow.set_tracking_uri(None)
+    trial = done[2]["frozen"].trial
+    code, said = command(done, "export", trial.trial_id, str(tmp_path / "out"), "--mlflow")
+    assert code == 0, said
+    client = mlflow.MlflowClient()
+    (found,) = client.search_runs(["0"])
+    assert f"run {found.info.run_id}" in said
+    scores = {
+        row["metric"]: row
+        for row in raybench.rank(done[0].folder / "job.yaml").scores.to_pylist()
+        if row["trial_id"] == trial.trial_id and row["class"] is None and row["slice"] is None
+    }
+    accuracy = scores["accuracy"]
+    for end, column in (("", "value"), ("_low", "low"), ("_high", "high"), ("_n", "n")):
+        assert found.data.metrics[f"accuracy{end}"] == accuracy[column]
+    assert found.data.params["candidate"] == "frozen"
+    assert found.data.params["frozen.weight_decay"] == str(trial.hyperparameters["weight_decay"])
+    assert found.data.tags["raybench.trial"] == trial.trial_id
+    names = {one.path for one in client.list_artifacts(found.info.run_id, "model")}
+    assert {"model/README.md", "model/model.safetensors"} <= names
+
+
+def test_a_server_of_mlflow_that_does_not_answer_is_one_line_before_anything_is_fitted(done, tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow", reason="pip install 'raybench[mlflow]'")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    mlflow.set_tracking_uri(None)
+    code, said = command(done, "export", done[2]["frozen"].trial.trial_id, str(tmp_path / "out"), "--mlflow")
+    assert code == 2
+    assert said.strip().startswith("--mlflow: nothing can be written to http://127.0.0.1:9: ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_mlflow_that_is_one_line_before_anything_is_fitted(done, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.delitem(sys.modules, "raybench.replay.mlflow_run", raising=False)
+    code, said = command(done, "export", done[2]["frozen"].trial.trial_id, str(tmp_path / "out"), "--mlflow")
+    assert code == 2
+    assert said.strip().endswith("mlflow is not installed; pip install 'raybench[mlflow]'")
+    assert not (tmp_path / "out").exists()
 
 
 def test_of_a_run_the_best_network_is_exported(done, tmp_path):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,10 +21,13 @@ from raybench.cluster.pool import Pool
 from raybench.core import stamps
 from raybench.core.errors import MetricError, StoreError
 from raybench.job import load_job
+from raybench.metrics.thresholds import pick_threshold
 from raybench.planning.first_job import first_job
 from raybench.report.plan_table import print_plan
 from raybench.results.measure import Measuring
+from raybench.results.references import open_run
 from raybench.results.rescore import rescore
+from raybench.results.stored import read_whole_records
 from raybench.results.tables import TIMING_COLUMNS
 
 COMMAND = [sys.executable, "-c", "from raybench.cli import main; main()"]
@@ -344,6 +348,33 @@ def test_what_is_best_on_validation_rows_is_scored_on_test_rows_alone(make_job, 
     assert not any("ranked on the test examples" in note for note in ranking.notes)
     again = run(path)
     assert again.table.to_pylist() == ranking.table.to_pylist()
+    assert raybench.rank(path).notes == ranking.notes
+
+
+def test_the_threshold_that_stored_validation_records_pick_makes_the_test_predictions(make_job, run):
+    job = make_job()
+    for split in ("train", "test"):  # b, whose words are those of the others too
+        table = pq.read_table(job.folder / f"{split}.parquet")
+        label = pa.array(["yes" if label == "b" else "no" for label in table["label"].to_pylist()])
+        pq.write_table(table.set_column(1, "label", label), job.folder / f"{split}.parquet")
+    dataset = job.job["datasets"][0] | {"task_config": {"threshold": "validation"}}
+    dataset["splits"] = {"train": "train", "test": "test", "validation": "cut"}
+    resources = {"actors": 2, "shard_batches": 1}
+    path = job.write(candidates=[{"baseline": "tfidf-logistic"}], datasets=[dataset], seeds=[0], resources=resources)
+    ranking = run(path)
+    stored = open_run(str(path.parent / "store"), "", pytest.fail)
+    records = {
+        one.trial.dataset.scored: read_whole_records(stored.store, one.row, pytest.fail) for one in stored.trials
+    }
+    (test,) = (one.trial for one in stored.trials if one.trial.dataset.scored == "test")
+    picked = pick_threshold(records["validation"], "macro_f1", {"labels": ["no", "yes"]})
+    assert picked.threshold != 0.5
+    assert test.dataset.task_config == {"threshold": picked.threshold}
+    assert any(f"threshold {picked.threshold:g}, picked on the validation rows" in note for note in ranking.notes)
+    of_second = 1 / (1 + np.exp(-records["test"]["score"].to_numpy().astype(float)))
+    assert np.array_equal(records["test"]["prediction"].to_numpy(), of_second >= picked.threshold)
+    again = run(path)
+    assert (again.table.to_pylist(), again.notes) == (ranking.table.to_pylist(), ranking.notes)
     assert raybench.rank(path).notes == ranking.notes
 
 

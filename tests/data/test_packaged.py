@@ -1,6 +1,7 @@
 """The packaged sets are what their docstrings say."""
 
 import gzip
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from raybench.data.packaged import (
     debian_dependencies,
     digits,
     movielens_100k,
+    spam_assassin,
     telephone_languages,
     telephone_prompts,
     word_pronunciations,
     wordnet_choices,
+    wordnet_supersenses,
 )
 
 
@@ -51,6 +54,32 @@ def test_pronunciations_are_one_row_a_word_with_all_its_sounds(tmp_path: Path, m
         ("a a l b o r g", ["ao l b ao r g"]),
         ("h e l l o", ["hh ah l ow"]),
     ]
+
+
+def test_a_mail_is_its_body_and_what_its_folder_says(tmp_path: Path) -> None:
+    mails = {
+        "easy-ham-1/1": "From a@b\nSubject: x\n\nhello\n\nyou",
+        "spam-2/2": "From: c\r\n\r\n buy ",
+        "spam-1/3": "From: d",
+    }
+    for name, text in mails.items():
+        file = tmp_path / "data" / f"{name}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"text": text}))
+    found = spam_assassin(str(tmp_path)).to_pylist()
+    assert found == [{"text": "hello\n\nyou", "label": "ham"}, {"text": "buy", "label": "spam"}]
+    with pytest.raises(DataError, match="npm install"):
+        spam_assassin(str(tmp_path / "data"))
+
+
+def test_a_definition_is_of_the_kind_that_its_line_says_once(tmp_path: Path) -> None:
+    folder = tmp_path / "usr" / "share" / "wordnet"
+    folder.mkdir(parents=True)
+    kinds = {1: ("05", 'a dog; "woof"'), 2: ("28", "an hour"), 3: ("03", "an hour")}
+    lines = [f"{number:08d} {kind} n 01 w{number} 0 000 | {gloss}  " for number, (kind, gloss) in kinds.items()]
+    (folder / "data.noun").write_text("\n".join(lines))
+    rows = [row for table in wordnet_supersenses(str(tmp_path)).values() for row in table.to_pylist()]
+    assert sorted((row["text"], row["label"]) for row in rows) == [("a dog", "animal"), ("an hour", "time")]
 
 
 def test_a_definition_has_its_noun_among_four_and_no_noun_is_on_both_sides(tmp_path: Path) -> None:

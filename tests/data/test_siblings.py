@@ -76,7 +76,7 @@ def test_test_rows_alone_are_perturbed_and_keep_ids_and_targets(loaded: Loaded) 
     assert sibling.labels == original.labels
 
 
-@pytest.mark.parametrize("name", [name for name, one in PERTURBATIONS.items() if one.kind == "text"])
+@pytest.mark.parametrize("name", [name for name, one in PERTURBATIONS.items() if "text" in one.kinds])
 def test_a_row_is_perturbed_alike_whatever_stands_beside_it(loaded: Loaded, name: str) -> None:
     mixed = {**SPLITS, "test": random.Random(0).sample(SPLITS["test"], 11)}
     whole, part = (texts(loaded(given, {"perturb": {name: 0.5}})[1]) for given in (SPLITS, mixed))

@@ -117,9 +117,11 @@ def test_what_cannot_be_others_and_mean_the_same_is_not_perturbed(wrong: Callabl
     assert wrong(text=text).startswith("jobs/x.yaml:6: datasets[1].")
 
 
-def test_every_perturbation_is_for_texts_or_pictures_and_does_something() -> None:
+def test_every_perturbation_is_for_texts_pictures_or_sounds_and_does_something() -> None:
     from raybench.data.perturbing.pictures import PICTURES
+    from raybench.data.perturbing.sounds import SOUNDS
     from raybench.data.perturbing.texts import TEXTS
 
-    assert {name for name, one in PERTURBATIONS.items() if one.kind == "text"} == TEXTS.keys()
-    assert {name for name, one in PERTURBATIONS.items() if one.kind == "image"} == PICTURES.keys()
+    assert {name for name, one in PERTURBATIONS.items() if "text" in one.kinds} == TEXTS.keys()
+    assert {name for name, one in PERTURBATIONS.items() if "image" in one.kinds} == PICTURES.keys()
+    assert {name for name, one in PERTURBATIONS.items() if "audio" in one.kinds} == SOUNDS.keys()

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from raybench.core import DatasetKey, ModelSpec, Score, Status, Trial
+from raybench.metrics.thresholds import Picked
 from raybench.planning.plan import Plan, PlannedTrial, Problem
 from raybench.results.choosing import choose
 from raybench.results.measure import Measured
@@ -104,6 +105,27 @@ def test_what_cannot_start_says_so_once():
 def test_what_is_not_offered_stays_as_it_is():
     given = Plan(run_id="r", job=SimpleNamespace(race=None), trials=(planned(0.1, 0, "test"),), datasets={})
     assert choose(given, {}, {}) == (given, [])
+
+
+def test_configurations_are_judged_by_their_picked_thresholds_and_predicted_with_them():
+    rows, measured = ends({(0.1, 0): 0.8, (0.2, 0): 0.7})
+    for rate, cut, value in ((0.1, 0.4, 0.82), (0.2, 0.3, 0.9)):
+        before = measured[f"validation-{rate}-0"]
+        measured[f"validation-{rate}-0"] = before._replace(picked=Picked(cut, "accuracy", value, 0.7))
+    (best,), (line,) = chosen(plan((0.1, 0.2), seeds=(0,)), rows, measured)
+    assert (best.trial.trial_id, best.trial.dataset.task_config) == ("test-0.2-0", {"threshold": 0.3})
+    assert "(accuracy 0.900)" in line
+    assert "with threshold 0.3, picked on the validation rows by accuracy (0.900; 0.700 at 0.5)" in line
+
+
+def test_each_seed_has_its_own_threshold():
+    rows, measured = ends({(0.1, 0): 0.8, (0.1, 1): 0.7})
+    for seed, cut in ((0, 0.4), (1, 0.2)):
+        name = f"validation-0.1-{seed}"
+        measured[name] = measured[name]._replace(picked=Picked(cut, "accuracy", 0.9, 0.8))
+    trials, (line,) = chosen(plan((0.1,)), rows, measured)
+    assert [one.trial.dataset.task_config["threshold"] for one in trials] == [0.4, 0.2]
+    assert line.startswith("c on d: thresholds (one a seed) 0.4, 0.2, picked on the validation rows by accuracy")
 
 
 def test_several_metrics_choose_by_the_weighted_mean_of_ranks():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raybench.job import DatasetSpec
-from raybench.results.learning_curves import checkpoint_axes, dataset_axes
+from raybench.results.learning_curves import checkpoint_axes, dataset_axes, strength_axes
 
 
 def spec(name, rows=None, **more):
@@ -29,6 +29,23 @@ def test_others_are_none():
 def test_names_with_nothing_in_common_are_all_said():
     (axis,) = dataset_axes([spec("few", 10), spec("many", 100)])
     assert axis.name == "few, many"
+
+
+def perturbed(name, **perturb):
+    return DatasetSpec.model_validate({"name": name, "like": "bbc", "perturb": perturb})
+
+
+def test_strengths_of_one_perturbation_are_an_axis_from_the_original_on():
+    given = [perturbed("many", typos=0.5), perturbed("some", typos=0.1), perturbed("loud", case=1)]
+    (axis,) = strength_axes([spec("bbc"), *given, perturbed("both", typos=0.3, case=1)])
+    assert (axis.title, axis.name) == ("strength of typos", "bbc")
+    assert list(axis.places.items()) == [("bbc", 0.0), ("some", 0.1), ("many", 0.5)]
+    assert list(strength_axes(given)[0].places) == ["some", "many"]
+
+
+def test_one_strength_or_the_same_twice_is_no_axis():
+    assert strength_axes([spec("bbc"), perturbed("some", typos=0.1)]) == []
+    assert strength_axes([spec("bbc"), perturbed("some", typos=0.1), perturbed("again", typos=0.1)]) == []
 
 
 def test_checkpoints_are_ordered_by_their_numbers():

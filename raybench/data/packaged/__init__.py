@@ -11,8 +11,10 @@
     movielens_100k()              # one table with user, item, rating, timestamp and text
     land_and_sea()                # the same with image and mask
     flights()                     # the same with numbers and categories, late and air_time
+    spam_assassin("/path")        # one table with text and label
     word_valence()                # the same with text and value
     wordnet_similarity("/path")   # the same with text, text_pair and value
+    wordnet_supersenses("/path")  # the same with text and label
     wordnet_search("/path")       # the same with query and document
     wordnet_choices("/path")      # the same with question, choices and label
     wordnet_questions("/path")    # the same with question, context and answers
@@ -32,9 +34,15 @@ from raybench.data.packaged.land import land_and_sea
 from raybench.data.packaged.made import bbc_mixtures, digit_boxes, digit_scenes
 from raybench.data.packaged.movielens import movielens_100k
 from raybench.data.packaged.pronunciations import word_pronunciations
+from raybench.data.packaged.spam_assassin import spam_assassin
 from raybench.data.packaged.telephone import telephone_languages, telephone_prompts
 from raybench.data.packaged.word_valence import word_valence
-from raybench.data.packaged.wordnet import wordnet_choices, wordnet_search, wordnet_similarity
+from raybench.data.packaged.wordnet import (
+    wordnet_choices,
+    wordnet_search,
+    wordnet_similarity,
+    wordnet_supersenses,
+)
 from raybench.data.packaged.wordnet_questions import wordnet_questions
 
 __all__ = [
@@ -50,6 +58,7 @@ __all__ = [
     "flights",
     "land_and_sea",
     "movielens_100k",
+    "spam_assassin",
     "telephone_languages",
     "telephone_prompts",
     "word_pronunciations",
@@ -58,4 +67,5 @@ __all__ = [
     "wordnet_questions",
     "wordnet_search",
     "wordnet_similarity",
+    "wordnet_supersenses",
 ]

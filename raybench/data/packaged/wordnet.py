@@ -15,7 +15,14 @@ import pyarrow as pa
 
 from raybench.data.packaged.unpacked import debian_file
 
-__all__ = ["Noun", "in_test", "nouns", "wordnet_choices", "wordnet_search", "wordnet_similarity"]
+__all__ = ["Noun", "in_test", "nouns", "wordnet_choices", "wordnet_search", "wordnet_similarity", "wordnet_supersenses"]
+
+_FIRST_SENSE = 3  # the number of the first of these among all lexicographers' files
+_SENSES = (
+    "top", "act", "animal", "artifact", "attribute", "body", "cognition", "communication", "event", "feeling", "food",
+    "group", "location", "motive", "object", "person", "phenomenon", "plant", "possession", "process", "quantity",
+    "relation", "shape", "state", "substance", "time",
+)  # fmt: skip
 
 
 class Noun(NamedTuple):
@@ -24,6 +31,7 @@ class Noun(NamedTuple):
     words: tuple[str, ...]
     gloss: str  # the definition, without its examples
     parent: str | None
+    sense: str  # the lexicographers' file that it stands in
 
 
 def nouns(root: str = "/") -> dict[str, Noun]:
@@ -39,7 +47,9 @@ def nouns(root: str = "/") -> dict[str, Noun]:
         pointers = fields[5 + 2 * count :]
         kind_of = [pointers[place + 1] for place in range(0, len(pointers), 4) if pointers[place] in ("@", "@i")]
         definition = gloss.partition('; "')[0].strip()
-        found[fields[0]] = Noun(words, definition, kind_of[0] if kind_of else None)
+        found[fields[0]] = Noun(
+            words, definition, kind_of[0] if kind_of else None, _SENSES[int(fields[1]) - _FIRST_SENSE]
+        )
     return found
 
 
@@ -57,6 +67,23 @@ def wordnet_search(root: str = "/") -> dict[str, pa.Table]:
         split = rows["test" if in_test(name) else "train"]
         split["query"].append(noun.gloss)
         split["document"].append(", ".join(noun.words))
+    return {split: pa.table(columns) for split, columns in rows.items()}
+
+
+def wordnet_supersenses(root: str = "/") -> dict[str, pa.Table]:
+    """Definitions of nouns and which of 26 kinds of things they are of: columns text and label.
+
+    Equal definitions are left out; which noun is in the test split its hash says.
+    """
+    rows: dict[str, dict[str, list[str]]] = {split: {"text": [], "label": []} for split in ("train", "test")}
+    seen: set[str] = set()
+    for name, noun in nouns(root).items():
+        if noun.gloss in seen:
+            continue
+        seen.add(noun.gloss)
+        split = rows["test" if in_test(name) else "train"]
+        split["text"].append(noun.gloss)
+        split["label"].append(noun.sense)
     return {split: pa.table(columns) for split, columns in rows.items()}
 
 

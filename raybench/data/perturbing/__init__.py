@@ -1,4 +1,4 @@
-"""Test rows as they come in the wild: with slips of the keys, in capitals, noisy, blurred.
+"""Test rows as they come in the wild: with slips of the keys, in capitals, noisy, blurred, muffled.
 
     test, is_changed = perturb_rows(test, {"typos": 0.1}, columns)
 
@@ -16,6 +16,7 @@ import pyarrow as pa
 from raybench.core import Column
 from raybench.core.identity import seed_from
 from raybench.data.perturbing.pictures import PICTURES, perturbed_pictures
+from raybench.data.perturbing.sounds import SOUNDS, perturbed_sounds
 from raybench.data.perturbing.texts import TEXTS, perturbed_cells
 from raybench.job.perturbations import PERTURBATIONS
 
@@ -34,12 +35,16 @@ def perturb_rows(
         cells = test[column.name].combine_chunks()
         before = cells.to_pylist()
         for name, strength in perturb.items():
-            kind = PERTURBATIONS[name].kind
+            kind = "text" if column.kind == "texts" else column.kind
             rngs = (draws(name, strength, one, column.name) for one in ids)
-            if kind == "text" and column.kind in ("text", "texts"):
+            if kind not in PERTURBATIONS[name].kinds:
+                continue
+            if kind == "text":
                 cells = perturbed_cells(cells, TEXTS[name], strength, rngs)
-            elif kind == column.kind == "image":
+            elif kind == "image":
                 cells = perturbed_pictures(cells, PICTURES[name], strength, rngs)
+            else:
+                cells = perturbed_sounds(cells, SOUNDS[name], strength, rngs)
         is_changed |= np.array([a != b for a, b in zip(before, cells.to_pylist(), strict=True)], bool)
         test = test.set_column(test.column_names.index(column.name), column.name, cells)
     return test, is_changed

@@ -27,7 +27,7 @@ def epoch_key(method: Method, hyperparameters: Any, epoch: int, num_rows: int) -
 def beginning(trial: Trial, num_rows: int) -> str:
     """What decides a trial's first epoch: weights, rows, method, seed and the epoch's key."""
     method, data = get_method(trial.method), trial.dataset
-    rows = [data.training, data.task, dict(data.task_config), data.max_length, list(data.labels)]
+    rows = [data.training, data.task, data.network_config, data.max_length, list(data.labels)]
     first = epoch_key(method, method.read(trial.hyperparameters), 0, num_rows)
     return content_hash([trial.weights_fingerprint, rows, trial.method, trial.seed, first])
 

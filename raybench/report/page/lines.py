@@ -1,4 +1,4 @@
-"""Metrics along an axis: the candidates of datasets that differ in their training rows, the checkpoints of a run."""
+"""Metrics along an axis: training rows or strengths by which datasets differ, the checkpoints of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from raybench.job import DatasetSpec
 from raybench.report.page.model import DatasetPart, Line, Value
-from raybench.results.learning_curves import checkpoint_axes, dataset_axes
+from raybench.results.learning_curves import checkpoint_axes, dataset_axes, strength_axes
 
 __all__ = ["lines_of"]
 
@@ -21,7 +21,8 @@ def lines_of(datasets: Sequence[DatasetPart], specs: Sequence[DatasetSpec]) -> t
 def _over_datasets(datasets: Sequence[DatasetPart], specs: Sequence[DatasetSpec]) -> list[Line]:
     parts = {part.name: part for part in datasets}
     found = []
-    for axis in dataset_axes([spec for spec in specs if spec.name in parts]):
+    known = [spec for spec in specs if spec.name in parts]
+    for axis in (*dataset_axes(known), *strength_axes(known)):
         metrics = {next(iter(parts[name].ranking.metrics), None) for name in axis.places}
         metric = metrics.pop()
         if metrics or metric is None:
