@@ -21,6 +21,7 @@ from raybench.core import stamps
 from raybench.core.errors import MetricError, StoreError
 from raybench.job import load_job
 from raybench.planning.first_job import FirstJob, first_job
+from raybench.planning.plan import make_plan
 from raybench.report.plan_table import print_plan
 from raybench.results.measure import Measuring
 from raybench.results.rescore import rescore
@@ -86,15 +87,12 @@ def test_every_trial_ends_well(reference):
     assert all(n == 150 for n in reference.table.column("num_examples").to_pylist())
 
 
-@pytest.mark.parametrize("actors", [3])
-def test_the_number_of_actors_changes_no_bit_and_they_measure(make_job, run, reference, actors, monkeypatch):
+@pytest.mark.parametrize(("actors", "shard_batches"), [(3, 3)])
+def test_the_number_of_actors_and_the_size_of_shards_change_no_bit_and_actors_measure(
+    make_job, run, reference, actors, shard_batches, monkeypatch
+):
     monkeypatch.setattr(Measuring, "measure", lambda *_: pytest.fail("measured by the driver"))
-    assert bits(run(make_job().write(), actors=actors)) == bits(reference)
-
-
-@pytest.mark.parametrize("shard_batches", [3])
-def test_the_size_of_shards_changes_no_bit(make_job, run, reference, shard_batches):
-    path = make_job().write(resources={"actors": 1, "shard_batches": shard_batches})
+    path = make_job().write(resources={"actors": actors, "shard_batches": shard_batches})
     assert bits(run(path)) == bits(reference)
 
 
@@ -311,8 +309,10 @@ def test_a_changed_row_is_new_work_for_all(done, run):
     table = pq.read_table(job.folder / "test.parquet").to_pylist()
     table[7]["text"] += " w1"
     pq.write_table(pa.Table.from_pylist(table), job.folder / "test.parquet")
-    run(job.write())
-    assert len(finished(job)) == 2 * len(before)
+    planned = {one.trial.trial_id for one in make_plan(load_job(job.write())).trials}
+    assert (len(planned), planned & before.keys()) == (len(before), set())
+    run(job.write(candidates=job.job["candidates"][:2]))
+    assert len(finished(job)) == len(before) + 2  # each baseline of the two, as any other
 
 
 def test_a_changed_checkpoint_is_new_work_for_its_trials(done, run, tmp_path, tiny_bert):
