@@ -30,25 +30,29 @@ FILLER = ["the", "a", "of", "and", "in", "some", "new", "old", "said", "on"]
 settings.register_profile("raybench", deadline=None, derandomize=True, database=None)
 settings.load_profile("raybench")
 
+FIRST = ("tests/cluster/test_run.py", "tests/cluster/test_kills.py", "tests/cluster/", "tests/runtime/", "tests/tasks/")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file of all comes first, or the others would wait for it in the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/cluster/test_run.py"))
+    """What takes longest comes first, or the others would wait for it in the end."""
+    items.sort(key=lambda item: next((n for n, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST)))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A process does whole files, in the order of their names, so that those with Ray, which wait much, begin early.
+    """A process does whole files; those with Ray, which wait much, begin early.
 
-    Most of these share one cluster; the longest has its own, and so have those that bring their own Ray.
+    A cluster costs a processor ten seconds, so there are two: one of the two longest files, and one of the others.
+    Those that bring their own Ray go where there is room.
     """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            apart = file.endswith(("test_run.py", "test_kills.py", "test_features.py", "test_full_disk.py"))
-            return "tests/cluster" if file.startswith("tests/cluster/") and not apart else file
+            if not file.startswith("tests/cluster/") or file.endswith(("test_features.py", "test_connection.py")):
+                return file
+            return "one cluster" if file in FIRST else "another cluster"
 
     return ByFile(config, log)
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-COMMAND = [sys.executable, "-c", "from raybench.cli import main; main()"]
+import raybench
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning"
+)
 
 
-def run_embedded(path: Path, cache: Path, actors: int) -> pa.Table:
-    """Scores without what names the run, from a Ray of its own whose actors use this cache."""
-    environment = os.environ | {"PYTHONWARNINGS": "ignore", "RAYBENCH_CACHE": str(cache)}
-    command = [*COMMAND, "run", str(path), "--actors", str(actors)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stdout + done.stderr
+def run_embedded(path: Path, actors: int) -> pa.Table:
+    """Scores, from a Ray of its own whose actors use this process's cache."""
+    assert raybench.run(path, address="local", actors=actors, quiet=True).complete
     (scores,) = (path.parent / "store" / "runs").glob("*/scores.parquet")
     return pq.read_table(scores)
 
@@ -35,7 +33,8 @@ def cached_rows(cache: Path) -> list[tuple[int, bytes]]:
 
 
 @pytest.mark.timeout(600)
-def test_features_are_computed_once_by_all_actors_and_serve_the_next_run(make_job, tiny_bert, tmp_path):
+def test_features_are_computed_once_by_all_actors_and_serve_the_next_run(make_job, tiny_bert, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAYBENCH_CACHE", str(tmp_path / "cache"))
     job = make_job()
     candidates = [
         {"model": str(tiny_bert), "name": "frozen", "method": "frozen", "grid": {"weight_decay": [0.01, 0.1, 1.0]}},
@@ -43,10 +42,10 @@ def test_features_are_computed_once_by_all_actors_and_serve_the_next_run(make_jo
         {"model": str(tiny_bert), "name": "full", "method": {"name": "full", "epochs": 1}},
     ]
     path = job.write(candidates=candidates, resources={"shard_batches": 2})
-    cold = run_embedded(path, tmp_path / "cache", actors=2)
+    cold = run_embedded(path, actors=2)
     rows = cached_rows(tmp_path / "cache")
     assert len(rows) == len(set(rows)) > 150
     shutil.rmtree(job.folder / "store")
-    warm = run_embedded(path, tmp_path / "cache", actors=1)
+    warm = run_embedded(path, actors=1)
     assert warm.equals(cold)
     assert cached_rows(tmp_path / "cache") == rows

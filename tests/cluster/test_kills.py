@@ -28,12 +28,14 @@ def cluster(cluster_ports, ray_address):
 
     cluster = LocalCluster(ray_address, cluster_ports[2], num_nodes=1)
     yield cluster
-    cluster.stop()
+    for node in cluster.processes("node"):
+        node.terminate()  # it says good-bye; a killed one is missed only after many seconds
     ray.init(address=ray_address, log_to_driver=False)
     deadline = time.monotonic() + 60
     while sum(node["Alive"] for node in ray.nodes()) > 1 and time.monotonic() < deadline:
         time.sleep(0.1)  # tests to come count its nodes
     ray.shutdown()
+    cluster.stop()
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ from raybench.core import stamps
 from raybench.core.errors import MetricError, StoreError
 from raybench.job import load_job
 from raybench.metrics.thresholds import pick_threshold
-from raybench.planning.first_job import first_job
+from raybench.planning.first_job import FirstJob, first_job
+from raybench.planning.plan import make_plan
 from raybench.report.plan_table import print_plan
 from raybench.results.measure import Measuring
 from raybench.results.references import open_run
@@ -42,9 +43,21 @@ def run(ray_address):
 
 
 @pytest.fixture(scope="session")
-def reference(make_job, run):
-    """One actor, nothing goes wrong."""
-    return run(make_job().write())
+def undisturbed(make_job, run):
+    """One actor, nothing goes wrong: the folder whose job is done, and its ranking."""
+    job = make_job()
+    return job, run(job.write())
+
+
+@pytest.fixture(scope="session")
+def reference(undisturbed):
+    return undisturbed[1]
+
+
+@pytest.fixture
+def done(undisturbed, tmp_path):
+    """A copy of the folder whose job is done."""
+    return undisturbed[0].copy(tmp_path / "copy")
 
 
 def bits(ranking):
@@ -53,24 +66,22 @@ def bits(ranking):
     return timeless.to_pylist(), ranking.scores.to_pylist()
 
 
-def end_driver(process, number, timeout=60):
-    process.send_signal(number)
-    return process.wait(timeout)
-
-
 def start_driver(path, ray_address):
     environment = os.environ | {"PYTHONWARNINGS": "ignore"}
     command = [*COMMAND, "run", str(path), "--address", ray_address]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-def wait_for(folder, pattern, process):
-    """Until the store holds such a file."""
+def stop_driver(job, path, ray_address, moment, number):
+    """Its exit code and what it said, when it was sent a signal as soon as its folder held such a file."""
+    process = start_driver(path, ray_address)
     deadline = time.monotonic() + 120
-    while not list(folder.glob(pattern)):
+    while not list(job.folder.glob(moment)):
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    process.send_signal(number)
+    return process.wait(60), process.stderr.read()
 
 
 def test_every_trial_ends_well(reference):
@@ -80,19 +91,16 @@ def test_every_trial_ends_well(reference):
     assert all(n == 150 for n in reference.table.column("num_examples").to_pylist())
 
 
-@pytest.mark.parametrize("actors", [4])
-def test_the_number_of_actors_changes_no_bit_and_they_measure(make_job, run, reference, actors, monkeypatch):
+@pytest.mark.parametrize(("actors", "shard_batches"), [(3, 3)])
+def test_the_number_of_actors_and_the_size_of_shards_change_no_bit_and_actors_measure(
+    make_job, run, reference, actors, shard_batches, monkeypatch
+):
     monkeypatch.setattr(Measuring, "measure", lambda *_: pytest.fail("measured by the driver"))
-    assert bits(run(make_job().write(), actors=actors)) == bits(reference)
-
-
-@pytest.mark.parametrize("shard_batches", [3])
-def test_the_size_of_shards_changes_no_bit(make_job, run, reference, shard_batches):
-    path = make_job().write(resources={"actors": 2, "shard_batches": shard_batches})
+    path = make_job().write(resources={"actors": actors, "shard_batches": shard_batches})
     assert bits(run(path)) == bits(reference)
 
 
-def test_a_killed_actor_changes_no_bit_and_leaves_nothing_held(make_job, run, monkeypatch):
+def test_a_killed_actor_changes_no_bit_and_leaves_nothing_held(done, make_job, run, monkeypatch):
     held, stop_all = [], Pool.stop_all
 
     def counted(pool):
@@ -101,7 +109,7 @@ def test_a_killed_actor_changes_no_bit_and_leaves_nothing_held(make_job, run, mo
         stop_all(pool)
 
     monkeypatch.setattr(Pool, "stop_all", counted)
-    calm, stormy = make_job(), make_job()
+    calm, stormy = done, make_job()
     candidates = [*calm.job["candidates"], {"baseline": "plugins:DiesOnce", "name": "fragile"}]
     (calm.folder / "died").touch()  # it has died before: it will not again
     expected = run(calm.write(candidates=candidates))
@@ -131,19 +139,46 @@ AT_FAULT = {  # plugin → status and reason of its trial
 }
 
 
-def test_code_that_raises_exits_or_wants_all_memory_is_a_status_and_stops_no_other(make_job, run):
+@pytest.fixture(scope="session")
+def faulty(make_job, run):
+    """A job of candidates that go wrong, each in its way, and a sound one; its ranking."""
     job = make_job()
     own = [{"baseline": f"plugins:{name}", "name": name} for name in AT_FAULT]
-    path = job.write(candidates=[*own, {"baseline": "majority"}], seeds=[0])
-    ranking = run(path)
-    found = {row["candidate"]: (row["status"], row["reason"]) for row in ranking.table.to_pylist()}
-    assert found.pop("majority") == ("ok", None)
-    assert {name: status for name, (status, _) in found.items()} == {name: one[0] for name, one in AT_FAULT.items()}
+    wild = {"name": "full", "epochs": 2, "learning_rate": 1e30, "clip": 0, "warmup": 0, "head": "random"}
+    models = [
+        {"model": job.job["candidates"][2]["model"], "name": "wild", "method": wild},
+        {"model": "./nowhere", "name": "missing", "method": "frozen"},
+    ]
+    path = job.write(candidates=[*own, *models, {"baseline": "majority"}], seeds=[0])
+    return path, run(path)
+
+
+@pytest.fixture(scope="session")
+def ended(faulty):
+    """Status and reason of each candidate."""
+    return {row["candidate"]: (row["status"], row["reason"]) for row in faulty[1].table.to_pylist()}
+
+
+def test_code_that_raises_exits_or_wants_all_memory_is_a_status_and_stops_no_other(faulty, ended):
+    path, ranking = faulty
+    assert ended["majority"] == ("ok", None)
+    assert {name: ended[name][0] for name in AT_FAULT} == {name: one[0] for name, one in AT_FAULT.items()}
     for name, (_, words) in AT_FAULT.items():
-        assert words in found[name][1]
+        assert words in ended[name][1]
     assert "the roof is on fire" in "".join(ranking.tracebacks.values())
     again = raybench.rank(path).table.to_pylist()
-    assert {row["candidate"]: (row["status"], row["reason"]) for row in again if row["rank"] is None} == found
+    found = {row["candidate"]: (row["status"], row["reason"]) for row in again if row["rank"] is None}
+    assert found == {name: end for name, end in ended.items() if name != "majority"}
+
+
+def test_a_diverging_loss_is_a_status(ended):
+    assert ended["wild"][0] == "nan"
+
+
+def test_a_candidate_at_fault_leaves_the_others_alone(ended):
+    assert ended["majority"] == ("ok", None)
+    assert ended["missing"][0] == "failed"
+    assert "nowhere" in ended["missing"][1]
 
 
 def test_an_endless_trial_ends_at_its_time_limit(make_job, run):
@@ -154,21 +189,6 @@ def test_an_endless_trial_ends_at_its_time_limit(make_job, run):
     assert rows[1]["reason"] == "took longer than 0.1 minutes"
 
 
-def test_a_diverging_loss_is_a_status(make_job, run):
-    job = make_job()
-    model = job.job["candidates"][2]["model"]
-    wild = {"name": "full", "epochs": 2, "learning_rate": 1e30, "clip": 0, "warmup": 0, "head": "random"}
-    rows = run(job.write(candidates=[{"baseline": "majority"}, {"model": model, "name": "wild", "method": wild}]))
-    assert rows.table.to_pylist()[1]["status"] == "nan"
-
-
-def test_a_candidate_at_fault_leaves_the_others_alone(make_job, run):
-    missing = {"model": "./nowhere", "name": "missing", "method": "frozen"}
-    rows = run(make_job().write(candidates=[{"baseline": "majority"}, missing])).table.to_pylist()
-    assert [(row["candidate"], row["status"]) for row in rows] == [("majority", "ok"), ("missing", "failed")]
-    assert "nowhere" in rows[1]["reason"]
-
-
 def slowed(job):
     """Long enough under way to be killed there."""
     candidates = [{"baseline": "plugins:Slow", "name": "slow"}, job.job["candidates"][0], job.job["candidates"][3]]
@@ -176,49 +196,40 @@ def slowed(job):
 
 
 @pytest.fixture(scope="session")
-def slow_reference(make_job, run):
-    return run(slowed(make_job()))
+def slow_reference(undisturbed, run, tmp_path_factory):
+    return run(slowed(undisturbed[0].copy(tmp_path_factory.mktemp("slow") / "copy")))
 
 
-@pytest.mark.parametrize("moment", ["checkpoints/*.safetensors", "shards/*/part-*.parquet", "trials/part-*.parquet"])
-def test_a_killed_driver_changes_no_bit(make_job, run, ray_address, slow_reference, moment):
+def test_a_driver_killed_at_its_first_checkpoint_and_again_at_its_first_shard_changes_no_bit(
+    make_job, run, ray_address, slow_reference
+):
     job = make_job()
     path = slowed(job)
-    process = start_driver(path, ray_address)
-    wait_for(job.folder / "store", moment, process)
-    assert end_driver(process, signal.SIGKILL) == -signal.SIGKILL
+    for moment in ("store/checkpoints/*.safetensors", "store/shards/*/part-*.parquet"):
+        code, _ = stop_driver(job, path, ray_address, moment, signal.SIGKILL)
+        assert code == -signal.SIGKILL
     assert bits(run(path)) == bits(slow_reference)
 
 
-def test_ctrl_c_says_how_to_go_on(make_job, run, ray_address, slow_reference):
+def test_a_driver_killed_at_its_first_trial_and_then_stopped_by_ctrl_c_says_how_to_go_on_and_changes_no_bit(
+    make_job, run, ray_address, slow_reference
+):
     job = make_job()
     path = slowed(job)
-    process = start_driver(path, ray_address)
-    wait_for(job.folder, "slow", process)
-    assert end_driver(process, signal.SIGINT) == 130
-    message = process.stderr.read()
-    assert "the same command goes on from there" in message
-    assert "Traceback" not in message
-    assert bits(run(path, actors=2)) == bits(slow_reference)
+    code, _ = stop_driver(job, path, ray_address, "store/trials/part-*.parquet", signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    (job.folder / "slow").unlink(missing_ok=True)
+    code, said = stop_driver(job, path, ray_address, "slow", signal.SIGINT)
+    assert code == 130
+    assert "the same command goes on from there" in said
+    assert "Traceback" not in said
+    assert bits(run(path)) == bits(slow_reference)
 
 
 def finished(job):
     """When each trial ended, from the store."""
     tables = [pq.read_table(path).to_pylist() for path in (job.folder / "store" / "trials").glob("part-*.parquet")]
     return {row["trial_id"]: row["finished_at"] for table in tables for row in table}
-
-
-@pytest.fixture(scope="session")
-def done_job(make_job, run):
-    """A folder whose job is done; tests take copies of it."""
-    job = make_job()
-    run(job.write())
-    return job
-
-
-@pytest.fixture
-def done(done_job, tmp_path):
-    return done_job.copy(tmp_path / "copy")
 
 
 def test_the_same_command_again_does_nothing(done, reference):
@@ -237,13 +248,14 @@ print("heavy:", *{"torch", "ray", "transformers", "pandas", "scipy"} & set(sys.m
 """
 
 
-def test_check_plan_and_a_run_with_nothing_to_do_import_no_engine(make_job, run, tmp_path, monkeypatch):
-    job = make_job()
+def test_check_plan_and_a_run_with_nothing_to_do_import_no_engine(done, run, tmp_path, monkeypatch):
+    job = done
+    time.sleep(stamps._SETTLED_SECONDS)  # what is remembered is of files that have lain still
     (dataset,) = job.job["datasets"]
     path = job.write(datasets=[{**dataset, "slices": []}])
     ranking = run(path)
-    monkeypatch.setenv("RAYBENCH_CACHE", str(tmp_path))
-    run(path)  # what it finds out it remembers: the job's files have been there for some seconds
+    monkeypatch.setenv("RAYBENCH_CACHE", str(tmp_path / "cache"))
+    run(path)  # what it finds out it remembers
     print_plan(load_job(path))
     before = finished(job)
     command = [sys.executable, "-c", LIGHT, str(path)]
@@ -257,8 +269,7 @@ def test_check_plan_and_a_run_with_nothing_to_do_import_no_engine(make_job, run,
     assert table.equals(ranking.table)  # those that were there, to the last time
 
 
-def test_tables_that_are_gone_or_torn_are_made_anew(done_job, run, tmp_path, monkeypatch):
-    done = done_job.copy(tmp_path / "copy")
+def test_tables_that_are_gone_or_torn_are_made_anew(done, run, monkeypatch):
     (dataset,) = done.job["datasets"]
     path = done.write(datasets=[{**dataset, "slices": []}])
     monkeypatch.setattr(stamps, "_SETTLED_SECONDS", -1.0)
@@ -275,8 +286,7 @@ def test_tables_that_are_gone_or_torn_are_made_anew(done_job, run, tmp_path, mon
     assert {name: (directory / f"{name}.parquet").read_bytes() for name in whole} == whole
 
 
-def test_a_record_that_rots_is_found_by_the_next_run(done_job, run, tmp_path):
-    done = done_job.copy(tmp_path / "copy")
+def test_a_record_that_rots_is_found_by_the_next_run(done, run):
     (dataset,) = done.job["datasets"]
     path = done.write(datasets=[{**dataset, "slices": []}])
     run(path)
@@ -292,7 +302,7 @@ def test_only_what_changed_is_done_again(done, run):
     before = finished(done)
     candidates = done.job["candidates"]
     candidates[2]["grid"] = {"weight_decay": [0.01, 0.2]}
-    run(done.write(candidates=candidates), actors=2)
+    run(done.write(candidates=candidates))
     assert len(finished(done).keys() - before.keys()) == 2  # two seeds of one new value
     assert {key: finished(done)[key] for key in before} == before
 
@@ -303,22 +313,25 @@ def test_a_changed_row_is_new_work_for_all(done, run):
     table = pq.read_table(job.folder / "test.parquet").to_pylist()
     table[7]["text"] += " w1"
     pq.write_table(pa.Table.from_pylist(table), job.folder / "test.parquet")
-    run(job.write())
-    assert len(finished(job)) == 2 * len(before)
+    planned = {one.trial.trial_id for one in make_plan(load_job(job.write())).trials}
+    assert (len(planned), planned & before.keys()) == (len(before), set())
+    run(job.write(candidates=job.job["candidates"][:2]))
+    assert len(finished(job)) == len(before) + 2  # each baseline of the two, as any other
 
 
-def test_a_changed_checkpoint_is_new_work_for_its_trials(make_job, run, tmp_path, tiny_bert):
+def test_a_changed_checkpoint_is_new_work_for_its_trials(done, run, tmp_path, tiny_bert):
     copy = tmp_path / "model"
     shutil.copytree(tiny_bert, copy)
-    job = make_job()
-    candidates = [{"baseline": "majority"}, {"model": str(copy), "name": "frozen", "method": "frozen"}]
-    run(job.write(candidates=candidates))
-    before = finished(job)
+    candidates = [{"baseline": "majority"}, done.job["candidates"][2] | {"model": str(copy)}]
+    path = done.write(candidates=candidates)
+    before = finished(done)
+    run(path)
+    assert finished(done) == before  # the same weights elsewhere
     weights = safetensors.torch.load_file(copy / "model.safetensors")
     weights["encoder.layer.0.output.dense.bias"] = weights["encoder.layer.0.output.dense.bias"] + 1
     safetensors.torch.save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
-    run(job.write(candidates=candidates))
-    assert len(finished(job)) == len(before) + 2  # two seeds; majority stays
+    run(path)
+    assert len(finished(done).keys() - before.keys()) == 4  # two seeds of two values; majority stays
 
 
 def test_a_torn_and_a_foreign_file_are_named_and_done_again(done, run, reference):
@@ -381,6 +394,8 @@ def test_the_threshold_that_stored_validation_records_pick_makes_the_test_predic
 def test_models_are_tried_without_a_job_file(make_job, ray_address, tiny_bert, monkeypatch):
     folder = make_job().folder
     monkeypatch.chdir(folder)
+    text = FirstJob.text  # two actors would do no more
+    monkeypatch.setattr(FirstJob, "text", lambda *given, **how: text(*given, **how) + "resources: {actors: 1}\n")
     first = first_job([str(tiny_bert)], "train.parquet", test="test.parquet", store=str(folder / "tried"))
     ranking = try_models(first, address=ray_address, quiet=True)
     assert {"majority", "tfidf-logistic", first.candidate(0)} <= set(ranking.table.column("candidate").to_pylist())
