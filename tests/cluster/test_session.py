@@ -105,6 +105,7 @@ def test_before_scoring_is_out_of_memory_everything_else_is_let_go(
         ranked=("accuracy",),
         slices=(),
         measures="accuracy",
+        picks="",
         anew=False,
     )
     session._context = replace(session._context, measuring={"words": how})
@@ -240,7 +241,7 @@ def test_what_is_nowhere_any_more_is_told_and_not_made_by_whoever_misses_it(
     monkeypatch.setattr(session_module.ray, "get", lost)
     measuring = Measuring(
         metrics=("accuracy",), metric_config={"labels": ["x", "y"]}, ranked=("accuracy",), slices=(),
-        measures="accuracy", anew=False,
+        measures="accuracy", picks="", anew=False,
     )  # fmt: skip
     context = replace(
         session._context,

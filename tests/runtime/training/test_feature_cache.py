@@ -211,7 +211,7 @@ def test_everything_that_shapes_a_network_is_in_its_key(
         key(replace(random, seed=1)),
         key(replace(trial, weights_fingerprint="other")),
         key(with_data(task="image-classification")),
-        key(with_data(task_config={"threshold": 0.5})),
+        key(with_data(task_config={"label_smoothing": 0.1})),
         key(with_data(labels=("a", "b", "c"))),
         key(with_data(labels=tuple(reversed(trial.dataset.labels)))),
         key(trial, torch.device("cuda")),
@@ -219,6 +219,7 @@ def test_everything_that_shapes_a_network_is_in_its_key(
     ]
     assert len({key(trial), *others}) == 1 + len(others)
     same = [replace(trial, seed=1), replace(trial, method="full"), with_data(fingerprint="more rows")]
+    same.append(with_data(task_config={"threshold": 0.3}))  # it shapes predictions alone
     assert {key(one) for one in same} == {key(trial)}
     variant = replace(trial, model=replace(trial.model, dtype="bfloat16"))
     assert (key(variant) != key(trial)) == for_scoring
