@@ -107,7 +107,12 @@ class Race:
         self._values = {trial_id: np.zeros(len(keys)) for trial_id in trial_ids}
         self._is_known = {trial_id: np.zeros(len(keys), dtype=bool) for trial_id in trial_ids}
         self._counts = {trial_id: np.zeros(len(self._looks), dtype=np.int64) for trial_id in trial_ids}
+        self._places: dict[str, list[int]] = {}  # trial → the contestants that it is of
+        for place, one in enumerate(rules.contestants):
+            for trial_id in one.trial_ids:
+                self._places.setdefault(trial_id, []).append(place)
         self._in = dict.fromkeys(range(len(rules.contestants)))  # in the order of the job
+        self._lacking: dict[int, None] = {}  # those of them that the look waits for
         self._look = 0
         self._has_begun = False
 
@@ -118,7 +123,10 @@ class Race:
         self._values[trial_id][places], self._is_known[trial_id][places] = values, True
         rounds = np.searchsorted(self._looks, places[new], side="right")
         self._counts[trial_id] += np.bincount(rounds, minlength=len(self._looks))
-        return self._go_on()
+        for place in self._places[trial_id]:
+            if place in self._lacking and not self._incomplete(place):
+                del self._lacking[place]
+        return [] if self._lacking else self._go_on()  # a shard is looked at for its own contestant alone
 
     def ended(self, trial_id: str) -> list[Stop | Open]:
         """A trial has ended, well or not: nothing more is to be learnt of it."""
@@ -133,13 +141,14 @@ class Race:
     def _go_on(self) -> list[Stop | Open]:
         found: list[Stop | Open] = []
         while self._has_begun and self._look < len(self._looks) - 1:  # at the last one there is nothing left to save
-            lacking = [place for place in self._in if not self._is_complete(place)]
-            gone = [place for place in lacking if not all(one in self._running for one in self._lacking(place))]
-            for place in gone:
-                del self._in[place]
+            self._lacking = {place: None for place in self._in if self._incomplete(place)}
+            for place in list(self._lacking):
+                if self._running.issuperset(self._incomplete(place)):
+                    continue
+                del self._in[place], self._lacking[place]
                 rest = tuple(one for one in self._rules.contestants[place].trial_ids if one in self._running)
                 found += [Open(rest, len(self._looks) - 1)] if rest else []
-            if len(lacking) > len(gone) or not self._in:
+            if self._lacking or not self._in:
                 break
             found += self._judge()
             self._look += 1
@@ -186,13 +195,10 @@ class Race:
         ids = self._rules.contestants[place].trial_ids
         return np.mean([self._values[one][:upto] for one in ids], axis=0)
 
-    def _lacking(self, place: int) -> list[str]:
+    def _incomplete(self, place: int) -> list[str]:
         """The trials of a contestant that have not all values up to the look."""
         ids, sizes = self._rules.contestants[place].trial_ids, self._sizes[: self._look + 1]
         return [one for one in ids if (self._counts[one][: self._look + 1] < sizes).any()]
-
-    def _is_complete(self, place: int) -> bool:
-        return not self._lacking(place)
 
 
 def is_settled(status: str, reason: str | None) -> bool:
