@@ -157,8 +157,8 @@ def _pace(
         forward, charged = forward_seconds(shape, known.rates), charged_seconds(shape, known.rates)
         if work.train_features and train_batches and work.needs_fit:
             features[work.train_features] = fit_factor * forward * num_train / train_batches
-        if work.test_features and rows.num_batches:
-            features[work.test_features] = score_factor * forward * num_test / rows.num_batches
+        if work.features_to_score and rows.num_batches:
+            features[work.features_to_score] = score_factor * forward * num_test / rows.num_batches
         if work.needs_fit:
             in_steps = charged.fit - (num_train * forward if work.train_features else 0.0)
             passes = sum(cost for _, cost in work.fit_steps)
@@ -169,7 +169,7 @@ def _pace(
                 for key, cost in work.fit_steps:
                     share = cost / passes if passes else 1 / len(work.fit_steps)
                     steps[key] = fit_factor * in_steps * share
-        own = charged.score - (num_test * forward if work.test_features else 0.0)
+        own = charged.score - (num_test * forward if work.features_to_score else 0.0)
         score[work.trial_id] = score_factor * own / rows.num_batches if rows.num_batches else 0.0
         opening[work.trial_id] = _OPEN_SECONDS
         measured_once = (shape.model, shape.kind, work.data_key)

@@ -8,22 +8,20 @@ Kept by processor, libraries, threads and device: whatever is others is measured
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import uuid
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
-from pathlib import Path
+from typing import Any
 
-from raybench.core.cache import cache_directory
-from raybench.core.identity import content_hash
+from raybench.core.remembered import keep, recall
 from raybench.models.forward_cost import Rate
 from raybench.store.provenance import library_releases, processor_name
 
 __all__ = ["Rates", "keep_rates", "recall_rates"]
+
+_KIND = "rates"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,34 +45,19 @@ class Rates:
 
 def recall_rates(*, threads: int, device: str) -> Rates | None:
     """What was measured for such an actor on this machine."""
-    path = _path(threads, device)
-    if path is None:
-        return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return Rates(**{**found, "measured": tuple(Rate(*one) for one in found["measured"])})
-    except (OSError, ValueError, TypeError, KeyError):
-        return None  # never measured, or torn: measured anew
+    found = recall(_KIND, _key(threads, device))
+    return None if found is None else Rates(**{**found, "measured": tuple(Rate(*one) for one in found["measured"])})
 
 
-def keep_rates(rates: Rates, *, threads: int, device: str) -> Path | None:
-    """Remember them; where, or None where nothing is kept."""
-    path = _path(threads, device)
-    if path is None:
-        return None
-    unfinished = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(asdict(rates)), encoding="utf-8")
-        unfinished.replace(path)
-        return path
-    return None
+def keep_rates(rates: Rates, *, threads: int, device: str) -> bool:
+    """Remember them; whether they are."""
+    keep(_KIND, _key(threads, device), asdict(rates))
+    return recall_rates(threads=threads, device=device) == rates
 
 
-def _path(threads: int, device: str) -> Path | None:
-    base = cache_directory()
-    key = [processor_name(), os.cpu_count(), library_releases(), threads, device]
-    return None if base is None else base / "rates" / f"{content_hash(key)}.json"
+def _key(threads: int, device: str) -> Any:
+    words = [*(one.name for one in fields(Rates)), *Rate._fields]  # of another version, another question
+    return [words, processor_name(), os.cpu_count(), library_releases(), threads, device]
 
 
 def _between(hidden: float, points: Sequence[tuple[float, float]]) -> float:

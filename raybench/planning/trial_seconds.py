@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from raybench.models.forward_cost import ForwardCost
-from raybench.planning.plan import PlannedDataset, PlannedTrial
+from raybench.planning.datasets import PlannedDataset
+from raybench.planning.plan import PlannedTrial
 from raybench.planning.rates import Rates
 from raybench.recipes.methods.catalog import get_method
 

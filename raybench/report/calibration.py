@@ -51,15 +51,16 @@ def calibrate(resources: Resources, console: Console) -> Machine:
     import torch
 
     from raybench.cluster.start_time import start_seconds
-    from raybench.runtime.calibrate import held_bytes, measure_rates
+    from raybench.runtime.calibrate import measure_rates
     from raybench.runtime.training.device import device_of
+    from raybench.runtime.training.memory import peak_memory_bytes
     from raybench.store.provenance import processor_name
 
     machine = this_machine(resources)
     device = device_of(machine.gpus_per_actor, cuda_available=torch.cuda.is_available())
     console.print("measuring this machine: how fast an actor computes, how long it takes to start; about a minute")
     torch.set_num_threads(machine.threads)
-    held = held_bytes(device)
+    held = peak_memory_bytes(device)  # all is imported, nothing opened
     rates = Rates(
         measured=measure_rates(device),
         start_seconds=start_seconds(machine.threads),

@@ -39,6 +39,13 @@ def seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
+def duration(value: float) -> str:
+    """Of seconds: `45 s`, `3 min 20 s`, `7 h 5 min`."""
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def brief(value: float | None) -> str:
     """Seconds or milliseconds of any size, to three digits."""
     return "" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

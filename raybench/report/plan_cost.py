@@ -11,10 +11,10 @@ from raybench.job import Resources
 from raybench.planning.estimate import Estimate
 from raybench.planning.plan import Plan
 from raybench.report.calibration import Machine
-from raybench.report.numbers import count
+from raybench.report.numbers import count, duration
 from raybench.schedule.simulate import Simulated
 
-__all__ = ["actors_of", "cost_lines", "duration", "hours", "price_line"]
+__all__ = ["actors_of", "cost_lines", "hours", "price_line"]
 
 _95 = 1.96  # standard deviations on either side
 _MOST_NAMED = 3
@@ -54,6 +54,8 @@ def cost_lines(plan: Plan, estimate: Estimate, run: Simulated, machine: Machine,
         lines.append(f"budget: {duration(limit)}: {within} of {len(run.ended_at)} trials end within it{rest}")
     if prices is not None:
         lines.append(price_line(plan, run.makespan, run.num_actors, machine, low, high))
+    if plan.races:
+        lines.append("race: reckoned as if nobody was stopped; it may cost less")
     lines += _memory_lines(plan, estimate, machine, run.num_actors)
     lines.append(_origin(estimate, machine))
     return lines
@@ -104,10 +106,3 @@ def hours(seconds: float) -> str:
     """`0.02`, `3.4`, `1,230`."""
     value = seconds / 3600
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2g}"
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `3 min 20 s`, `7 h 5 min`."""
-    minutes, rest = divmod(round(seconds), 60)
-    whole, minutes = divmod(minutes, 60)
-    return f"{whole} h {minutes} min" if whole else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -24,6 +24,7 @@ from raybench.core import Shard, Status
 from raybench.core.errors import StoreError, StoreFullError
 from raybench.core.timing import Timing
 from raybench.planning.plan import Plan
+from raybench.report.numbers import duration
 from raybench.schedule.work import Features, Fit, TrialWork
 from raybench.store.runs import RunDirectory
 from raybench.store.shards import ShardCommit
@@ -205,7 +206,7 @@ class Progress(Observer):
         left = state["seconds_left"]
         rate = f", {state['examples_per_second']:.0f} examples/s" if state["shards_scored"] else ""
         return f"{state['trials_done']}/{state['trials']} trials{rate}" + (
-            f", about {_duration(left)} left" if left else ""
+            f", about {duration(left)} left" if left else ""
         )
 
     def _words(self, at: AtWork) -> str:
@@ -243,9 +244,3 @@ class Progress(Observer):
             self._is_written = False
         else:
             self._is_written = True
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -10,7 +10,8 @@ from raybench.core.errors import JobError
 from raybench.core.suggestion import did_you_mean
 from raybench.planning.plan import Plan
 from raybench.report.calibration import Machine
-from raybench.report.plan_cost import duration, hours, price_line
+from raybench.report.numbers import duration
+from raybench.report.plan_cost import hours, price_line
 from raybench.schedule.pace import Pace, lower_bound
 from raybench.schedule.simulate import simulate
 from raybench.schedule.work import TrialWork

@@ -15,10 +15,9 @@ import torch
 from transformers import BertConfig, BertModel
 
 from raybench.models.forward_cost import ForwardCost, Rate
-from raybench.runtime.training.memory import peak_memory_bytes
 from raybench.runtime.training.precision import autocast, compute_dtype
 
-__all__ = ["held_bytes", "measure_rates"]
+__all__ = ["measure_rates"]
 
 _SHAPES = ((128, 2, 2), (384, 3, 12), (768, 2, 12))  # hidden, layers, heads
 _VOCABULARY = 30_522
@@ -30,11 +29,6 @@ _LEAST_RUNS = 3
 def measure_rates(device: torch.device) -> tuple[Rate, ...]:
     """Operations a second, the median of several runs, with the threads that torch has in this process."""
     return tuple(_measure(hidden, layers, heads, device) for hidden, layers, heads in _SHAPES)
-
-
-def held_bytes(device: torch.device) -> int:
-    """What a process that has imported everything holds on the device, or has held on the CPU."""
-    return peak_memory_bytes(device)
 
 
 def _measure(hidden: int, layers: int, heads: int, device: torch.device) -> Rate:

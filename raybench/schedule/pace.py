@@ -50,7 +50,7 @@ def work_seconds(works: Sequence[TrialWork], pace: Pace) -> float:
         if work.needs_fit:
             bundles.setdefault(work.bundle, []).append(work)
             groups |= {work.train_features: train} if work.train_features else {}
-        groups |= {work.test_features: test} if work.test_features else {}
+        groups |= {work.features_to_score: test} if work.features_to_score else {}
     seconds += sum(map(pace.of_fit, bundles.values()))
     return seconds + sum(pace.features.get(group, 0.0) * batches for group, batches in groups.items())
 
@@ -68,7 +68,7 @@ def _in_a_row(work: TrialWork, pace: Pace, num_actors: int, shard_batches: int) 
     if work.needs_fit:
         features = _longest_part(work.train_features, train, num_actors, pace)
         fit = pace.prepare.get(work.fit_rows, 0.0) + features + pace.of_fit([work])
-    features = _longest_part(work.test_features, test, num_actors, pace)
+    features = _longest_part(work.features_to_score, test, num_actors, pace)
     before = max(fit, pace.prepare.get(work.data_key, 0.0) + features)
     shard = pace.score.get(work.trial_id, 0.0) * min(test, shard_batches)
     return before + shard + pace.open.get(work.trial_id, 0.0) * (test > 0)

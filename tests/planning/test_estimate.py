@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -38,10 +39,10 @@ def plan(tmp_path, tiny_bert):
     return lambda epochs=1: make_plan(parse_job(JOB.format(model=tiny_bert, epochs=epochs), str(tmp_path / "job.yaml")))
 
 
-def told(made, past=(), is_measured=True):
+def told(made, past=(), is_measured=True, works=None):
     rows = {key: Rows(num_batches=4, tokens=12.0, model_rows=1.0) for key in made.data}
     known = Known(rows=rows, rates=RATES, is_measured=is_measured, past=past, threads=1, device="cpu")
-    return foretell(made, [one.work for one in made.trials], known)
+    return foretell(made, [one.work for one in made.trials] if works is None else works, known)
 
 
 def seconds_of(estimate, made, candidate):
@@ -67,6 +68,17 @@ def test_features_that_are_shared_are_paid_for_once(plan):
     estimate = told(made)
     assert estimate.work_seconds < sum(estimate.trials.values())
     assert seconds_of(estimate, made, "majority") < seconds_of(estimate, made, "frozen")
+
+
+def test_features_that_are_not_computed_ahead_are_reckoned_with_scoring(plan):
+    made = plan()
+    head = next(one.work for one in made.trials if one.trial.candidate == "frozen")
+    found = []
+    for work in (head, replace(head, features_ahead=False)):
+        estimate = told(made, works=[work])
+        run = simulate([work], estimate.pace, num_actors=1, shard_batches=4)
+        found += [estimate.work_seconds, run.busy_seconds]
+    assert found == pytest.approx([found[0]] * 4)
 
 
 def test_the_queue_ends_its_work_within_what_is_foretold(plan):
@@ -108,11 +120,14 @@ def test_operations_are_those_of_the_products():
 def test_rates_are_remembered_for_the_same_threads_and_device(tmp_path, monkeypatch):
     monkeypatch.setenv("RAYBENCH_CACHE", str(tmp_path))
     assert recall_rates(threads=1, device="cpu") is None
-    path = keep_rates(RATES, threads=1, device="cpu")
+    assert keep_rates(RATES, threads=1, device="cpu")
     assert recall_rates(threads=1, device="cpu") == RATES
     assert recall_rates(threads=2, device="cpu") is None
+    (path,) = tmp_path.glob("remembered/rates/*")
     path.write_text(json.dumps({"measured": [[1, 2]]}))
-    assert recall_rates(threads=1, device="cpu") is None  # torn, or of another version
+    assert recall_rates(threads=1, device="cpu") is None  # torn
+    monkeypatch.setenv("RAYBENCH_CACHE", "")
+    assert not keep_rates(RATES, threads=1, device="cpu")
 
 
 def test_a_width_between_two_has_a_rate_between_theirs():

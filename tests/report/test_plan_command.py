@@ -50,6 +50,11 @@ def test_money_and_a_budget_are_told_where_the_job_has_them(planned):
     assert "budget: 0 s: 0 of 2" in planned(more="budget: {hours: 0.0001}\n").output
 
 
+def test_of_a_race_it_says_that_it_may_cost_less(planned):
+    assert "race: reckoned as if nobody was stopped" in planned(more="rank_by: accuracy\nrace: {keep: 1}\n").output
+    assert "race" not in planned().output
+
+
 def test_other_circumstances_are_simulated(planned):
     output = planned("--simulate", "actors=100, preempt=2%/h, speed=10").output
     assert "simulated: 100 actors, each 10 times as fast" in output
