@@ -7,7 +7,8 @@ for candidate in job.candidates:
 
 from raybench.job.load import job_schema, load_job, parse_job
 from raybench.job.overrides import only
-from raybench.job.spec import CandidateSpec, Configuration, DatasetSpec, Job, MethodSpec, Resources
+from raybench.job.resources import Resources
+from raybench.job.spec import CandidateSpec, Configuration, DatasetSpec, Job, MethodSpec
 
 __all__ = [
     "CandidateSpec",

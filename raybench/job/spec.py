@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from raybench.core import ModelSpec
 from raybench.core.errors import RaybenchError
@@ -21,35 +21,32 @@ from raybench.core.identity import canonical_json
 from raybench.core.suggestion import did_you_mean
 from raybench.job.limits import Limit
 from raybench.job.perturbations import read_perturb
+from raybench.job.resources import BudgetSpec, PriceSpec, RaceSpec, Resources
 from raybench.job.short_forms import (
     FILES_BY_SPLIT,
     LIST_OF_TEXTS,
     METRIC_OR_WEIGHTS,
     NAME_OR_MAPPING,
     PERTURBATIONS_WANTED,
-    auto_or,
     read_criterion,
     read_files,
     read_limits,
     read_method,
 )
 from raybench.job.source_map import Path, SourceMap
+from raybench.job.spec_base import Count, Name, Spec
 
 __all__ = [
     "ALL_BASELINES",
     "BASELINE_METHOD",
     "CUT",
     "FILE_FORMATS",
-    "BudgetSpec",
     "CandidateSpec",
     "Configuration",
     "DatasetSpec",
     "Job",
     "LimitSpec",
     "MethodSpec",
-    "PriceSpec",
-    "RaceSpec",
-    "Resources",
     "SplitsSpec",
     "first_repeated",
 ]
@@ -59,17 +56,11 @@ ALL_BASELINES = "all"
 CUT = "cut"  # in the place of a split's name: a part of train
 FILE_FORMATS = ("parquet", "csv", "json", "imagefolder", "audiofolder")  # sources that want data_files
 
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f*]+$")]
-Count = Annotated[int, Field(ge=1)]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(strict=False, min_length=1)]
 Names = Annotated[tuple[Name, ...], Field(strict=False)]
 
 
-class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
-
-
-class MethodSpec(_Spec):
+class MethodSpec(Spec):
     """A method and its hyperparameters; the method's own file says which there are."""
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, protected_namespaces=())
@@ -100,7 +91,7 @@ def first_repeated(values: Sequence[Any]) -> int | None:
     return None
 
 
-class CandidateSpec(_Spec):
+class CandidateSpec(Spec):
     """A model or a baseline, how it is adapted, and the grid of hyperparameters to try."""
 
     name: Name = Field(default="", description="shown in every table; the last part of the reference when not given")
@@ -197,7 +188,7 @@ class CandidateSpec(_Spec):
         )
 
 
-class SplitsSpec(_Spec):
+class SplitsSpec(Spec):
     """Which of the source's splits serve for what."""
 
     train: str | None = Field(default=None, description="fitted on; may be missing where nothing is fitted")
@@ -214,7 +205,7 @@ class SplitsSpec(_Spec):
         return {role: name for role, name in given.items() if (role, name) != ("validation", CUT)}
 
 
-class LimitSpec(_Spec):
+class LimitSpec(Spec):
     """How many rows of a split are used: the first in an order made from content, so 100 lie within 300."""
 
     train: Count | None = Field(default=None, description="rows to fit on")
@@ -222,7 +213,7 @@ class LimitSpec(_Spec):
     validation: Count | None = Field(default=None, description="rows to choose by")
 
 
-class DatasetSpec(_Spec):
+class DatasetSpec(Spec):
     """Where rows come from, what is asked about them, and which columns and splits are used."""
 
     name: Name = Field(default="", description="shown in every table; the last part of the source when not given")
@@ -302,68 +293,7 @@ class DatasetSpec(_Spec):
         return self
 
 
-class Resources(_Spec):
-    """What the job may use; nothing here is new work when it changes.
-
-    The kind of device and its threads (`cpus_per_actor`) shape the last bits of training all the same: every trial
-    says what it was fitted and scored with, and a table that mixes them says so.
-    """
-
-    actors: Annotated[
-        int | Literal["auto"],
-        auto_or(int, 1, "a whole number from 1"),
-        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}]}),
-    ] = Field(default="auto", description="workers; auto: as many as the cluster holds")
-    cpus_per_actor: Count = Field(default=1, description="CPUs and torch threads of a worker; they shape last digits")
-    gpus_per_actor: Annotated[
-        float | Literal["auto"],
-        auto_or(float, 0, "a number from 0 to 1: a worker computes on one GPU, more are for more workers", maximum=1),
-        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "minimum": 0, "maximum": 1}]}),
-    ] = Field(
-        default="auto",
-        description="1, a fraction of one that is shared, or 0; auto: 1 where there are any",
-    )
-    shard_batches: Count = Field(default=4, description="batches of a shard: what is scored, retried and kept at once")
-    hang_seconds: float = Field(
-        default=600.0, gt=0, allow_inf_nan=False, description="a call that is silent for so long is given up"
-    )
-    trial_timeout_minutes: float | None = Field(
-        default=None, gt=0, allow_inf_nan=False, description="a trial that takes longer is stopped"
-    )
-    checkpoint_seconds: float = Field(
-        default=30.0, ge=0, allow_inf_nan=False, description="at most so often a fit writes where it is, at epochs"
-    )
-
-    placement_timeout_minutes: float = Field(
-        default=10.0, gt=0, description="how long to wait for a first actor; longer where a cluster must grow"
-    )
-
-
-class BudgetSpec(_Spec):
-    """How long a run may take; what it has not done then the next one does."""
-
-    hours: float = Field(gt=0, allow_inf_nan=False, description="by the clock, from the command to its last trial")
-
-
-class PriceSpec(_Spec):
-    """What an hour costs; for `plan`, which adds up what an actor has."""
-
-    actor: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="of an actor, whatever it has")
-    cpu: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="of each of its CPUs")
-    gpu: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="of each of its GPUs")
-    currency: Name = Field(default="USD", description="shown beside the sum")
-
-
-class RaceSpec(_Spec):
-    """What is surely not among the best by the first examples of a random draw is not scored to the end."""
-
-    alpha: float = Field(
-        default=0.05, gt=0, lt=0.5, description="the probability with which one of the best may be lost"
-    )
-    keep: Count = Field(default=1, description="how many of the best are scored to the end")
-
-
-class Job(_Spec):
+class Job(Spec):
     """Which candidates to fine-tune, score and rank on which datasets."""
 
     name: Name = Field(description="of the job, shown in reports")

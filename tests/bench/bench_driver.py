@@ -15,6 +15,7 @@ import time
 import numpy as np
 import pyarrow as pa
 import ray
+from stand_in import StandIn
 
 from raybench.cluster.driver import Driver
 from raybench.cluster.observer import Observer
@@ -28,8 +29,6 @@ from raybench.results.racing import Races
 from raybench.schedule.queue import Queue
 from raybench.schedule.work import TrialWork
 from raybench.store import Store
-from raybench.store.shards import ShardCommit
-from raybench.store.trials import TrialRow
 
 ROWS = 8  # examples a shard
 
@@ -39,45 +38,19 @@ def ids(shard: int) -> list[str]:
 
 
 @ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"control": 1})
-class IdleWorker:
+class IdleWorker(StandIn):
     """Answers at once."""
 
     def __init__(self) -> None:
-        self._metrics = MetricSet(["accuracy", "macro_f1"], {"labels": list("abcde")})
-
-    def ready(self) -> str:
-        return ray.get_runtime_context().get_node_id()
-
-    @ray.method(concurrency_group="control")
-    def release(self, keys: list[str]) -> None:
-        pass
+        self.metrics = MetricSet(["accuracy", "macro_f1"], {"labels": list("abcde")})
 
     @ray.method(num_returns=2)
     def prepare(self, data_key: str) -> tuple[None, tuple[int, int, str, tuple[int, ...]]]:
         return None, (int(data_key), 0, "plan", ())
 
-    def score(self, trial_id: str, ranges: list[tuple[int, int]], held: object) -> list[ShardCommit]:
-        return [self._score(trial_id, start, stop) for start, stop in ranges]
-
-    def _score(self, trial_id: str, start: int, stop: int) -> ShardCommit:
+    def score_range(self, trial_id: str, start: int, stop: int) -> tuple[float, pa.Table]:
         columns = {"id": ids(start), "target": np.arange(ROWS, dtype=np.int32) % 5}
-        records = pa.table({**columns, "prediction": np.arange(ROWS, dtype=np.int32) % 4})
-        return ShardCommit(
-            trial_id=trial_id, start=start, stop=stop, num_examples=ROWS,
-            states=self._metrics.states(records).to_bytes(), score_seconds=0.0, wall_seconds=0.0,
-            peak_memory_bytes=0, device="cpu", dtype="float32", threads=1, cost="{}", basis="b",
-        )  # fmt: skip
-
-    @ray.method(concurrency_group="control")
-    def beat(self) -> tuple[float, int, bool, None]:
-        return time.process_time(), 0, False, None
-
-    def measure(self, rows: list[TrialRow]) -> list[None]:
-        return [None for _ in rows]
-
-    @ray.method(concurrency_group="control")
-    def moments(self) -> dict[str, float]:
-        return {}
+        return 0.0, pa.table({**columns, "prediction": np.arange(ROWS, dtype=np.int32) % 4})
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ import time
 
 import pyarrow as pa
 import ray
+from stand_in import StandIn
 
 from raybench.cluster.driver import Driver
 from raybench.cluster.observer import Observer
@@ -31,7 +32,6 @@ from raybench.schedule.queue import Queue
 from raybench.schedule.simulate import simulate
 from raybench.schedule.work import TrialWork
 from raybench.store import Store
-from raybench.store.shards import ShardCommit
 
 SHARD_BATCHES = 2
 KINDS = (("one fit a trial", 1, False), ("bundles of 20", 20, False), ("features, a network a trial", 1, True),
@@ -80,19 +80,12 @@ def against_the_bound() -> None:
 
 
 @ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"control": 1})
-class SleepingWorker:
+class SleepingWorker(StandIn):
     """Takes as long as work would."""
 
     def __init__(self, works: dict[str, TrialWork], pace: Pace) -> None:
         self._works, self._pace = works, pace
-        self._metrics = MetricSet(["accuracy"], {"labels": ["a", "b"]})
-
-    def ready(self) -> str:
-        return ray.get_runtime_context().get_node_id()
-
-    @ray.method(concurrency_group="control")
-    def release(self, keys: list[str]) -> None:
-        pass
+        self.metrics = MetricSet(["accuracy"], {"labels": ["a", "b"]})
 
     @ray.method(num_returns=2)
     def prepare(self, data_key: str) -> tuple[None, tuple[int, int, str, tuple[int, ...]]]:
@@ -103,31 +96,12 @@ class SleepingWorker:
         time.sleep(self._pace.of_fit([self._works[trial_id] for trial_id in trial_ids]))
         return {}
 
-    def score(self, trial_id: str, ranges: list[tuple[int, int]], held: object) -> list[ShardCommit]:
-        return [self._score(trial_id, start, stop) for start, stop in ranges]
-
-    def _score(self, trial_id: str, start: int, stop: int) -> ShardCommit:
+    def score_range(self, trial_id: str, start: int, stop: int) -> tuple[float, pa.Table]:
         seconds = self._pace.score[trial_id] * (stop - start)
         time.sleep(seconds)
         names = [f"{batch}" for batch in range(start, stop)]
         classes = pa.array([0] * len(names), pa.int32())
-        records = pa.table({"id": names, "target": classes, "prediction": classes})
-        return ShardCommit(
-            trial_id=trial_id, start=start, stop=stop, num_examples=len(names),
-            states=self._metrics.states(records).to_bytes(), score_seconds=seconds, wall_seconds=seconds,
-            peak_memory_bytes=0, device="cpu", dtype="float32", threads=1, cost="{}", basis="b",
-        )  # fmt: skip
-
-    @ray.method(concurrency_group="control")
-    def beat(self) -> tuple[float, int, bool, None]:
-        return time.monotonic(), 0, False, None
-
-    @ray.method(concurrency_group="control")
-    def moments(self) -> dict[str, float]:
-        return {}
-
-    def measure(self, rows: list[object]) -> list[None]:
-        return [None for _ in rows]
+        return seconds, pa.table({"id": names, "target": classes, "prediction": classes})
 
 
 def against_real_runs() -> None:
