@@ -9,6 +9,7 @@ from typing import Any
 import ray
 
 from raybench.cluster.agreement import Agreement
+from raybench.data.batches import batch_tokens
 from raybench.planning.plan import DataNeeds, FeatureNeeds, PlannedTrial
 from raybench.results.measure import Measuring
 from raybench.schedule.work import Part
@@ -31,6 +32,7 @@ class RunContext:
     measuring: Mapping[str, Measuring] = field(default_factory=dict)  # by dataset
     threads: int = 1
     gpus_per_actor: float = 0.0
+    batch_tokens: int = batch_tokens("auto", "cpu")  # padded ones, of a batch of test rows
     checkpoint_seconds: float = 30.0  # at most so often a fit under way writes where it is
     agreement: Agreement | None = None  # what an actor must find as the driver does; None in tests of one process
     extra_path: tuple[str, ...] = ()  # where `module:attribute` of the job is found

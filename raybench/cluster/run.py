@@ -11,6 +11,7 @@ from raybench.cluster.deadline import Deadline
 from raybench.cluster.hosts import check_hosts
 from raybench.cluster.observer import Observer
 from raybench.cluster.start import start_actor
+from raybench.data.batches import batch_tokens
 from raybench.metrics.coverage import Coverage
 from raybench.planning.plan import Plan
 from raybench.planning.resume import Found
@@ -76,6 +77,7 @@ def run_trials(
             measuring={name: Measuring.of(plan.datasets[name]) for name in datasets},
             threads=resources.cpus_per_actor,
             gpus_per_actor=cluster.gpus_per_actor,
+            batch_tokens=batch_tokens(resources.batch_tokens, "cuda" if cluster.gpus_per_actor else "cpu"),
             checkpoint_seconds=resources.checkpoint_seconds,
             agreement=agreement,
             extra_path=(str(plan.job.directory),),

@@ -326,7 +326,8 @@ class Session:
         if task.processor_key(needs.model) != needs.processor:
             raise not_planned(needs.model)
         rows: dict[str, Any] = ray.get(self._context.rows[needs.dataset.name])
-        return prepare_data(task, rows, needs.model, needs.dataset, draw_seed=needs.draw_seed)
+        tokens = self._context.batch_tokens
+        return prepare_data(task, rows, needs.model, needs.dataset, tokens=tokens, draw_seed=needs.draw_seed)
 
     def _metric_set(self, dataset: str) -> MetricSet:
         if dataset not in self._metric_sets:

@@ -13,11 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-__all__ = ["BatchPlan", "BatchSlice", "bucket", "plan_batches", "plan_in_rounds"]
+__all__ = ["BatchPlan", "BatchSlice", "batch_tokens", "bucket", "plan_batches", "plan_in_rounds"]
+
+# padded tokens of a batch: a GPU of an H100's kind waits for its kernels to be started at 4,096, and computes at 32,768
+_TOKENS = {"cpu": 4096, "cuda": 32768}
+_TOKENS_A_ROW = 64  # on average at least: a batch has no more rows
 
 # (up to this length, in steps of): 10 % padding for 5,000 WordNet glosses of 17.5 tokens on average, 4 % for paragraphs
 # of 85; always whole fours, so that every row's slice of an attention matrix begins on a cache line
@@ -64,14 +68,18 @@ def bucket(lengths: np.ndarray | int) -> np.ndarray:
     return (lengths + steps - 1) // steps * steps
 
 
+def batch_tokens(wanted: int | Literal["auto"], device: str) -> int:
+    """Padded tokens of a batch on a kind of device, `cpu` or `cuda`, of which a plan is made before anything starts."""
+    return _TOKENS[device] if wanted == "auto" else wanted
+
+
 def plan_batches(
     lengths: np.ndarray,
-    token_budget: int = 4096,
-    max_rows: int = 64,
+    tokens: int = _TOKENS["cpu"],
     keys: np.ndarray | None = None,
     rows: np.ndarray | None = None,
 ) -> BatchPlan:
-    """Batches of one bucket each, shortest first, at most `token_budget` padded tokens and `max_rows` rows.
+    """Batches of one bucket each, shortest first, at most `tokens` padded ones and a row for every 64 of them.
 
     `rows` is how many model rows each example makes (its windows or choices), where that is not one: they are never
     parted, so an example of more than a batch holds is a batch of its own.
@@ -89,7 +97,7 @@ def plan_batches(
     lengths_of_batches: list[np.ndarray] = []
     first = 0
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
-        most = max(1, min(max_rows, token_budget // size))
+        most = max(1, min(tokens // _TOKENS_A_ROW, tokens // size))
         if rows is None:
             batch_starts = np.arange(first, first + count, most, dtype=np.int32)
         else:
@@ -105,7 +113,12 @@ def plan_batches(
 
 
 def plan_in_rounds(
-    lengths: np.ndarray, parts: Sequence[np.ndarray], *, keys: np.ndarray | None = None, rows: np.ndarray | None = None
+    lengths: np.ndarray,
+    parts: Sequence[np.ndarray],
+    *,
+    tokens: int = _TOKENS["cpu"],
+    keys: np.ndarray | None = None,
+    rows: np.ndarray | None = None,
 ) -> BatchPlan:
     """The batches of some rows, then those of others, …: `parts` are row numbers, of which each is in one.
 
@@ -114,6 +127,7 @@ def plan_in_rounds(
     plans = [
         plan_batches(
             lengths[part],
+            tokens,
             keys=None if keys is None else keys[part],
             rows=None if rows is None else rows[part],
         )

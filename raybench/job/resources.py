@@ -33,6 +33,14 @@ class Resources(Spec):
         default="auto",
         description="1, a fraction of one that is shared, or 0; auto: 1 where there are any",
     )
+    batch_tokens: Annotated[
+        int | Literal["auto"],
+        auto_or(int, 64, "a whole number from 64"),
+        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 64}]}),
+    ] = Field(
+        default="auto",
+        description="padded tokens scored at once; auto: 4,096 on a CPU, 32,768 on a GPU (fewer take less memory)",
+    )
     shard_batches: Count = Field(default=4, description="batches of a shard: what is scored, retried and kept at once")
     hang_seconds: float = Field(
         default=600.0, gt=0, allow_inf_nan=False, description="a call that is silent for so long is given up"

@@ -23,8 +23,11 @@ def variant_name(model: ModelSpec, compute: str) -> str:
     return f"{name}, compiled" if model.compile else name
 
 
-def scoring_variant(network: Network, model: ModelSpec, device: torch.device) -> Network:
+def scoring_variant(network: Network, model: ModelSpec, device: torch.device, compute: torch.dtype) -> Network:
     """The network with the candidate's dtype and compilation; the head stays in float32.
+
+    Where its products will be taken in `compute` of float32 weights (torch.autocast), those are cast once, here, and
+    not at every pass: the same bits.
 
     Its modules are changed in place, its parameters never: other networks may share them, so one of another dtype
     takes the place of each.
@@ -42,9 +45,22 @@ def scoring_variant(network: Network, model: ModelSpec, device: torch.device) ->
     else:
         _replace_parameters(network.backbone, torch_dtype(model))
         network.backbone.to(torch_dtype(model))  # buffers
+    if compute != torch.float32 and torch_dtype(model) == torch.float32:
+        _cast_products(network.backbone, compute)
     if model.compile:
         network.backbone = Compiled(network.backbone, model.reference)
     return network
+
+
+def _cast_products(backbone: nn.Module, dtype: torch.dtype) -> None:
+    """Weights of layers that autocast computes in `dtype`; those that are an embedding too stay as they are."""
+    from transformers.pytorch_utils import Conv1D
+
+    looked_up = {id(part.weight) for part in backbone.modules() if isinstance(part, nn.Embedding)}
+    for part in backbone.modules():
+        product = isinstance(part, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d | Conv1D)
+        if product and id(part.weight) not in looked_up:
+            _replace_parameters(part, dtype)
 
 
 def _quantised(network: Network, model: ModelSpec) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import torch
 
 from raybench.core import Score, Status, Trial
 from raybench.core.errors import RaybenchError
+from raybench.data.batches import batch_tokens
 from raybench.metrics import MetricSet
 from raybench.planning.plan import Plan, PlannedTrial
 from raybench.results.ledger import blank_row
@@ -56,10 +57,15 @@ def run_again(planned: PlannedTrial, plan: Plan, *, threads: int, on_gpu: bool) 
     torch.set_num_threads(threads)
     try:
         with _nothing_looked_up():
-            rows = prepare_data(
-                task_of(needs.dataset), dataset.loaded.splits, needs.model, needs.dataset, draw_seed=needs.draw_seed
-            )
             workspace = Workspace(device_of(1.0 if on_gpu else 0.0, cuda_available=torch.cuda.is_available()))
+            rows = prepare_data(
+                task_of(needs.dataset),
+                dataset.loaded.splits,
+                needs.model,
+                needs.dataset,
+                tokens=batch_tokens(plan.job.resources.batch_tokens, workspace.device.type),
+                draw_seed=needs.draw_seed,
+            )
             checkpoint = None
             if needs_fit(trial):
                 assert rows.train is not None

@@ -14,10 +14,12 @@ from raybench.core import Status
 from raybench.core.errors import RaybenchError, summary
 from raybench.core.remembered import keep, recall
 from raybench.core.stamps import installed_stamp
+from raybench.data.batches import batch_tokens
 from raybench.job import Job
 from raybench.planning.estimate import Rows
 from raybench.planning.plan import Plan, PlannedTrial, make_plan
 from raybench.planning.resume import Found, look_up
+from raybench.report.calibration import this_machine
 from raybench.report.output import output_console
 from raybench.runtime.prepare import prepare_data
 from raybench.schedule.shards import remaining_shards
@@ -103,13 +105,16 @@ def print_plan(job: Job, console: Console | None = None) -> Planned:
 
 def _batches(plan: Plan, data_key: str) -> tuple[Rows, str]:
     """The batches that the test split makes, and the digest of their plan; of a task of ours found out once."""
-    needs, installed = plan.data[data_key], installed_stamp()
-    key = None if installed is None or ":" in needs.dataset.task else [installed, data_key]
+    needs, installed, resources = plan.data[data_key], installed_stamp(), plan.job.resources
+    tokens = batch_tokens(resources.batch_tokens, this_machine(resources).device)
+    key = None if installed is None or ":" in needs.dataset.task else [installed, data_key, tokens]
     if key is not None and (known := recall("batches", key)) is not None:
         *sizes, digest = known
         return Rows(*sizes), digest
     rows = {"test": plan.datasets[needs.dataset.name].loaded.splits["test"]}
-    prepared = prepare_data(task_of(needs.dataset), rows, needs.model, needs.dataset, draw_seed=needs.draw_seed)
+    prepared = prepare_data(
+        task_of(needs.dataset), rows, needs.model, needs.dataset, tokens=tokens, draw_seed=needs.draw_seed
+    )
     batches = Rows(prepared.plan.num_batches, *prepared.sizes)
     if key is not None:
         keep("batches", key, [*batches, prepared.digest])

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from raybench.core import DatasetKey, ModelSpec
 from raybench.core.identity import bytes_hash
-from raybench.data.batches import BatchPlan, plan_batches, plan_in_rounds
+from raybench.data.batches import BatchPlan, batch_tokens, plan_batches, plan_in_rounds
 from raybench.metrics.draw_order import draw_keys, looks
 from raybench.tasks.task import Task
 
@@ -57,13 +57,22 @@ class PreparedData:
 
 
 def prepare_data(
-    task: Task, rows: Mapping[str, pa.Table], model: ModelSpec, dataset: DatasetKey, *, draw_seed: int | None = None
+    task: Task,
+    rows: Mapping[str, pa.Table],
+    model: ModelSpec,
+    dataset: DatasetKey,
+    *,
+    tokens: int = batch_tokens("auto", "cpu"),
+    draw_seed: int | None = None,
 ) -> PreparedData:
-    """Tokenise every split and fix the batches of the test split; with a seed, in rounds of rows drawn at random."""
+    """Tokenise every split and fix the batches of the test split, of so many padded tokens.
+
+    With a seed they are in rounds of rows drawn at random.
+    """
     task = task.beside(rows.get("train"), dataset.labels)
     splits = {name: task.prepare(table, model, dataset.max_length) for name, table in rows.items()}
     test = splits["test"]
-    plan = _plan(test, None if draw_seed is None else _rounds(test, draw_seed))
+    plan = _plan(test, tokens, None if draw_seed is None else _rounds(test, draw_seed))
     test = test.take(plan.order).combine_chunks()
     arrays = [plan.order.tobytes(), plan.offsets.tobytes(), plan.padded.tobytes(), *test.column("key").to_pylist()]
     return PreparedData(
@@ -75,13 +84,15 @@ def prepare_data(
     )
 
 
-def _plan(rows: pa.Table, parts: Sequence[np.ndarray] | None = None) -> BatchPlan:
+def _plan(
+    rows: pa.Table, tokens: int = batch_tokens("auto", "cpu"), parts: Sequence[np.ndarray] | None = None
+) -> BatchPlan:
     lengths = rows.column("length").to_numpy()
     keys = rows.column("key").to_numpy(zero_copy_only=False)
     model_rows = rows.column("rows").to_numpy() if "rows" in rows.column_names else None
     if parts is None:
-        return plan_batches(lengths, keys=keys, rows=model_rows)
-    return plan_in_rounds(lengths, parts, keys=keys, rows=model_rows)
+        return plan_batches(lengths, tokens, keys=keys, rows=model_rows)
+    return plan_in_rounds(lengths, parts, tokens=tokens, keys=keys, rows=model_rows)
 
 
 def _rounds(rows: pa.Table, seed: int) -> list[np.ndarray]:

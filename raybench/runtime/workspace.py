@@ -28,6 +28,7 @@ from raybench.recipes.methods.method import Method
 from raybench.recipes.sharing import network_identity
 from raybench.runtime.kept import Kept
 from raybench.runtime.training.feature_cache import FeatureCache, feature_directory
+from raybench.runtime.training.precision import compute_dtype
 from raybench.tasks.task import Task
 
 __all__ = ["Workspace", "network_key"]
@@ -80,7 +81,8 @@ class Workspace:
             model = trial.model if for_scoring else dataclasses.replace(trial.model, dtype="float32")
             network = task.network(model, trial.dataset, trial.seed, own_head=own_head)
             network = network.requires_grad_(False).to(self.device).eval()
-            return scoring_variant(network, trial.model, self.device) if for_scoring else network
+            compute = compute_dtype("auto" if own_head else "float32", self.device)  # as whoever scores with it does
+            return scoring_variant(network, trial.model, self.device, compute) if for_scoring else network
 
         return self.networks.get(network_key(trial, self.device, own_head=own_head, for_scoring=for_scoring), make)
 

@@ -70,7 +70,8 @@ class LetterClips(_SpeechClips):
 
         told = self._told(indices)
         letters = torch.from_numpy(np.concatenate(told)).to(device, non_blocking=True)
-        targets = Spelled(letters, torch.tensor([len(one) for one in told]), self._blank)
+        lengths = torch.tensor([len(one) for one in told]).to(device, non_blocking=True)
+        targets = Spelled(letters, lengths, self._blank)
         return Batch(self.inputs(indices, padded, device), targets, self.rows[indices].astype(np.int64))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raybench.data.batches import bucket, plan_batches
+from raybench.data.batches import batch_tokens, bucket, plan_batches
 
 lengths_lists = st.lists(st.integers(1, 600), max_size=200)
 
@@ -17,7 +17,7 @@ def test_buckets_are_the_documented_steps() -> None:
 
 @given(lengths_lists)
 def test_every_row_is_in_exactly_one_batch_and_padded_to_its_own_bucket(lengths: list[int]) -> None:
-    plan = plan_batches(np.array(lengths, dtype=np.int32), token_budget=1024, max_rows=16)
+    plan = plan_batches(np.array(lengths, dtype=np.int32), tokens=1024)
     assert sorted(plan.order.tolist()) == list(range(len(lengths)))
     covered = 0
     for start, stop, padded in plan.batches(0, plan.num_batches):
@@ -43,3 +43,10 @@ def test_equal_inputs_lie_beside_each_other() -> None:
     keys = np.array([b"b" * 16, b"a" * 16, b"b" * 16, b"a" * 16], dtype="V16")
     plan = plan_batches(np.full(4, 5, dtype=np.int32), keys=keys)
     assert plan.order.tolist() == [1, 3, 0, 2]
+
+
+def test_a_gpu_is_given_more_at_once_and_a_job_may_say_how_much() -> None:
+    lengths = np.full(2000, 60, dtype=np.int32)
+    sizes = {device: plan_batches(lengths, batch_tokens("auto", device)).offsets[1] for device in ("cpu", "cuda")}
+    assert sizes == {"cpu": 64, "cuda": 512}
+    assert plan_batches(lengths, batch_tokens(640, "cuda")).offsets[1] == 10

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ from raybench.recipes.methods.catalog import get_method
 from raybench.runtime.prepare import prepare_data
 from raybench.runtime.trial import Checkpoint, fit_trial, open_predictor, score_shard
 from raybench.tasks.catalog import TASKS, task_of
+from tests.device import DEVICE, on_cpu
 
-CPU = torch.device("cpu")
 Scored = tuple[list[pa.Table], MetricSet]
 
 
@@ -47,14 +47,14 @@ def fitted(request: pytest.FixtureRequest, make_toy: Callable[[str], Any]) -> tu
         return toy, trial, None
     task = task_of(toy.dataset).beside(toy.rows, toy.labels)
     train = task.prepare(toy.rows, toy.model, toy.max_length)
-    return toy, trial, fit_trial(trial, train, CPU)
+    return toy, trial, fit_trial(trial, train, DEVICE)
 
 
 def scored(trial: Trial, checkpoint: Checkpoint | None, rows: pa.Table, cuts: int) -> Scored:
     """Records of the rows, scored in shards of `cuts` batches."""
     task = task_of(trial.dataset)
     data = prepare_data(task, {"test": rows}, trial.model, trial.dataset)
-    predictor = open_predictor(trial, checkpoint, CPU)
+    predictor = open_predictor(trial, checkpoint, DEVICE)
     metric_set = MetricSet(task.metrics, task.metric_config(trial.dataset.labels, trial.dataset.task_config))
     parts = []
     for start in range(0, data.plan.num_batches, cuts):
@@ -89,6 +89,33 @@ def test_shards_of_any_size_leave_the_same_records_and_scores(fitted: Any) -> No
         assert metric_set.compute(merged, lambda: whole_table) == expected
 
 
+def test_a_batch_lies_wholly_on_its_device(fitted: Any) -> None:
+    toy, trial, _ = fitted
+    task, meta = task_of(trial.dataset), torch.device("meta")
+    data = prepare_data(task, {"test": toy.rows}, trial.model, trial.dataset)
+    if trial.model.baseline is not None:
+        pytest.skip("a baseline reads no tensors")
+    examples = task.examples(data.test, trial.model, trial.dataset)
+    start, stop, padded = data.plan.batches(0, 1)[0]
+    batch = examples.batch(np.arange(start, stop), padded, meta)
+    assert {tensor.device.type for tensor in tensors((batch.inputs, batch.targets))} <= {"meta"}
+
+
+def tensors(value: Any) -> Iterator[torch.Tensor]:
+    """All that are somewhere in it but what is read on the host, and would be waited for elsewhere."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping) or hasattr(value, "_asdict"):
+        named = value if isinstance(value, Mapping) else value._asdict()
+        for name, part in named.items():
+            if name not in ("counts", "owner"):
+                yield from tensors(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from tensors(part)
+
+
+@on_cpu
 def test_neighbours_and_order_change_records_in_last_digits_alone(fitted: Any) -> None:
     """The batch plan is fixed before anything starts because a product of other rows may round otherwise."""
     toy, trial, checkpoint = fitted

@@ -11,6 +11,7 @@ import torch
 
 from raybench.core import Trial
 from raybench.data.batches import BatchSlice, bucket
+from raybench.models.backbone import torch_dtype
 from raybench.models.configuration import from_scratch
 from raybench.models.network import Network, PooledNetwork
 from raybench.models.variant import scoring_variant, variant_name
@@ -49,7 +50,8 @@ class NetworkFitter(Fitter):
         assert checkpoint is not None
         task, method = task_of(trial.dataset), get_method(trial.method)
         h = method.read(trial.hyperparameters)
-        network = scoring_variant(self.whole(trial, checkpoint, workspace), trial.model, workspace.device)
+        compute = compute_dtype(h.precision, workspace.device)
+        network = scoring_variant(self.whole(trial, checkpoint, workspace), trial.model, workspace.device, compute)
         return _NetworkPredictor(trial, task, network, h.precision, workspace.device)
 
     def whole(self, trial: Trial, checkpoint: Checkpoint | None, workspace: Workspace) -> Network:
@@ -164,8 +166,10 @@ class _NetworkPredictor(Predictor):
     def __init__(self, trial: Trial, task: Task, network: Network, precision: str, device: torch.device) -> None:
         self.task, self.device, self.trial = task, device, trial
         self._network = network
-        self._compute = compute_dtype(precision, device)
-        self.dtype = variant_name(trial.model, str(self._compute).removeprefix("torch."))
+        compute = compute_dtype(precision, device)
+        self.dtype = variant_name(trial.model, str(compute).removeprefix("torch."))
+        # of weights that are not in float32 products are taken as they are, and nothing is cast to and fro
+        self._compute = compute if torch_dtype(trial.model) == torch.float32 else torch.float32
 
     @property
     def cost(self) -> dict[str, int]:

@@ -9,11 +9,15 @@ import pyarrow as pa
 import pytest
 import torch
 from scipy.special import expit
+from torch import nn
 
 from raybench.core import ModelSpec, Trial
 from raybench.core.errors import IncompatibleError, ModelError
 from raybench.metrics import MetricSet
+from raybench.models import variant as variant_module
+from raybench.runtime import workspace as workspace_module
 from raybench.runtime.prepare import PreparedData, prepare_data
+from raybench.runtime.training import network_fitter
 from raybench.runtime.trial import fit_trial, measure_latency, needs_fit, open_predictor, score_shard
 from raybench.runtime.workspace import Workspace
 from raybench.tasks.catalog import get_task
@@ -52,6 +56,29 @@ def test_a_variant_scores_nearly_the_same_and_not_exactly(
     exact, near = scores(plain, data), scores(variant, data)
     assert not np.array_equal(exact, near)
     np.testing.assert_allclose(expit(near), expit(exact), atol=0.1)
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "none"])
+def test_weights_cast_once_give_the_bits_of_weights_cast_at_every_pass(
+    method: str,
+    tiny_classifier: Path,
+    make_texts: Callable[..., pa.Table],
+    make_trial: Callable[..., Trial],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = {"epochs": 1, "precision": "bfloat16"} if method != "none" else {}
+    if method == "none":  # as on a GPU, where it is what `auto` means
+        for module in (network_fitter, workspace_module):
+            monkeypatch.setattr(module, "compute_dtype", lambda *_: torch.bfloat16)
+    trial = make_trial(tiny_classifier, method, **options)
+    data = prepared(trial, make_texts)
+    cast: list[nn.Module] = []
+    plain = variant_module._cast_products
+    monkeypatch.setattr(variant_module, "_cast_products", lambda backbone, dtype: cast.append(plain(backbone, dtype)))
+    once = scores(trial, data)
+    assert len(cast) == 1
+    monkeypatch.setattr(variant_module, "_cast_products", lambda *_: None)
+    assert np.array_equal(scores(trial, data), once)
 
 
 def test_adapters_stay_in_float32_when_their_base_is_quantised(

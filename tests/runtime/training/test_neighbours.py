@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
 
 from raybench.core import ModelSpec, Trial
 from raybench.metrics import MetricSet
@@ -19,9 +18,9 @@ from raybench.runtime.prepare import PreparedData, prepare_data
 from raybench.runtime.trial import Checkpoint, fit_bundle, needs_fit, open_predictor, score_shard
 from raybench.runtime.workspace import Workspace
 from raybench.tasks.catalog import get_task
+from tests.device import DEVICE
 
-CPU = torch.device("cpu")
-DTYPES = ("float32", "bfloat16", "float16", "int8")
+DTYPES = ("float32", "bfloat16", "float16", "int8") if DEVICE.type == "cpu" else ("float32", "bfloat16", "float16")
 STEPS = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-2}
 QUICK: dict[str, list[dict[str, Any]]] = {
     "none": [{}],
@@ -65,7 +64,7 @@ class Neighbours:
 
     def forget(self) -> None:
         """As in a process that has opened and computed nothing."""
-        self._workspace = Workspace(CPU)
+        self._workspace = Workspace(DEVICE)
 
     def fit(self, places: list[int]) -> dict[int, Checkpoint | None]:
         """As one bundle for each kind of prepared rows."""

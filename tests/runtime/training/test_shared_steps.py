@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from raybench.core import ModelSpec, Trial
@@ -17,8 +16,8 @@ from raybench.runtime.training import epochs, step
 from raybench.runtime.training.snapshot import Snapshot
 from raybench.runtime.trial import Checkpoint, fit_bundle, fit_trial
 from raybench.tasks.catalog import get_task
+from tests.device import DEVICE
 
-CPU = torch.device("cpu")
 ROWS, STEPS = 40, 5
 CONSTANT = {"warmup": 0.0, "decay": "constant", "learning_rate": 1e-3, "batch_size": 8}
 GRADUAL = {"epochs": 3, "learning_rate": 1e-3, "batch_size": 8}
@@ -72,8 +71,8 @@ def same(a: Checkpoint | Exception, b: Checkpoint | Exception) -> bool:
 @pytest.mark.parametrize("name", GROUPS)
 def test_every_trial_has_the_bits_and_the_cost_it_has_alone(name: str, trials: Any, rows: Any) -> None:
     group, train = trials(GROUPS[name]), rows()
-    for trial, together in zip(group, fit_bundle(group, train, CPU), strict=True):
-        alone = fit_trial(trial, train, CPU)
+    for trial, together in zip(group, fit_bundle(group, train, DEVICE), strict=True):
+        alone = fit_trial(trial, train, DEVICE)
         assert same(together, alone)
         for key in ("steps", "flops", "loss", "best_epoch", "params_trained", "params_total"):
             assert together.meta[key] == alone.meta[key], key
@@ -82,9 +81,9 @@ def test_every_trial_has_the_bits_and_the_cost_it_has_alone(name: str, trials: A
 def test_early_stopping_is_as_alone(trials: Any, rows: Any) -> None:
     wild = {**CONSTANT, "learning_rate": 0.02, "patience": 1, "head": "random"}
     group, train, validation = trials([("full", {**wild, "epochs": n}) for n in (1, 6, 8)]), rows(), rows(30, seed=2)
-    together = fit_bundle(group, train, CPU, validation=validation)
+    together = fit_bundle(group, train, DEVICE, validation=validation)
     for trial, outcome in zip(group, together, strict=True):
-        alone = fit_trial(trial, train, CPU, validation=validation)
+        alone = fit_trial(trial, train, DEVICE, validation=validation)
         assert same(outcome, alone)
         assert (outcome.meta["steps"], outcome.meta["best_epoch"]) == (alone.meta["steps"], alone.meta["best_epoch"])
     assert together[2].meta["steps"] < 8 * STEPS  # it stopped, and so did the shorter one with it
@@ -92,9 +91,9 @@ def test_early_stopping_is_as_alone(trials: Any, rows: Any) -> None:
 
 def test_random_weights_are_shared_by_trials_of_one_seed(trials: Any, rows: Any, steps_run: list[int]) -> None:
     group, train = trials([("full", {**CONSTANT, "epochs": n}) for n in (1, 2)], init="scratch"), rows()
-    together = fit_bundle(group, train, CPU)
+    together = fit_bundle(group, train, DEVICE)
     assert len(steps_run) == 2 * STEPS
-    assert all(same(outcome, fit_trial(trial, train, CPU)) for trial, outcome in zip(group, together, strict=True))
+    assert all(same(outcome, fit_trial(trial, train, DEVICE)) for trial, outcome in zip(group, together, strict=True))
 
 
 def test_batch_norms_part_too(make_trial: Callable[..., Trial]) -> None:
@@ -107,9 +106,9 @@ def test_batch_norms_part_too(make_trial: Callable[..., Trial]) -> None:
         make_trial(model, "gradual_unfreeze", task=task.name, labels=names, **{**GRADUAL, "head_epochs": count})
         for count in (1, 2)
     ]
-    for trial, together in zip(group, fit_bundle(group, train, CPU), strict=True):
+    for trial, together in zip(group, fit_bundle(group, train, DEVICE), strict=True):
         assert any(name.endswith("running_mean") for name in together.arrays)
-        assert same(together, fit_trial(trial, train, CPU))
+        assert same(together, fit_trial(trial, train, DEVICE))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +124,7 @@ def test_batch_norms_part_too(make_trial: Callable[..., Trial]) -> None:
 def test_shared_steps_are_run_once(
     options: Options, epochs_run: int, trials: Any, rows: Any, steps_run: list[int]
 ) -> None:
-    outcomes = fit_bundle(trials(options), rows(), CPU)
+    outcomes = fit_bundle(trials(options), rows(), DEVICE)
     assert all(isinstance(outcome, Checkpoint) for outcome in outcomes)
     assert len(steps_run) == epochs_run * STEPS
 
@@ -133,7 +132,7 @@ def test_shared_steps_are_run_once(
 def test_shared_epochs_are_charged_to_each_trial_whole(trials: Any, rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(1000))
     monkeypatch.setattr(epochs.time, "perf_counter", lambda: float(next(ticks)))  # an epoch asks twice: one second
-    one, three = fit_bundle(trials([("full", {**CONSTANT, "epochs": n}) for n in (1, 3)]), rows(), CPU)
+    one, three = fit_bundle(trials([("full", {**CONSTANT, "epochs": n}) for n in (1, 3)]), rows(), DEVICE)
     assert three.meta["fit_seconds"] - one.meta["fit_seconds"] == 2
 
 
@@ -152,16 +151,16 @@ def fails_when_blocks_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_branch_that_fails_fails_its_trials_alone(trials: Any, rows: Any, fails_when_blocks_are_open: None) -> None:
     group = trials([("gradual_unfreeze", {**GRADUAL, "head_epochs": count}) for count in (1, 3, 0, 3)])
-    first, frozen, second, again = fit_bundle(group, rows(), CPU)
+    first, frozen, second, again = fit_bundle(group, rows(), DEVICE)
     assert isinstance(first, DivergedError)
     assert isinstance(second, DivergedError)
-    assert same(frozen, fit_trial(group[1], rows(), CPU))
+    assert same(frozen, fit_trial(group[1], rows(), DEVICE))
     assert same(frozen, again)
 
 
 def test_what_fails_before_trials_part_fails_them_all(trials: Any, rows: Any, steps_run: list[int]) -> None:
     wild = {**CONSTANT, "learning_rate": 1e30}
-    outcomes = fit_bundle(trials([("full", {**wild, "epochs": n}) for n in (1, 2, 3)]), rows(), CPU)
+    outcomes = fit_bundle(trials([("full", {**wild, "epochs": n}) for n in (1, 2, 3)]), rows(), DEVICE)
     assert all(isinstance(outcome, DivergedError) for outcome in outcomes)
     assert len(steps_run) == STEPS
 
@@ -181,10 +180,10 @@ def test_few_copies_are_held_and_none_where_one_way_goes_on(
             held[0] -= 1
 
     monkeypatch.setattr(epochs, "Snapshot", Counted)
-    fit_bundle(trials(GROUPS["longer schedules"]), rows(), CPU)
+    fit_bundle(trials(GROUPS["longer schedules"]), rows(), DEVICE)
     assert most == [0]
     fit_bundle(
-        trials([("gradual_unfreeze", {**GRADUAL, "epochs": 5, "head_epochs": n}) for n in range(1, 6)]), rows(), CPU
+        trials([("gradual_unfreeze", {**GRADUAL, "epochs": 5, "head_epochs": n}) for n in range(1, 6)]), rows(), DEVICE
     )
     assert (held, most) == ([0], [1])
 
@@ -194,7 +193,7 @@ def test_operations_are_counted_in_the_first_step_and_change_no_bit(
     method: str, counts: int, trials: Any, rows: Any, monkeypatch: pytest.MonkeyPatch, steps_run: list[int]
 ) -> None:
     [trial], train = trials([(method, {"epochs": 3, "batch_size": 8})]), rows()
-    counted = fit_trial(trial, train, CPU)
+    counted = fit_trial(trial, train, DEVICE)
     assert len(steps_run) == 3 * STEPS
     calls: list[int] = []
 
@@ -203,5 +202,5 @@ def test_operations_are_counted_in_the_first_step_and_change_no_bit(
         return run(), 0
 
     monkeypatch.setattr(step, "count_flops", without)
-    assert same(counted, fit_trial(trial, train, CPU))
+    assert same(counted, fit_trial(trial, train, DEVICE))
     assert len(calls) == counts  # again only when more is trained

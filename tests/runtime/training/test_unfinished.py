@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-import torch
 
 from raybench.core import Trial
 from raybench.core.errors import StoreError, StoreFullError
@@ -20,9 +19,9 @@ from raybench.runtime.trial import Checkpoint, fit_in_turn
 from raybench.store.files import Files
 from raybench.store.unfinished import UnfinishedFits
 from raybench.tasks.catalog import get_task
+from tests.device import DEVICE
 from tests.runtime.training.test_shared_steps import CONSTANT, GRADUAL, same
 
-CPU = torch.device("cpu")
 WALKS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "alone": [("full", {**CONSTANT, "epochs": 4, "decay": "linear", "layer_decay": 0.8})],
     "a tree": [("gradual_unfreeze", {**GRADUAL, "epochs": 4, "head_epochs": count}) for count in (1, 2, 4)],
@@ -84,7 +83,7 @@ def fit(trials: list[Trial], train: pa.Table, validation: pa.Table, saved: Savin
     """Those that ended, before the process died if it did."""
     ended: dict[str, Checkpoint] = {}
     try:
-        for place, outcome in fit_in_turn(trials, train, CPU, validation=validation, saving=saved):
+        for place, outcome in fit_in_turn(trials, train, DEVICE, validation=validation, saving=saved):
             assert isinstance(outcome, Checkpoint), outcome
             ended[trials[place].trial_id] = outcome
     except Killed:
