@@ -22,6 +22,7 @@ from raybench.job import Job
 from raybench.job.rank_by import weights_of
 from raybench.metrics import MetricSet
 from raybench.metrics.bounded import is_bounded_mean
+from raybench.metrics.worth import has_influence
 
 if TYPE_CHECKING:
     from raybench.planning.datasets import PlannedDataset
@@ -45,6 +46,7 @@ class PlannedRace:
     dataset: str
     contestants: tuple[Contestant, ...]
     metric: str
+    is_mean: bool  # over examples, of bounded values: what betting needs; else bounds are asymptotic
     higher_is_better: bool
     range: tuple[float, float]
     unit: str
@@ -57,13 +59,14 @@ def check_race(job: Job, dataset: str, metrics: Sequence[str], rank_by: str, con
     """JobError where what ranks a dataset is nothing that a race can promise anything of."""
     metric_set = MetricSet(metrics, config)
     ranked = list(weights_of(rank_by))
-    if len(ranked) == 1 and is_bounded_mean(metric_set.metric(ranked[0])[0]):
+    if len(ranked) == 1 and has_influence(metric_set.metric(ranked[0])[0]):
         return
-    others = [name for name in metrics if is_bounded_mean(metric_set.metric(name)[0])]
-    instead = f"rank_by: {others[0]} would do" if others else "rank_by accuracy, brier or another that is, or no race"
+    others = [name for name in metrics if has_influence(metric_set.metric(name)[0])]
+    instead = f"rank_by: {others[0]} would do" if others else "rank_by accuracy, macro_f1 or another, or no race"
+    why = "is several metrics" if len(ranked) > 1 else "says of no example how it hangs on it"
     raise JobError(
-        f"{job.where(None, ('race',))}: {rank_by}, by which {dataset} is ranked, is no mean over examples of a bounded "
-        f"value each, so stopping early by it could promise nothing; {instead}"
+        f"{job.where(None, ('race',))}: {rank_by}, by which {dataset} is ranked, {why}, so stopping early by it could "
+        f"promise nothing; {instead}"
     )
 
 
@@ -102,6 +105,7 @@ def race_notes(races: Mapping[str, PlannedRace]) -> list[str]:
     return [
         f"{race.dataset}: {len(race.contestants)} race by {race.metric}; "
         f"with probability {1 - race.alpha:g} {_kept(race.keep)} scored to the end"
+        + ("" if race.is_mean else f" (asymptotic: as far as differences in {race.metric} are near normal)")
         for race in races.values()
     ]
 
@@ -120,6 +124,7 @@ def _race(job: Job, dataset: PlannedDataset, seeds: Sequence[Sequence[PlannedTri
         dataset=dataset.spec.name,
         contestants=tuple(Contestant(name, ids) for name, ids in zip(names, contestants, strict=True)),
         metric=dataset.rank_by,
+        is_mean=is_bounded_mean(dataset.metric_set().metric(dataset.rank_by)[0]),
         higher_is_better=info.higher_is_better is not False,
         range=info.range,
         unit=info.unit,

@@ -22,7 +22,7 @@ from raybench.core import Score, slice_column
 from raybench.core.errors import StoreError
 from raybench.job.rank_by import weights_of
 from raybench.metrics import Metric, MetricSet, StateSet
-from raybench.metrics.bounded import example_values
+from raybench.metrics.bounded import example_values, is_bounded_mean
 from raybench.metrics.draw_order import draw_keys
 from raybench.metrics.thresholds import Picked, pick_threshold
 from raybench.planning.datasets import PlannedDataset
@@ -36,18 +36,27 @@ __all__ = ["Drawn", "Measured", "Measuring", "replicates_of"]
 
 
 class Drawn(NamedTuple):
-    """What examples are worth to whom races: their draw keys, uint64 [N], and values, float64 [N]."""
+    """What examples are worth to whom races: their draw keys, uint64 [N], and values, float64 [N], or their records."""
 
     keys: np.ndarray
-    values: np.ndarray
+    values: np.ndarray | pa.Table
 
     def to_bytes(self) -> bytes:
-        return self.keys.tobytes() + self.values.tobytes()
+        values = self.values if isinstance(self.values, pa.Table) else pa.table({_VALUE: self.values})
+        sink = pa.BufferOutputStream()
+        table = values.append_column(_KEY, pa.array(self.keys))
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return bytes(sink.getvalue())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Drawn:
-        half = len(data) // 2
-        return cls(np.frombuffer(data[:half], dtype=np.uint64), np.frombuffer(data[half:], dtype=np.float64))
+        table = pa.ipc.open_stream(data).read_all()
+        keys, values = table.column(_KEY).to_numpy(), table.drop_columns(_KEY)
+        return cls(keys, values.column(_VALUE).to_numpy() if values.column_names == [_VALUE] else values)
+
+
+_KEY, _VALUE = "draw key", "value"
 
 
 class Measured(NamedTuple):
@@ -92,9 +101,12 @@ class Measuring:
         """What a race needs of these records."""
         assert self.draw_seed is not None
         (ranked,) = self.ranked
-        metric, options = self.metric_set().metric(ranked)
-        assert isinstance(metric, Metric)
-        return Drawn(draw_keys(records.column("id"), seed=self.draw_seed), example_values(metric, options, records))
+        metrics, keys = MetricSet((ranked,), self.metric_config), draw_keys(records.column("id"), seed=self.draw_seed)
+        metric, options = metrics.metric(ranked)
+        if is_bounded_mean(metric):
+            assert isinstance(metric, Metric)
+            return Drawn(keys, example_values(metric, options, records))
+        return Drawn(keys, records.select(sorted(metrics.columns)))
 
     def measure(self, row: TrialRow, test: pa.Table, files: Files, skipped: Skipped) -> Measured:
         """`test` are the rows of the split; raises StoreError where records are missing."""

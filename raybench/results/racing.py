@@ -17,7 +17,7 @@ from raybench.metrics.draw_order import draw_keys
 from raybench.planning.datasets import PlannedDataset
 from raybench.planning.races import PlannedRace
 from raybench.results.measure import Drawn, Measuring
-from raybench.results.race import Open, Race, Stop
+from raybench.results.race import Open, Race, Stop, judge_of
 from raybench.store.files import Files
 from raybench.store.parquet import Skipped
 from raybench.store.records import read_records
@@ -51,7 +51,8 @@ class Races:
             if trial_ids.isdisjoint(running):
                 continue
             dataset = datasets[rules.dataset]
-            race = Race(rules, draw_keys(dataset.loaded.splits["test"].column("id"), seed=rules.seed), running)
+            keys = draw_keys(dataset.loaded.splits["test"].column("id"), seed=rules.seed)
+            race = Race(rules, keys, running, judge_of(rules, len(keys), dataset.metric_set()))
             self._all.append(race)
             for trial_id in trial_ids:
                 self._of[trial_id].append(race)

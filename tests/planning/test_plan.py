@@ -11,6 +11,7 @@ from raybench.core import ModelSpec, Trial
 from raybench.core.errors import JobError
 from raybench.job import load_job, parse_job
 from raybench.planning.plan import make_plan
+from raybench.planning.races import race_notes
 from raybench.planning.shared_work import feature_groups
 from raybench.recipes.recipe import recipe_of
 from raybench.tasks.catalog import task_of
@@ -59,6 +60,26 @@ def test_in_a_race_what_alone_reads_features_of_test_rows_waits_for_none(tmp_pat
         works = [(one.trial.candidate, one.work) for one in made.trials]
         assert {name: work.features_ahead for name, work in works} == {"one": True, "alone": alone}
         assert all(work.test_features for _, work in works)
+
+
+@pytest.mark.parametrize(
+    ("rank_by", "is_mean", "word"),
+    [("accuracy", True, "0.95 the best"), ("macro_f1", False, "asymptotic"), ("roc_auc", False, "asymptotic")],
+)
+def test_what_ranks_says_how_a_race_is_judged_and_the_notes_tell(
+    rank_by: str, is_mean: bool, word: str, tmp_path: Path, tiny_bert: Path
+) -> None:
+    text = JOB.format(model=tiny_bert, method="frozen", grid="{weight_decay: [0.1, 0.2]}", more="")
+    for name, count in (("train", 8), ("test", 10)):
+        lines = [f"{name} word{row} text,{'ab'[row % 2]}" for row in range(count)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *lines]))
+    made = make_plan(parse_job(f"{text}race: {{keep: 1}}\nrank_by: {rank_by}", str(tmp_path / "job.yaml")))
+    (race,) = made.races.values()
+    assert race.is_mean is is_mean
+    assert any(word in note for note in race_notes(made.races))
+    several = text + "race: {}\nrank_by: {macro_f1: 1, brier: 1}"
+    with pytest.raises(JobError, match="is several metrics"):
+        make_plan(parse_job(several, str(tmp_path / "job.yaml")))
 
 
 @pytest.mark.parametrize(
