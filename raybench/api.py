@@ -23,6 +23,7 @@ from raybench.planning.resume import FINAL, look_up
 from raybench.report.notify import ended, notifier, stopped
 from raybench.report.progress import Progress
 from raybench.results.choosing import choose
+from raybench.results.halving import Unfolded, keep_stopped, unfold, unfold_stored
 from raybench.results.measure import Measured
 from raybench.results.publish import measure_rest, publish
 from raybench.results.ranking import Ranking
@@ -94,22 +95,27 @@ def _carry_out(plan: Plan, connection: Connection, began: float, *, quiet: bool,
     store = Store.open(plan.job.store)
     store.files.check_writable()
     with (
-        Lease(store.files, plan.run_id, _ids((*plan.trials, *plan.offered))) as lease,
+        Lease(store.files, plan.run_id, _ids((*plan.trials, *plan.offered, *plan.later))) as lease,
         Progress(store.run(plan.run_id), quiet=quiet, timing=timing) as progress,
     ):
-        rows, tracebacks, measured = _do(plan, store, lease, progress, connection, began)
-        lines: list[str] = []
+
+        def do(todo: Plan) -> _Done:
+            return _do(todo, store, lease, progress, connection, began)
+
+        unfolded, done = _halve(plan, do(plan), store, do)
+        plan, lines = unfolded.table, list[str]()
         if plan.offered:
-            measured = measure_rest(plan, rows, store, warn_skipped, measured)
             tried = {one.work.checkpoint for one in plan.offered}
-            plan, lines = choose(plan, rows, measured)
-            for checkpoint in tried - {one.work.checkpoint for one in plan.trials if one.trial.trial_id not in rows}:
+            plan, lines = choose(plan, done.rows, done.measured)
+            over = done.rows.keys() | unfolded.undecided
+            left = [one for one in plan.trials if one.trial.trial_id not in over]
+            for checkpoint in tried - {one.work.checkpoint for one in left}:
                 with suppress(StoreError):  # what is left costs room alone
                     remove_checkpoint(store.files, checkpoint)
-            rest = replace(plan, trials=tuple(one for one in plan.trials if one.trial.trial_id not in rows))
-            more = _do(rest, store, lease, progress, connection, began)
-            rows, tracebacks, measured = rows | more.rows, tracebacks | more.tracebacks, measured | more.measured
+            rest = tuple(one for one in left if one.problem is None)
+            done = done.then(do(replace(plan, trials=rest)))
         timing.mark("work")
+        rows, tracebacks, measured = done
         return publish(plan, rows, store, warn_skipped, tracebacks, measured=measured, notes=lines)
 
 
@@ -117,6 +123,23 @@ class _Done(NamedTuple):
     rows: dict[str, TrialRow]
     tracebacks: dict[str, str]
     measured: dict[str, Measured]
+
+    def then(self, more: _Done) -> _Done:
+        return _Done(self.rows | more.rows, self.tracebacks | more.tracebacks, self.measured | more.measured)
+
+
+def _halve(plan: Plan, done: _Done, store: Store, do: Callable[[Plan], _Done]) -> tuple[Unfolded, _Done]:
+    """Rung after rung of what is halved, as far as their trials end; `done` is of the first."""
+    todo = plan
+    while True:
+        if plan.offered:
+            done = done._replace(measured=measure_rest(todo, done.rows, store, warn_skipped, done.measured))
+        unfolded = unfold(plan, done.rows, done.measured)
+        keep_stopped(unfolded, store, warn_skipped)
+        if len(unfolded.todo.trials) == len(todo.trials):
+            return unfolded, done
+        todo = unfolded.todo
+        done = done.then(do(todo))
 
 
 def _do(plan: Plan, store: Store, lease: Lease, progress: Progress, connection: Connection, began: float) -> _Done:
@@ -174,11 +197,9 @@ def rank(job: str | Path | Job | Mapping[str, Any]) -> Ranking:
     store.files.check_writable()
     while True:
         ends = store.trials.files()
-        found = look_up(plan, store, warn_skipped)
+        unfolded, rows, measured = unfold_stored(plan, store, warn_skipped)
         running = next((one for one in read_living(store.files) if one.run_id == plan.run_id), None)
-        rows = {**found.failures, **found.rows}
-        measured = measure_rest(plan, rows, store, warn_skipped, {})
-        chosen, lines = choose(plan, rows, measured)
+        chosen, lines = choose(unfolded.table, rows, measured)
         if plan.offered:
             found = look_up(chosen, store, warn_skipped)
             rows |= {**found.failures, **found.rows}

@@ -2,18 +2,19 @@
 
     with Connection(resources, address) as connection:
         make_plan(job, lambda trial: connection.begin(...))     # once it is known that there is something to do
-        with connection.connected() as (cluster, actors): ...           # as many times as there are rounds
+        cluster, actors = connection.connected()                    # as many times as there are rounds
 
 The thread lives until Ray ends: Linux ends Ray's processes with the thread that started them. What goes wrong in it is
-raised by whoever wants to be connected. Actors of a connection that began early import what they need meanwhile.
+raised by whoever wants to be connected. Actors of a connection that began early import what they need meanwhile; those
+that a round leaves behind serve the next.
 """
 
 from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -30,7 +31,7 @@ MODEL_IMPORTS = ("transformers.models.auto.modeling_auto", "transformers.models.
 
 
 class Connected(NamedTuple):
-    """What may be used, and the actors that are there already, with no context yet."""
+    """What may be used, and the actors that are there already, with no context yet or that of a round that is over."""
 
     cluster: ActorPlan
     actors: list[Any]
@@ -46,6 +47,7 @@ class Connection:
         self._is_there, self._is_over = threading.Event(), threading.Event()
         self._made: Connected | None = None
         self._error: BaseException | None = None
+        self._own = ExitStack()  # a connection of this thread's
 
     def begin(self, imports: Sequence[str] = ()) -> None:
         """Begin to start a Ray of this machine's own, whose actors import these modules; nothing the second time."""
@@ -56,22 +58,18 @@ class Connection:
             self._thread = threading.Thread(target=self._keep, name="ray", daemon=True)
             self._thread.start()
 
-    @contextmanager
-    def connected(self) -> Iterator[Connected]:
-        """Connected to what has begun, or anew."""
-        if self._thread is None:
-            with connect(self._resources, self._address) as cluster:
-                self._timing.mark("Ray")
-                yield Connected(cluster, [])
-            return
-        try:
+    def connected(self) -> Connected:
+        """What has begun, or a connection made now; until this one is left."""
+        if self._thread is not None:
             self._is_there.wait()
             if self._error is not None:
                 raise self._error
-            assert self._made is not None
-            yield self._made
-        finally:
-            self._end()
+        elif self._made is None:
+            self._made = Connected(self._own.enter_context(connect(self._resources, self._address)), [])
+            self._own.callback(_end, self._made.actors)  # the cluster may stay, and others want their places
+            self._timing.mark("Ray")
+        assert self._made is not None
+        return self._made
 
     def __enter__(self) -> Connection:
         return self
@@ -82,6 +80,7 @@ class Connection:
         self._end()
 
     def _end(self) -> None:
+        self._own.close()
         thread, self._thread = self._thread, None
         self._is_over.set()
         if thread is not None:
@@ -100,3 +99,10 @@ class Connection:
             self._error = error
         finally:
             self._is_there.set()
+
+
+def _end(actors: Sequence[Any]) -> None:
+    import ray
+
+    for actor in actors:
+        ray.kill(actor, no_restart=True)

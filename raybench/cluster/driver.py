@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from raybench.cluster.deadline import Deadline
 from raybench.cluster.interrupt import noting_interrupts
@@ -59,9 +60,13 @@ class Driver:
         self._shard_seconds = AHEAD_SECONDS  # a running mean
         self._last_turn = time.monotonic()
         self.measured: Mapping[str, Measured] = {}
+        self.idle: list[Any] = []
 
     def run(self) -> None:
-        """Until every trial has ended; on any exception what is committed is written and the actors are ended."""
+        """Until every trial has ended; on any exception what is committed is written and the actors are ended.
+
+        Else those that have nothing to do are `idle`, for whoever has more.
+        """
         with self.ledger, noting_interrupts() as interrupted:
             try:
                 self._act(self._queue.start())
@@ -90,6 +95,7 @@ class Driver:
                 self.measured = self._pool.measure(rows, interrupted)
                 for moment, at in self._pool.moments():
                     self._observer.reached(moment, at)
+                self.idle = self._pool.keep_idle()
             finally:
                 self._pool.stop_all()
 

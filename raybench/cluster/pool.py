@@ -164,6 +164,14 @@ class Pool:
             ray.kill(handle, no_restart=True)  # also one that is said to be dead: it may only be out of reach
         self._forget(actor)
 
+    def keep_idle(self) -> list[Any]:
+        """Let go of the actors that are ready and have nothing to do, alive: their handles."""
+        busy = {call.actor for call in self._calls.values()} | self._drained
+        idle = {actor: self._handles.pop(actor) for actor in list(self._nodes) if actor not in busy}
+        for actor in idle:
+            self._forget(actor)
+        return list(idle.values())
+
     def stop_all(self) -> None:
         """Kill every actor, so that their GPUs are free."""
         for actor in {*self._handles, *self._due}:

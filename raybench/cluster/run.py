@@ -48,7 +48,8 @@ def run_trials(
     deadline: Deadline | None = None,
 ) -> Outcome:
     """Fit and score what is left to do; `check` raises when another run has taken the trials over."""
-    with connection.connected() as (cluster, early), announced(store.run(plan.run_id)) as agreement:
+    cluster, idle = connection.connected()
+    with announced(store.run(plan.run_id)) as agreement:
         import ray
 
         check_hosts(agreement, store.files, cluster.cpus_per_actor)
@@ -84,7 +85,7 @@ def run_trials(
         )
         shared = ray.put(context)
         pool = Pool(
-            lambda avoided: _begun(early, shared) or start_actor(cluster, shared, avoided=avoided),
+            lambda avoided: _begun(idle, shared) or start_actor(cluster, shared, avoided=avoided),
             hang_seconds=resources.hang_seconds,
             placement_seconds=resources.placement_timeout_minutes * 60,
             trial_seconds=resources.trial_timeout_minutes * 60 if resources.trial_timeout_minutes else None,
@@ -103,13 +104,14 @@ def run_trials(
         gauges = Gauges(observer, plan.run_id, len(todo))
         driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=gauges, races=races, deadline=deadline)
         driver.run()
+        idle += driver.idle
         return Outcome(ledger.rows, ledger.tracebacks, driver.measured)
 
 
-def _begun(early: list[Any], context: Any) -> Any:
+def _begun(idle: list[Any], context: Any) -> Any:
     """An actor that was there before its run, told of it now; None where there is none left."""
-    if not early:
+    if not idle:
         return None
-    handle = early.pop()
+    handle = idle.pop()
     handle.begin.remote(context)
     return handle

@@ -187,6 +187,7 @@ class Session:
                 basis=self._fit_basis(prepared),
                 every_seconds=self._context.checkpoint_seconds,
                 urgent=self._leaving.is_set,
+                goes_on_as={one: self._context.planned[one].goes_on_as for one in trial_ids},
             )
             self._workspace.tell(None)
             self._first_fit_at = self._first_fit_at or time.time()
@@ -205,6 +206,13 @@ class Session:
     def leave(self) -> None:
         """This process's node is about to go: a fit under way writes where it is after every epoch."""
         self._leaving.set()
+
+    def end(self) -> None:
+        """Let go of all that is kept: another session follows in this process."""
+        self._let_go()
+        self._prepared.clear()
+        self._held.clear()
+        self._tests.clear()
 
     def _fit_basis(self, prepared: PreparedData) -> str:
         """What decides a fit's bits beside its trial."""

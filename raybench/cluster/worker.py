@@ -42,9 +42,11 @@ class Worker:
             self._session = Session(context)
 
     def begin(self, context: RunContext) -> None:
-        """The run that it takes part in; why it cannot is said by `ready`."""
+        """The run that it takes part in, or a round more of one; why it cannot is said by `ready`."""
         from raybench.cluster.session import Session
 
+        if hasattr(self, "_session"):
+            self._session.end()
         try:
             self._session = Session(context)
         except Exception as error:

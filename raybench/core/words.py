@@ -145,6 +145,7 @@ class Trial:
     seed: int
     weights_fingerprint: str
     code: Mapping[str, str] = field(default_factory=dict)  # task, method or baseline of the user's own → source's hash
+    until: int = 0  # the epochs after which its fit ends, on the way of a longer one; 0: it is whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -20,6 +20,7 @@ from raybench.core.errors import JobError
 from raybench.job.catalogs import check_names
 from raybench.job.completion import complete_candidates, complete_dataset
 from raybench.job.explain import explain
+from raybench.job.halving import check_halving
 from raybench.job.likeness import with_originals
 from raybench.job.overrides import with_settings
 from raybench.job.paths import expand_variables
@@ -91,7 +92,7 @@ def parse_job(text: str, filename: str = "job.yaml", settings: Sequence[str] = (
         problems.append((("store",), str(error)))
     job = job.model_copy(update=update)
     job._source_map, job._text, job._directory = source_map, text, directory
-    problems += too_many or check_names(job)
+    problems += too_many or [*check_halving(job), *check_names(job)]
     if problems:
         raise _failure(problems, source_map)
     return job

@@ -1,15 +1,15 @@
-"""What a job may use and what that costs: workers, time, money, and examples that need not be scored."""
+"""What a job may use and what that costs: workers, time, money, and what need not be scored or fitted to its end."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from raybench.job.short_forms import auto_or
+from raybench.job.short_forms import auto_or, read_rungs
 from raybench.job.spec_base import Count, Name, Spec
 
-__all__ = ["BudgetSpec", "PriceSpec", "RaceSpec", "Resources"]
+__all__ = ["BudgetSpec", "HalvingSpec", "PriceSpec", "RaceSpec", "Resources"]
 
 
 class Resources(Spec):
@@ -79,3 +79,14 @@ class RaceSpec(Spec):
         default=0.05, gt=0, lt=0.5, description="the probability with which one of the best may be lost"
     )
     keep: Count = Field(default=1, description="how many of the best are scored to the end")
+
+
+class HalvingSpec(Spec):
+    """Of a candidate's configurations the best by validation rows are fitted on, the others not to their end."""
+
+    eta: Annotated[int, Field(ge=2)] = Field(default=3, description="of so many configurations one goes on at a rung")
+    rungs: Annotated[
+        tuple[Count, ...] | Literal["auto"],
+        BeforeValidator(read_rungs),
+        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "array", "items": {"type": "integer", "minimum": 1}}]}),
+    ] = Field(default="auto", description="after how many epochs; auto: a fit's epochs divided by eta again and again")

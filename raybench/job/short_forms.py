@@ -25,6 +25,7 @@ __all__ = [
     "read_files",
     "read_limits",
     "read_method",
+    "read_rungs",
 ]
 
 
@@ -51,6 +52,15 @@ def read_limits(value: Any) -> Any:
 
 def read_criterion(value: Any) -> Any:
     return read_rank_by(value) if isinstance(value, (str, dict)) else value
+
+
+def read_rungs(value: Any) -> Any:
+    if value == "auto":
+        return value
+    numbers = isinstance(value, (list, tuple)) and all(type(one) is int and one >= 1 for one in value)
+    if not numbers or not value or list(value) != sorted(set(value)):
+        raise ValueError("want auto or the epochs after which fits are compared, fewest first, such as [1, 3]")
+    return tuple(value)
 
 
 def auto_or(kind: type, minimum: float, wanted: str, *, maximum: float = math.inf) -> BeforeValidator:

@@ -21,7 +21,7 @@ from raybench.core.identity import canonical_json
 from raybench.core.suggestion import did_you_mean
 from raybench.job.limits import Limit
 from raybench.job.perturbations import read_perturb
-from raybench.job.resources import BudgetSpec, PriceSpec, RaceSpec, Resources
+from raybench.job.resources import BudgetSpec, HalvingSpec, PriceSpec, RaceSpec, Resources
 from raybench.job.short_forms import (
     FILES_BY_SPLIT,
     LIST_OF_TEXTS,
@@ -321,6 +321,10 @@ class Job(Spec):
     race: RaceSpec | None = Field(
         default=None,
         description="stop scoring what is surely worse: {alpha: 0.05, keep: 1}; by a bounded mean such as accuracy",
+    )
+    halving: HalvingSpec | None = Field(
+        default=None,
+        description="fit on the best of a grid alone: {eta: 3, rungs: [1, 3]}; wants validation rows",
     )
     resources: Resources = Field(default=Resources(), description="workers, CPUs, GPUs, time limits")
     budget: BudgetSpec | None = Field(

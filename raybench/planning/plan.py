@@ -24,6 +24,7 @@ from raybench.models.files import pinned
 from raybench.models.forward_cost import NO_COST, ForwardCost
 from raybench.planning.datasets import PlannedDataset, plan_datasets, validation_datasets
 from raybench.planning.examined import Examined, Problem, examine
+from raybench.planning.halvings import PlannedHalving, halving_notes, with_halvings
 from raybench.planning.races import PlannedRace, race_notes, with_races
 from raybench.planning.shared_work import bundle_of, feature_groups, steps_of
 from raybench.recipes.baselines.catalog import get_baseline
@@ -72,6 +73,7 @@ class PlannedTrial:
     processor: str = ""  # the key of what makes the model's inputs of rows
     problem: Problem | None = None
     race: str = ""  # the key of the one that it takes part in
+    goes_on_as: str = ""  # the trial whose fit begins where this one's ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,13 @@ class Plan:
     fits: Mapping[str, PlannedTrial] = field(default_factory=dict)
     fitted_on: Mapping[str, PlannedDataset] = field(default_factory=dict)
     races: Mapping[str, PlannedRace] = field(default_factory=dict)  # by key
+    halvings: tuple[PlannedHalving, ...] = ()  # of whose trials those of the first rung are among `trials`
+
+    @property
+    def later(self) -> tuple[PlannedTrial, ...]:
+        """The trials of halving beyond the first rung, of which those are done that go on so far."""
+        stages = (stage for halving in self.halvings for stage in halving.stages[1:])
+        return tuple(one for stage in stages for group in stage.trials for one in group)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -111,7 +120,7 @@ class Plan:
             else f"{candidate} on {dataset}: its threshold is picked on the validation rows, then test rows are scored"
             for candidate, dataset in tried
         )
-        return (*remarks(self.job), *of_data, *to_choose, *race_notes(self.races))
+        return (*remarks(self.job), *of_data, *to_choose, *race_notes(self.races), *halving_notes(self))
 
     def features(self, wanted: Container[str]) -> dict[str, FeatureNeeds]:
         """What each group of features is made of, by one of the wanted trials that read it."""
@@ -173,7 +182,7 @@ def make_plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> P
                         fits[fit.trial.trial_id] = fit
                         _need(data, fit, adaptation, on)
                     kept[f"{candidate.name} {planned.trial.trial_id}"] = planned
-                    if told is not None and kept is trials:
+                    if told is not None and kept is trials and job.halving is None:
                         told(planned)
                     _need(data, planned, adaptation, on)
     planned_trials = (*trials.values(), *offered.values())
@@ -201,6 +210,11 @@ def make_plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> P
             if one.fitted_on is not None
         },
     )
+    if job.halving is not None:
+        plan = with_halvings(plan)
+        if told is not None:
+            for planned in plan.trials:
+                told(planned)
     return with_races(plan)
 
 

@@ -65,6 +65,10 @@ class Recipe(ABC):
         """Trials of one dataset with equal keys are fitted together; `num_rows` are those to train on."""
         return trial.trial_id
 
+    def epochs(self, hyperparameters: Mapping[str, Any]) -> int:
+        """How many a fit goes through, each of which leaves something to score; 0: there are none."""
+        return 0
+
     def fit_steps(self, trial: Trial, num_rows: int) -> list[tuple[str, float]]:
         """The steps of a fit: what decides each, as `sharing_key`, and its forward passes over the training rows."""
         return [(self.sharing_key(trial, num_rows), 1.0)]
@@ -166,6 +170,9 @@ class _FineTuning(_OfMethod):
     def sharing_key(self, trial: Trial, num_rows: int) -> str:
         """Networks whose first epoch is the same."""
         return beginning(trial, num_rows)
+
+    def epochs(self, hyperparameters: Mapping[str, Any]) -> int:
+        return int(hyperparameters.get("epochs", 0))
 
     def fit_steps(self, trial: Trial, num_rows: int) -> list[tuple[str, float]]:
         return [(key, 3.0) for key in course(trial, num_rows)]  # backward costs two forwards

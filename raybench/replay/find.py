@@ -102,7 +102,7 @@ def plan_again(found: FoundTrial, job: Job) -> tuple[PlannedTrial, Plan]:
         if not chosen:
             raise JobError(f"the job has no {kind} {name!r} any more{did_you_mean(name, [one.name for one in known])}")
     candidates = tuple(one.model_copy(update={"seeds": (trial.seed,)}) for one in candidates)
-    plan = make_plan(job.model_copy(update={"candidates": candidates, "datasets": datasets}))
+    plan = make_plan(job.model_copy(update={"candidates": candidates, "datasets": datasets, "halving": None}))
     wanted = _place(trial)
     for planned in (*plan.trials, *plan.offered):
         if _place(planned.trial) == wanted:

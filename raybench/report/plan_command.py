@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from raybench.job import Job
 from raybench.planning.budget import by_value
 from raybench.planning.estimate import Known, foretell
+from raybench.planning.halvings import expected
 from raybench.planning.plan import Plan
 from raybench.planning.resume import Found
 from raybench.report.calibration import calibrate, this_machine
@@ -28,12 +30,16 @@ def plan_command(job: Job, *, measure: bool = False, circumstances: str | None =
     wanted = Circumstances.read(circumstances) if circumstances is not None else None
     machine = calibrate(job.resources, console) if measure else this_machine(job.resources)
     plan, found, rows = print_plan(job, console)
-    todo = [*found.todo(plan), *_chosen_later(plan, found)]
+    left = found.todo(plan)
+    later = expected(plan)
+    plan = replace(plan, trials=(*plan.trials, *later))
+    todo = [*left, *(one.work for one in later), *_chosen_later(plan, found)]
+    repeated = {one.trial.trial_id for one in plan.later}  # their rows count epochs of the rungs before, too
     known = Known(
         rows=rows,
         rates=machine.rates,
         is_measured=machine.is_measured,
-        past=found.past,
+        past=[row for row in found.past if row.trial_id not in repeated],
         threads=machine.threads,
         device=machine.device,
     )

@@ -56,6 +56,8 @@ def cost_lines(plan: Plan, estimate: Estimate, run: Simulated, machine: Machine,
         lines.append(price_line(plan, run.makespan, run.num_actors, machine, low, high))
     if plan.races:
         lines.append("race: reckoned as if nobody was stopped; it may cost less")
+    if plan.halvings:
+        lines.append("halving: reckoned with as many configurations a rung as there will be, its rungs side by side")
     lines += _memory_lines(plan, estimate, machine, run.num_actors)
     lines.append(_origin(estimate, machine))
     return lines

@@ -21,6 +21,7 @@ from raybench.planning.plan import Plan, PlannedTrial, make_plan
 from raybench.planning.resume import Found, look_up
 from raybench.report.calibration import this_machine
 from raybench.report.output import output_console
+from raybench.results.halving import unfold_stored
 from raybench.runtime.prepare import prepare_data
 from raybench.schedule.shards import remaining_shards
 from raybench.store import Store
@@ -41,8 +42,10 @@ class Planned(NamedTuple):
 def print_plan(job: Job, console: Console | None = None) -> Planned:
     """A line a candidate configuration and dataset, then the totals; rows are tokenised to count their batches."""
     console = console or output_console()
-    plan = make_plan(job)
-    found = look_up(plan, Store.open(plan.job.store), warn_skipped)
+    plan, store = make_plan(job), Store.open(job.store)
+    if plan.halvings:
+        plan = unfold_stored(plan, store, warn_skipped).unfolded.todo
+    found = look_up(plan, store, warn_skipped)
     batches: dict[str, tuple[Rows, str]] = {}
     unreadable: dict[str, str] = {}
     for key in {one.work.data_key: None for one in plan.trials if one.work.data_key in plan.data}:

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raybench.cluster.observer import AtWork, Observer
-from raybench.core import Shard, Status
+from raybench.core import Shard, Status, Trial
 from raybench.core.errors import StoreError, StoreFullError
 from raybench.core.timing import Timing
 from raybench.planning.plan import Plan
@@ -49,6 +49,7 @@ class Progress(Observer):
         )
         self._run = run
         self._names: dict[str, str] = {}
+        self._trials: set[str] = set()
         self._todo: dict[str, TrialWork] = {}
         self._batches: dict[str, int] = {}  # data key → batches of its test split
         self._scored: Counter[str] = Counter()  # trial → batches scored
@@ -73,7 +74,8 @@ class Progress(Observer):
         """What a plan holds and what of it is to be done; once more when that has shown what else there is."""
         trials = [planned.trial for planned in plan.trials]
         named = [*(planned.trial for planned in plan.fits.values()), *trials]
-        self._names |= {one.trial_id: f"{one.candidate} on {one.dataset.name}, seed {one.seed}" for one in named}
+        self._names |= {one.trial_id: _name(one) for one in named}
+        self._trials |= {one.trial_id for one in trials}
         self._todo |= {work.trial_id: work for work in todo}
         if todo:
             impossible = sum(planned.problem is not None for planned in plan.trials)
@@ -146,11 +148,11 @@ class Progress(Observer):
 
     @property
     def _num_trials(self) -> int:
-        return len(self._names)
+        return len(self._trials)
 
     @property
     def _num_before(self) -> int:
-        return len(self._names) - len(self._todo)
+        return len(self._trials) - len(self._todo)
 
     @property
     def _num_done(self) -> int:
@@ -244,3 +246,8 @@ class Progress(Observer):
             self._is_written = False
         else:
             self._is_written = True
+
+
+def _name(trial: Trial) -> str:
+    rung = f", until epoch {trial.until}" if trial.until else ""
+    return f"{trial.candidate} on {trial.dataset.name}, seed {trial.seed}{rung}"

@@ -20,6 +20,7 @@ from raybench.report.output import output_console
 from raybench.results.entry import Configuration
 from raybench.results.names import names
 from raybench.results.ranking import Ranking
+from raybench.results.settled import is_settled
 from raybench.results.tables import OVERALL
 
 __all__ = ["print_ranking"]
@@ -48,7 +49,7 @@ def print_ranking(ranking: Ranking, console: Console | None = None, *, tried: bo
         elif any(row["rank"] for row in of_dataset):  # some candidate was scored on every dataset
             drawn = {row["dataset"] for row in rows if row["split"] == "test" and row["original"] is None}
             console.print(_overall(of_dataset, len(drawn) - 1))
-    for line in _causes(rows):
+    for line in _causes([row for row in rows if tried or not _was_tried(row)]):
         console.print(line, markup=False, soft_wrap=True)
     for note in ranking.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
@@ -56,6 +57,11 @@ def print_ranking(ranking: Ranking, console: Console | None = None, *, tried: bo
         console.print(f"written to {ranking.location}", markup=False, soft_wrap=True)
         directory = shlex.quote(ranking.location.removesuffix("/ranking.parquet"))
         console.print(f"as a page to read: raybench report {directory}", markup=False, soft_wrap=True)
+
+
+def _was_tried(row: dict[str, Any]) -> bool:
+    """Whether it was stopped in a search, as it should be."""
+    return row["split"] == "validation" and row["status"] == "stopped" and is_settled("stopped", row["reason"])
 
 
 def _causes(rows: list[dict[str, Any]]) -> Iterator[str]:

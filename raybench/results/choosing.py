@@ -30,10 +30,10 @@ from raybench.planning.thresholds import with_threshold
 from raybench.results.criterion import Criterion
 from raybench.results.entry import Configuration
 from raybench.results.measure import Measured
-from raybench.results.race import is_settled
+from raybench.results.settled import is_settled
 from raybench.store.trials import TrialRow
 
-__all__ = ["choose"]
+__all__ = ["choose", "criterion_of", "is_over", "means_of"]
 
 
 def choose(plan: Plan, rows: Mapping[str, TrialRow], measured: Mapping[str, Measured]) -> tuple[Plan, list[str]]:
@@ -45,10 +45,10 @@ def choose(plan: Plan, rows: Mapping[str, TrialRow], measured: Mapping[str, Meas
     tried = _groups(one for one in plan.trials if one.trial.dataset.scored == "validation")
     trials, lines = list(plan.trials), {}
     for (candidate, dataset), offered in _groups(plan.offered).items():
-        by = _criterion(plan.datasets[dataset])
+        by = criterion_of(plan.datasets[dataset])
         on = plan.datasets[dataset].chosen_on
         attempts = tried[candidate, validation_name(on)]
-        means = {configuration: _means(group, rows, measured, by) for configuration, group in attempts.items()}
+        means = {configuration: means_of(group, rows, measured, by) for configuration, group in attempts.items()}
         scores = {configuration: found for configuration, found in means.items() if found is not None}
         best = _best(scores, by) if _all_ended(attempts, rows) else None
         if best is None:
@@ -80,25 +80,27 @@ def _groups(trials: Any) -> dict[tuple[str, str], dict[Configuration, list[Plann
 
 def _all_ended(attempts: Mapping[Configuration, list[PlannedTrial]], rows: Mapping[str, TrialRow]) -> bool:
     wanted = [one.trial.trial_id for seeds in attempts.values() for one in seeds if one.problem is None]
-    return all(one in rows and _is_over(rows[one]) for one in wanted)
+    return all(is_over(rows.get(one)) for one in wanted)
 
 
-def _is_over(row: TrialRow) -> bool:
-    return row.status is not Status.PREEMPTED and (
-        row.status is not Status.STOPPED or is_settled("stopped", row.reason)
-    )
+def is_over(row: TrialRow | None) -> bool:
+    """Whether it is known how a trial ends: it was neither cut off nor left out."""
+    if row is None or row.status is Status.PREEMPTED:
+        return False
+    return row.status is not Status.STOPPED or is_settled("stopped", row.reason)
 
 
-def _criterion(dataset: PlannedDataset) -> Criterion:
+def criterion_of(dataset: PlannedDataset) -> Criterion:
+    """What chooses on a dataset."""
     names = tuple(weights_of(dataset.rank_by))
     metrics = MetricSet(names, dataset.metric_config)
     return Criterion.of(dataset.rank_by, {name: metrics.info(name).higher_is_better is not False for name in names})
 
 
-def _means(
+def means_of(
     seeds: Sequence[PlannedTrial], rows: Mapping[str, TrialRow], measured: Mapping[str, Measured], by: Criterion
 ) -> dict[str, float] | None:
-    """By metric that ranks; None: a seed has not ended well, or a score is undefined."""
+    """By metric that ranks the mean over seeds; None: one has not ended well, or a score is undefined."""
     values: dict[str, list[float]] = {name: [] for name in by.weights}
     for planned in seeds:
         row, found = rows.get(planned.trial.trial_id), measured.get(planned.trial.trial_id)

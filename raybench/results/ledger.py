@@ -24,8 +24,8 @@ from raybench.core import Status, Trial
 from raybench.core.errors import RaybenchError
 from raybench.metrics.coverage import Coverage
 from raybench.planning.plan import PlannedTrial
-from raybench.results.race import is_settled
 from raybench.results.reduce import reduce_trial
+from raybench.results.settled import is_settled
 from raybench.store import Store
 from raybench.store.checkpoints import checkpoint_bytes, read_metadata
 from raybench.store.parquet import Skipped
@@ -158,6 +158,7 @@ def blank_row(trial: Trial) -> TrialRow:
         "statistics": dict(trial.dataset.statistics),
         "max_length": trial.dataset.max_length,
         "seed": trial.seed,
+        **({"until": trial.until} if trial.until else {}),
         "weights_fingerprint": trial.weights_fingerprint,
         "data_fingerprint": trial.dataset.fingerprint,
         "scored": trial.dataset.scored,

@@ -27,9 +27,9 @@ from raybench.results.fit_notes import fit_notes
 from raybench.results.made_on import distinct, made_on, mixed_notes
 from raybench.results.measure import Measured, Measuring
 from raybench.results.published import MADE_OF, basis_of_tables, read_published
-from raybench.results.race import is_settled
 from raybench.results.ranking import Ranking
 from raybench.results.selection import optimism_notes
+from raybench.results.settled import is_settled
 from raybench.results.stored import read_whole_records
 from raybench.results.tables import MetricTrait, ranking_table, scores_table
 from raybench.store import Store

@@ -21,10 +21,9 @@ from raybench.planning.races import PlannedRace
 from raybench.results.race_by_influence import ByInfluence
 from raybench.results.race_by_mean import ByMean
 from raybench.results.race_judge import Judge, Verdict
+from raybench.results.settled import WORSE
 
-__all__ = ["Open", "Race", "Stop", "is_settled", "judge_of"]
-
-_WORSE = "worse than "
+__all__ = ["Open", "Race", "Stop", "judge_of"]
 
 
 def judge_of(rules: PlannedRace, num_examples: int, metrics: MetricSet) -> Judge:
@@ -136,14 +135,9 @@ class Race:
             amount = f"{margin:.3g} in {rules.metric}"
         by = f" by at least {amount}" if margin > 0 else f" in {rules.metric}"
         sure = f"{100 * (1 - rules.alpha):g} %, {self._judge.sure}"
-        return f"{_WORSE}{leader}{by} ({sure}), after {upto:,} of {len(self._keys):,}"
+        return f"{WORSE}{leader}{by} ({sure}), after {upto:,} of {len(self._keys):,}"
 
     def _incomplete(self, place: int) -> list[str]:
         """The trials of a contestant that have not all values up to the look."""
         ids, sizes = self._rules.contestants[place].trial_ids, self._sizes[: self._look + 1]
         return [one for one in ids if (self._counts[one][: self._look + 1] < sizes).any()]
-
-
-def is_settled(status: str, reason: str | None) -> bool:
-    """Whether a configuration needs nothing more: it ended well, or a race has shown what was to be shown of it."""
-    return status == "ok" or (status == "stopped" and (reason or "").startswith(_WORSE))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from raybench.job.rank_by import weights_of
-from raybench.results.race import is_settled
+from raybench.results.settled import is_settled
 from raybench.results.tables import OVERALL
 
 if TYPE_CHECKING:

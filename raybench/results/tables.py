@@ -23,9 +23,9 @@ from raybench.results.criterion import Criterion
 from raybench.results.entry import Configuration, Entry
 from raybench.results.made_on import joined
 from raybench.results.order import rank, rank_intervals, ranks_of_replicates
-from raybench.results.race import is_settled
 from raybench.results.seeds import combine_seeds
 from raybench.results.selection import best_shares, front
+from raybench.results.settled import is_settled
 
 __all__ = ["OVERALL", "TIMING_COLUMNS", "MetricTrait", "ranking_table", "scores_table"]
 

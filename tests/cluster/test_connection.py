@@ -19,8 +19,8 @@ COMMAND = [sys.executable, "-c", "from raybench.cli import main; main()"]
 def test_what_goes_wrong_in_the_thread_is_raised_where_ray_is_wanted():
     with Connection(Resources(actors=1000 * (os.cpu_count() or 1)), "local") as connection:
         connection.begin()
-        with pytest.raises(RaybenchError, match="this machine has"), connection.connected():
-            pass
+        with pytest.raises(RaybenchError, match="this machine has"):
+            connection.connected()
     assert "ray" not in {thread.name for thread in threading.enumerate()}
 
 

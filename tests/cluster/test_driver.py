@@ -69,6 +69,9 @@ class FakePool:
         assert self.alive, "asked of actors, so before they are ended"
         return [("fit", 1.0)]
 
+    def keep_idle(self):
+        return []
+
     def stop_all(self):
         self.alive.clear()
 

@@ -164,6 +164,16 @@ def test_nothing_is_held_when_the_last_reader_has_ended_and_the_actors_are_stopp
     assert held(pool) == {}
 
 
+def test_who_has_nothing_to_do_in_the_end_is_let_go_alive(pool, ray):
+    handles = [start(pool, ray, actor) for actor in (0, 1)]
+    pool.send(1, [Prepare(data_key=ROWS)], [])
+    assert pool.keep_idle() == handles[:1]
+    assert held(pool)["_handles"].keys() == {1}
+    pool.stop_all()
+    assert held(pool) == {}
+    assert ray.killed == handles[1:]
+
+
 def test_rows_that_are_lost_are_dropped_and_everybody_is_told_where_the_new_ones_lie(pool, ray):
     handles = [start(pool, ray, actor) for actor in (0, 1)]
     prepared(pool, ray, handles[0], 0)

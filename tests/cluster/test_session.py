@@ -79,6 +79,14 @@ def test_what_a_dead_actor_fitted_is_not_fitted_again(
     assert list_checkpoints(Files(str(tmp_path))) == {"t1", "t2"}
 
 
+def test_a_session_that_is_over_holds_nothing_of_what_it_was_given_or_opened(session: Session) -> None:
+    assert session.fit(("t1",)) == {}
+    assert len(session._workspace.networks)
+    session.end()
+    assert not len(session._workspace.networks)
+    assert not session._prepared
+
+
 def test_features_of_another_actor_are_not_computed_again(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     context = replace(
         session._context,

@@ -23,7 +23,7 @@ def plan(*names):
     trials = [
         SimpleNamespace(
             problem=None,
-            trial=SimpleNamespace(trial_id=name, candidate=name, seed=0, dataset=SimpleNamespace(name="rows")),
+            trial=SimpleNamespace(trial_id=name, candidate=name, seed=0, until=0, dataset=SimpleNamespace(name="rows")),
         )
         for name in names
     ]

@@ -16,9 +16,10 @@ from raybench.metrics.draw_order import draw_keys, looks
 from raybench.metrics.worth import worth_of
 from raybench.planning.races import Contestant, PlannedRace
 from raybench.results.measure import Drawn
-from raybench.results.race import Open, Race, Stop, is_settled, judge_of
+from raybench.results.race import Open, Race, Stop, judge_of
 from raybench.results.race_by_influence import judge_worths, level_of
 from raybench.results.race_by_mean import ByMean, judge, least_evidence, least_margin
+from raybench.results.settled import is_settled
 
 N = 600
 

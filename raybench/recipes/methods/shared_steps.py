@@ -37,6 +37,6 @@ def course(trial: Trial, num_rows: int) -> list[str]:
     method = get_method(trial.method)
     h = method.read(trial.hyperparameters)
     keys = [beginning(trial, num_rows)]
-    for epoch in range(1, int(getattr(h, "epochs", 1))):
+    for epoch in range(1, trial.until or int(getattr(h, "epochs", 1))):
         keys.append(content_hash([keys[-1], epoch_key(method, h, epoch, num_rows)]))
     return keys

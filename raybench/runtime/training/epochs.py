@@ -131,8 +131,9 @@ class Epochs:
         )
         losses = []
         with torch.random.fork_rng(devices=[stepper.device] if stepper.device.type == "cuda" else []):
+            last = self._trial.until or h.epochs
             for number, rows in enumerate(steps, before.steps):
-                self._tell(TrainingStep(epoch + 1, h.epochs, number - before.steps + 1, len(steps)))
+                self._tell(TrainingStep(epoch + 1, last, number - before.steps + 1, len(steps)))
                 factor = rate_factor(number, len(steps) * h.epochs, warmup=h.warmup, decay=h.decay)
                 for group in optimizer.param_groups:
                     group["lr"] = group["initial_lr"] * factor

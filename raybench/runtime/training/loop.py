@@ -51,10 +51,11 @@ def fine_tune(
         IncompatibleError: a network that does not offer what the trials ask for.
     """
     given = [method.read(trial.hyperparameters) for trial in trials]
+    last = [trial.until or h.epochs for trial, h in zip(trials, given, strict=True)]
     if given[0].patience and validation is None:
         raise DataError(f"dataset {trials[0].dataset.name!r}: patience needs a validation split; give one under splits")
     epochs = Epochs(trials[0], given, task, method, network, train, device, validation, budget, tell)
-    resuming = Resuming(epochs, trials, given, saving, budget=budget)
+    resuming = Resuming(epochs, trials, last, saving, budget=budget)
     waiting = resuming.start()
     while waiting:
         members, progress, snapshot = waiting.pop()
@@ -63,7 +64,7 @@ def fine_tune(
                 snapshot.restore()
                 snapshot = None  # a last reference goes before the epoch needs the memory
             progress = epochs.epoch(given[members[0]], progress)
-            ended = [i for i in members if progress.stopped or given[i].epochs == progress.epochs]
+            ended = [i for i in members if progress.stopped or last[i] == progress.epochs]
             branches = epochs.part([i for i in members if i not in ended], progress.epochs)
             if len(branches) > 1:
                 snapshot = epochs.snapshot()
@@ -71,6 +72,7 @@ def fine_tune(
             traceback.clear_frames(error.__traceback__)  # its activations would stay in memory for all that follows
             yield from ((place, error) for place in members)
             continue
+        resuming.at_end(ended, progress)
         for place in ended:
             yield place, epochs.tuned(place, progress)
         waiting += [Waiting(branch, progress, snapshot) for branch in reversed(branches[1:])]

@@ -1,8 +1,9 @@
 """Fits that outlive their process: where a fit is after an epoch is written now and then, and gone on from elsewhere.
 
-    resuming = Resuming(epochs, trials, given, saving, budget=2048)
+    resuming = Resuming(epochs, trials, last, saving, budget=2048)
     waiting = resuming.start()                       # where earlier processes were, else the beginning
     resuming.after_epoch(members, progress, waiting)
+    resuming.at_end(members, progress)               # where a trial that goes on as another one begins
 
 A state is named by all that decides its bits, so trials that share epochs share it and nothing stale is found, and it
 says for which trials it was written. Of trials that have parted, the state where they parted is kept as well (as long
@@ -14,8 +15,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import torch
@@ -25,7 +26,6 @@ from safetensors import torch as safetensors_torch
 from raybench.core import Trial
 from raybench.core.errors import StoreError
 from raybench.core.identity import content_hash
-from raybench.recipes.methods.fine_tuning import FineTuning
 from raybench.recipes.methods.shared_steps import beginning
 from raybench.runtime.training.epochs import Best, Epochs, Progress
 from raybench.runtime.training.snapshot import Kept, Snapshot
@@ -59,6 +59,7 @@ class Saving:
     basis: str  # what else decides a fit's bits: libraries, device, threads
     every_seconds: float  # at most so often is a state written
     urgent: Callable[[], bool] = _never  # whether this process is about to go: then after every epoch
+    goes_on_as: Mapping[str, str] = field(default_factory=dict)  # trial → the one that begins where its fit ends
 
 
 class Waiting(NamedTuple):
@@ -76,12 +77,12 @@ class Resuming:
         self,
         epochs: Epochs,
         trials: Sequence[Trial],
-        given: Sequence[FineTuning],
+        last: Sequence[int],  # of each trial the epochs after which its fit ends
         saving: Saving | None,
         *,
         budget: int,
     ) -> None:
-        self._epochs, self._trials, self._given, self._saving = epochs, trials, given, saving
+        self._epochs, self._trials, self._last, self._saving = epochs, trials, last, saving
         first = beginning(trials[0], epochs.num_rows)
         self._decided = [saving.basis if saving else "", budget, torch.are_deterministic_algorithms_enabled(), first]
         self._ours: set[str] = set()  # keys on the shelf that this walk has read or written
@@ -98,7 +99,7 @@ class Resuming:
             there = ()
         groups: dict[str | None, list[int]] = {}
         for index in everyone:
-            groups.setdefault(self._latest(index, self._given[index].epochs - 1, there), []).append(index)
+            groups.setdefault(self._latest(index, self._last[index] - 1, there), []).append(index)
         fresh, waiting = groups.pop(None, []), []
         for key, members in groups.items():
             state = None if key is None else self._read(key)
@@ -114,7 +115,7 @@ class Resuming:
         saving, began = self._saving, time.monotonic()
         if saving is None or not (saving.urgent() or began >= self._due):
             return
-        last = max(members, key=lambda index: self._given[index].epochs)
+        last = max(members, key=lambda index: self._last[index])
         key = self._key(last, progress.epochs)
         try:
             data = self._to_bytes(progress, [self._trials[index].trial_id for index in members])
@@ -128,6 +129,18 @@ class Resuming:
             pass  # the fit needs none of it; what is wrong with the store, its checkpoint will say
         now = time.monotonic()
         self._due = now + max(saving.every_seconds, (now - began) / _MOST_SHARE)
+
+    def at_end(self, members: Sequence[int], progress: Progress) -> None:
+        """Write where `members` have ended for those that they go on as, if they do."""
+        saving = self._saving
+        heirs = [saving.goes_on_as.get(self._trials[index].trial_id, "") for index in members] if saving else []
+        if saving is None or not any(heirs):
+            return
+        try:
+            data = self._to_bytes(progress, [one for one in heirs if one])
+            saving.shelf.write(max(heirs), self._key(members[0], progress.epochs), data)
+        except (OSError, StoreError):
+            pass  # they begin anew
 
     def _key(self, index: int, num_epochs: int) -> str:
         """What decides the state after so many epochs of a trial."""

@@ -228,3 +228,26 @@ def test_a_store_that_takes_nothing_does_not_stop_the_fit(
     die_after(None)
     saved = fit([trial], train, validation, saving(Full(shelf._files)))
     assert alike(saved, fit([trial], train, validation, None))
+
+
+@pytest.mark.parametrize("name", ["alone", "adapter", "loss scaling"])
+def test_a_fit_that_goes_on_as_another_repeats_no_epoch_and_ends_with_the_bits_of_one(
+    name: str, make_trial: Any, tiny_bert: Path, train: Any, validation: Any, shelf: UnfinishedFits, die_after: Any
+) -> None:
+    [(method, h)] = WALKS[name]
+    whole = make_trial(tiny_bert, method, **h)
+    rungs = [dataclasses.replace(whole, trial_id=f"until-{until}", until=until) for until in (1, 2)]
+    expected = fit([whole], train, validation, None)
+    shown = {}
+    for before, trial, after in zip([None, *rungs], [*rungs, whole], [*rungs[1:], whole, None], strict=True):
+        run = die_after(None)
+        heirs = {trial.trial_id: after.trial_id} if after is not None else {}
+        saved = saving(shelf, every_seconds=1e9, urgent=lambda: False, goes_on_as=heirs)
+        shown |= fit([trial], train, validation, saved)
+        assert run == list(range(before.until if before else 0, trial.until or h["epochs"]))
+        shelf.remove([trial.trial_id])  # as whoever fits does
+    assert alike({whole.trial_id: shown[whole.trial_id]}, expected)
+    assert not shelf.keys()
+    steps = [shown[trial.trial_id].meta["steps"] for trial in (*rungs, whole)]
+    assert steps == [epochs * steps[0] for epochs in (1, 2, h["epochs"])]
+    assert not same(shown["until-1"], shown["until-2"])
