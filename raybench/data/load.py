@@ -155,11 +155,14 @@ def _ordered(
     targets = {name: _indices(column, labels) for name, column in split.targets.items() if name == split.label_column}
     targets |= {name: column for name, column in split.targets.items() if name not in targets}
     one = targets.get(split.label_column or "") if _one_label(split) else None
-    target = _ties(split) if one is None else one.to_numpy()
-    given = np.array(split.ids.to_pylist()) if split.ids is not None else np.zeros(split.num_rows, np.int8)
-    kept = split.hashes.sort(target, given)[:limit]
-    ids = given[kept].tolist() if split.ids is not None else _numbered(split.hashes.take(kept).ids())
-    columns: dict[str, pa.Array | pa.ChunkedArray] = {"id": pa.array(ids, pa.string())}
+
+    def ties(rows: np.ndarray) -> list[np.ndarray]:
+        given = [] if split.ids is None else [np.array(split.ids.take(pa.array(rows)).to_pylist())]
+        return [_ties(split, rows) if one is None else one.take(pa.array(rows)).to_numpy(), *given]
+
+    kept = split.hashes.sort(ties)[:limit]
+    hashes = split.hashes.take(kept)
+    columns = {"id": hashes.ids() if split.ids is None else split.ids.take(pa.array(kept))}
     columns |= {name: column.take(pa.array(kept)) for name, column in split.slices.items()}
     columns |= {name: column.take(pa.array(kept)) for name, column in (split.columns | targets).items()}
     checks = _THOROUGH if broken_share else _CHECKS
@@ -174,7 +177,7 @@ def _ordered(
             f"{first}"
         )
     )
-    return pa.table(found), split.hashes.take(kept[whole]), note
+    return pa.table(found), hashes if whole.all() else hashes.take(whole), note
 
 
 def _one_label(split: Rows) -> bool:
@@ -186,22 +189,14 @@ def _indices(column: pa.ChunkedArray, labels: tuple[str, ...]) -> pa.ChunkedArra
     return encode_lists(column, labels) if is_list(column.type) else pa.chunked_array([encode(column, labels)])
 
 
-def _ties(split: Rows) -> np.ndarray:
+def _ties(split: Rows, rows: np.ndarray) -> np.ndarray:
     """Numbers that order rows of equal inputs by their targets."""
     if not split.targets:
-        return np.zeros(split.num_rows, np.int32)
-    return RowHashes.of([split.targets[name] for name in sorted(split.targets)]).order
-
-
-def _numbered(ids: list[str]) -> list[str]:
-    """Ids of equal contents, which stand together, told apart: x, x-2, x-3."""
-    numbered, previous, count = [], None, 1
-    for name in ids:
-        count = count + 1 if name == previous else 1
-        numbered.append(name if count == 1 else f"{name}-{count}")
-        previous = name
-    return numbered
+        return np.zeros(len(rows), np.int32)
+    return RowHashes.of([split.targets[name].take(pa.array(rows)) for name in sorted(split.targets)]).order
 
 
 def _shared(train: RowHashes, test: RowHashes) -> int:
-    return int(np.isin(test.order, train.order).sum())
+    """How many test rows have the content of a train row; both are in their canonical order."""
+    known, asked = train.order, test.order
+    return int((np.searchsorted(known, asked, "left") < np.searchsorted(known, asked, "right")).sum())
