@@ -43,12 +43,17 @@ def content_hash(value: Any) -> str:
     return hashlib.blake2b(canonical_json(value).encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
 
-def bytes_hash(pieces: Iterable[bytes]) -> str:
-    """The hash of byte strings one after the other, each with its length, as 32 hex characters."""
+def bytes_hash(pieces: Iterable[bytes], framed: Iterable[memoryview] = ()) -> str:
+    """The hash of byte strings one after the other, each with its length, as 32 hex characters.
+
+    What is `framed` comes after them and holds its lengths already (`column_hashes.framed`).
+    """
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for piece in pieces:
         digest.update(len(piece).to_bytes(8, "little"))
         digest.update(piece)
+    for several in framed:
+        digest.update(several)
     return digest.hexdigest()
 
 

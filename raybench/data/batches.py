@@ -84,14 +84,15 @@ def plan_batches(
     `rows` is how many model rows each example makes (its windows or choices), where that is not one: they are never
     parted, so an example of more than a batch holds is a batch of its own.
 
-    Within a bucket rows keep their order, or go by `keys` (any sortable array, such as a hash of the input), which
-    puts equal inputs beside each other so that they are forwarded once.
+    Within a bucket rows keep their order, or go by `keys` (any sortable array [N], or the words [N, W] of a hash of the
+    input), which puts equal inputs beside each other so that they are forwarded once.
     """
     padded = bucket(lengths)
     if keys is None:
         order = np.argsort(padded, kind="stable")
     else:
-        order = np.lexsort((np.unique(np.asarray(keys), return_inverse=True)[1], padded))
+        words = keys.T[::-1] if keys.ndim == 2 else [np.unique(keys, return_inverse=True)[1]]
+        order = np.lexsort((*words, padded))
     sizes, counts = np.unique(padded, return_counts=True)
     starts: list[np.ndarray] = []
     lengths_of_batches: list[np.ndarray] = []

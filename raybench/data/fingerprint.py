@@ -98,7 +98,7 @@ def fingerprint(
         add("\n".join([name, str(table.num_rows), *inputs]))
         for piece in _lines(table["id"]):
             digest.update(piece)
-        digest.update(hashes.digests.reshape(-1))
+        digest.update(hashes.digests.reshape(-1).data)
         for column in (table[name] for name in inputs if pa.types.is_dictionary(table[name].type)):
             held = [chunk.dictionary for chunk in column.chunks[:1]]  # what rows have in common, such as a catalogue
             digest.update(RowHashes.of([pa.chunked_array(held, column.type.value_type)]).digests.tobytes())
