@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from raybench.core import Column
 from raybench.core.errors import DataError
+from raybench.core.large_columns import gather
 from raybench.core.suggestion import did_you_mean
 from raybench.data.files import RawSplit, SplitReader
 from raybench.data.fingerprint import RowHashes
@@ -56,16 +57,15 @@ class Rows:
         return None if self.label_column is None else self.targets[self.label_column]
 
     def take(self, rows: np.ndarray) -> Rows:
-        index = pa.array(rows)
         return Rows(
-            columns={name: column.take(index) for name, column in self.columns.items()},
-            targets={name: column.take(index) for name, column in self.targets.items()},
-            slices={name: column.take(index) for name, column in self.slices.items()},
+            columns={name: gather(column, rows) for name, column in self.columns.items()},
+            targets={name: gather(column, rows) for name, column in self.targets.items()},
+            slices={name: gather(column, rows) for name, column in self.slices.items()},
             pictures=self.pictures,
-            paths={name: column.take(index) for name, column in self.paths.items()},
+            paths={name: gather(column, rows) for name, column in self.paths.items()},
             label_column=self.label_column,
             declared=self.declared,
-            ids=self.ids.take(index) if self.ids is not None else None,
+            ids=gather(self.ids, rows) if self.ids is not None else None,
             hashes=self.hashes.take(rows),
             numbers=self.numbers[rows],
         )
@@ -251,7 +251,7 @@ def _label_names(cells: pa.ChunkedArray, declared: tuple[str, ...], source: str)
 
 
 def _refuse_all_empty(texts: pa.ChunkedArray, source: str) -> None:
-    if pc.max(pc.utf8_length(pc.utf8_trim_whitespace(texts))).as_py() == 0:
+    if not any(pc.max(pc.utf8_length(pc.utf8_trim_whitespace(chunk))).as_py() for chunk in texts.chunks):
         raise DataError(f"text column {source!r} is empty in all {len(texts)} rows")
 
 

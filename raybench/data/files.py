@@ -7,6 +7,7 @@ time of change instead of content.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from raybench.core.errors import DataError, summary
+from raybench.core.large_columns import bytes_column
 from raybench.core.picture_files import picture_files
 from raybench.data.audio_folder import audio_folder
 from raybench.data.coco import coco_rows, is_coco
@@ -190,12 +192,19 @@ def _imagefolder(folder: str, wanted: Collection[str]) -> RawSplit:
     if not Path(folder).is_dir():
         raise DataError("want a folder of pictures")
     files = picture_files(folder)
-    labels = pa.array([path.parent.name for path in files], pa.string())
-    content = pa.array([path.read_bytes() for path in files], pa.large_binary())
     paths = pa.array(map(str, files), pa.string())
-    pictures = pa.StructArray.from_arrays([content, paths], ["bytes", "path"])  # as `datasets` has them
-    columns = {"image": pictures, "label": labels, "path": paths}
-    return RawSplit(pa.table({name: columns[name] for name in columns if name in wanted}), tuple(columns))
+    columns: dict[str, Any] = {"image": None, "label": [path.parent.name for path in files], "path": paths}
+    kept = {name: column for name, column in columns.items() if name in wanted}
+    if "image" in kept:
+        kept["image"] = _pictures(bytes_column(path.read_bytes() for path in files), paths)
+    return RawSplit(pa.table(kept), tuple(columns))
+
+
+def _pictures(content: pa.ChunkedArray, paths: pa.Array) -> pa.ChunkedArray:
+    """Bytes and paths as `datasets` has them."""
+    starts = itertools.accumulate(map(len, content.chunks), initial=0)
+    pairs = [(chunk, paths.slice(start, len(chunk))) for chunk, start in zip(content.chunks, starts, strict=False)]
+    return pa.chunked_array([pa.StructArray.from_arrays(pair, ["bytes", "path"]) for pair in pairs])
 
 
 def _audiofolder(folder: str, wanted: Collection[str]) -> RawSplit:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from raybench.core import Column, slice_column
 from raybench.core.errors import DataError, summary
+from raybench.core.large_columns import gather
 from raybench.data.broken import check_rows
 from raybench.data.columns import Rows, canonical_rows, map_columns
 from raybench.data.files import SplitReader
@@ -81,6 +82,7 @@ def _load(
         if raw.table.num_rows == 0:
             raise DataError(f"split {name!r} is empty", key=("splits", role))
         rows[role] = canonical_rows(raw.table, mapping, columns, name, directory)
+        del raw
     if any(column.role == "group" for column in columns):
         least = spec.task_config.get("min_rating")
         rows, decided = by_user(rows, min_rating=None if least is None else float(least))
@@ -114,8 +116,9 @@ def _load(
             labels = original.labels
             refuse_strangers(names["test"], labels, original.name)
     splits: dict[str, tuple[pa.Table, RowHashes]] = {}
-    for role, split in rows.items():
-        table, hashes, note = _ordered(split, labels, getattr(spec.limit, role), spec.broken_share)
+    targets = tuple(rows["test"].targets)
+    for role in list(rows):  # what it is made of goes as each is done: of ten million texts a gigabyte
+        table, hashes, note = _ordered(rows.pop(role), labels, getattr(spec.limit, role), spec.broken_share)
         splits[role] = table, hashes
         notes += [f"{spec.name}: {role}: {note}"] if note else []
     if "train" in splits and (shared := _shared(splits["train"][1], splits["test"][1])):
@@ -125,7 +128,7 @@ def _load(
         name=spec.name,
         splits=tables if len(found) == len(spec.slices) else with_lengths(tables, inputs),
         labels=labels,
-        fingerprint=fingerprint(labels, splits, tuple(rows["test"].targets)),
+        fingerprint=fingerprint(labels, splits, targets),
         notes=tuple(notes),
     )
 
@@ -162,9 +165,8 @@ def _ordered(
 
     kept = split.hashes.sort(ties)[:limit]
     hashes = split.hashes.take(kept)
-    columns = {"id": hashes.ids() if split.ids is None else split.ids.take(pa.array(kept))}
-    columns |= {name: column.take(pa.array(kept)) for name, column in split.slices.items()}
-    columns |= {name: column.take(pa.array(kept)) for name, column in (split.columns | targets).items()}
+    columns = {"id": hashes.ids() if split.ids is None else gather(split.ids, kept)}
+    columns |= {name: gather(column, kept) for name, column in (split.slices | split.columns | targets).items()}
     checks = _THOROUGH if broken_share else _CHECKS
     encoded = {name: checks[kind] for name, kind in split.pictures.items() if name in columns}
     names = {name: split.picture_names(name, kept) for name in encoded}

@@ -17,6 +17,7 @@ import pyarrow as pa
 from raybench.core import DatasetKey, ModelSpec
 from raybench.core.column_hashes import framed
 from raybench.core.identity import bytes_hash
+from raybench.core.large_columns import gather_table
 from raybench.data.batches import BatchPlan, batch_tokens, plan_batches, plan_in_rounds
 from raybench.metrics.draw_order import draw_keys, looks
 from raybench.tasks.rows import input_keys
@@ -75,7 +76,7 @@ def prepare_data(
     splits = {name: task.prepare(table, model, dataset.max_length) for name, table in rows.items()}
     test = splits["test"]
     plan = _plan(test, tokens, None if draw_seed is None else _rounds(test, draw_seed))
-    test = test.take(plan.order).combine_chunks()
+    test = gather_table(test, plan.order)
     arrays = [plan.order.tobytes(), plan.offsets.tobytes(), plan.padded.tobytes()]
     return PreparedData(
         train=splits.get("train"),
