@@ -21,7 +21,7 @@ from raybench.core import Column, slice_column
 from raybench.core.errors import DataError, summary
 from raybench.core.large_columns import gather
 from raybench.data.broken import check_rows
-from raybench.data.columns import Rows, canonical_rows, map_columns
+from raybench.data.columns import Rows
 from raybench.data.files import SplitReader
 from raybench.data.fingerprint import RowHashes, fingerprint
 from raybench.data.images import check_images, decode_images
@@ -31,9 +31,9 @@ from raybench.data.labels import encode, encode_lists, flat_names, label_diction
 from raybench.data.lengths import LENGTH, with_lengths
 from raybench.data.loaded import LoadedDataset
 from raybench.data.masks import decode_masks
+from raybench.data.shared_sources import SharedSources
 from raybench.data.siblings import elsewhere, perturbed
 from raybench.data.sounds import check_sounds
-from raybench.data.sources import open_source
 from raybench.data.splits import CUT_FRACTION, choose_splits, cut
 from raybench.job.spec import CUT, DatasetSpec
 
@@ -44,19 +44,25 @@ _THOROUGH = {**_CHECKS, "image": decode_images}  # what skip_broken asks for: no
 
 
 def load_dataset(
-    spec: DatasetSpec, columns: tuple[Column, ...], directory: Path, original: LoadedDataset | None = None
+    spec: DatasetSpec,
+    columns: tuple[Column, ...],
+    directory: Path,
+    original: LoadedDataset | None = None,
+    sources: SharedSources | None = None,
 ) -> LoadedDataset:
     """The rows that a job asks for; DataError, one line that begins with the dataset's name, if they can't be had.
 
-    `original` is the dataset that it is like, where whoever calls has read it.
+    `original` is the dataset that it is like, where whoever calls has read it; `sources` are shared with others.
     """
     directory = Path(directory)
+    sources = SharedSources([spec]) if sources is None else sources
     if spec.original is not None and original is None:
         original = load_dataset(spec.original, columns, directory)
     try:
         if original is not None and spec.perturb:
+            sources.pass_over(spec)
             return perturbed(spec, original, columns)
-        own = _load(spec, columns, directory, original)
+        own = _load(spec, columns, directory, original, sources)
         return own if original is None else elsewhere(spec, original, own)
     except DataError as error:
         raise DataError(f"dataset {spec.name}: {error}", key=error.key) from error.__cause__
@@ -65,24 +71,22 @@ def load_dataset(
 
 
 def _load(
-    spec: DatasetSpec, columns: tuple[Column, ...], directory: Path, original: LoadedDataset | None
+    spec: DatasetSpec,
+    columns: tuple[Column, ...],
+    directory: Path,
+    original: LoadedDataset | None,
+    sources: SharedSources,
 ) -> LoadedDataset:
     """The source's rows; with an original the test rows alone, their labels in its places."""
-    readers = open_source(spec, directory)
-    chosen = choose_splits(spec.splits, readers)
-    if original is not None:
-        chosen = {"test": chosen.get("test") or chosen["train"]}
-    found = [name for name in spec.slices if name != LENGTH or _have(readers, chosen.values(), LENGTH)]
-    inputs, columns = columns, (*columns, *(Column(slice_column(name), "slice") for name in found))
-    given = dict(spec.columns) | {slice_column(name): name for name in found}
+    with sources.opened(spec, directory) as source:
+        chosen = choose_splits(spec.splits, source.readers)
+        if original is not None:
+            chosen = {"test": chosen.get("test") or chosen["train"]}
+        found = [name for name in spec.slices if name != LENGTH or _have(source.readers, chosen.values(), LENGTH)]
+        inputs, columns = columns, (*columns, *(Column(slice_column(name), "slice") for name in found))
+        given = dict(spec.columns) | {slice_column(name): name for name in found}
+        rows = {role: source.rows(name, columns, given, role=role) for role, name in chosen.items()}
     notes: list[str] = []
-    rows: dict[str, Rows] = {}
-    for role, name in chosen.items():
-        mapping, raw = map_columns(readers[name], columns, given, name)
-        if raw.table.num_rows == 0:
-            raise DataError(f"split {name!r} is empty", key=("splits", role))
-        rows[role] = canonical_rows(raw.table, mapping, columns, name, directory)
-        del raw
     if any(column.role == "group" for column in columns):
         least = spec.task_config.get("min_rating")
         rows, decided = by_user(rows, min_rating=None if least is None else float(least))

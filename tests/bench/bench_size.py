@@ -108,7 +108,9 @@ def command(name: str, job: Path, cache: Path) -> None:
     environment = {**os.environ, "RAYBENCH_CACHE": str(cache)}
     began = time.perf_counter()
     with Peak() as peak:
-        process = subprocess.Popen([sys.executable, "-m", "raybench", name, str(job)], env=environment, cwd=cache, stdout=2)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "raybench", name, str(job)], env=environment, cwd=cache, stdout=2
+        )
         _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, status
     own, most = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024**2
