@@ -55,8 +55,8 @@ class BatchPlan:
 
     def batches(self, start: int, stop: int) -> list[BatchSlice]:
         """Batches [start, stop) of the plan."""
-        bounds, padded = self.offsets.tolist(), self.padded.tolist()
-        return [BatchSlice(bounds[i], bounds[i + 1], padded[i]) for i in range(start, stop)]
+        bounds, padded = self.offsets[start : stop + 1].tolist(), self.padded[start:stop].tolist()
+        return [BatchSlice(*one) for one in zip(bounds, bounds[1:], padded, strict=False)]
 
 
 def bucket(lengths: np.ndarray | int) -> np.ndarray:
