@@ -7,7 +7,7 @@ several columns as one. Empty cells (null) are errors too: which rows a user wan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from raybench.data.labels import class_names, label_lists, label_names
 from raybench.data.objects import object_columns, object_names
 from raybench.data.sounds import canonical_sounds
 
-__all__ = ["PICTURE_KINDS", "Rows", "canonical_rows", "map_columns"]
+__all__ = ["PICTURE_KINDS", "Rows", "canonical_rows", "map_columns", "refuse_repeated"]
 
 PICTURE_KINDS = {"image": canonical_images, "mask": canonical_images, "audio": canonical_sounds}
 
@@ -45,7 +45,8 @@ class Rows:
     declared: tuple[str, ...]  # the labels that the source says there are
     ids: pa.ChunkedArray | None
     hashes: RowHashes
-    numbers: np.ndarray  # the row's number in the source, for errors
+    numbers: np.ndarray  # the row's number in the source
+    later: Callable[[Rows], Rows] | None = None  # reads `columns` and `paths`, where they are not there yet
 
     @property
     def num_rows(self) -> int:
@@ -68,12 +69,17 @@ class Rows:
             ids=gather(self.ids, rows) if self.ids is not None else None,
             hashes=self.hashes.take(rows),
             numbers=self.numbers[rows],
+            later=self.later,
         )
 
-    def picture_names(self, column: str, rows: np.ndarray) -> list[str]:
+    def whole(self) -> Rows:
+        """The same rows with their inputs."""
+        return self if self.later is None else self.later(self)
+
+    def picture_names(self, column: str) -> list[str]:
         """Each picture or sound by its path, or by its number in the source."""
-        paths = self.paths[column].take(pa.array(rows)).to_pylist() if column in self.paths else [None] * len(rows)
-        return [path or f"row {number}" for path, number in zip(paths, self.numbers[rows], strict=True)]
+        paths = self.paths[column].to_pylist() if column in self.paths else [None] * self.num_rows
+        return [path or f"row {number}" for path, number in zip(paths, self.numbers, strict=True)]
 
 
 def map_columns(
@@ -262,9 +268,15 @@ def _ids(cells: pa.ChunkedArray, source: str, split: str) -> pa.ChunkedArray:
         ids = as_text(cells, f"id column {source!r}")
     except DataError as error:
         raise DataError(f"split {split!r}: {error}", key=key) from error.__cause__
+    refuse_repeated(ids, source, split)
+    return ids
+
+
+def refuse_repeated(ids: pa.ChunkedArray, source: str, split: str) -> None:
+    """DataError where two rows have one id."""
     counts = pc.value_counts(ids)
     repeated = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(repeated):
         first = repeated[0]["values"].as_py()
-        raise DataError(f"split {split!r}: id column {source!r} holds {first!r} more than once", key=key)
-    return ids
+        told = f"split {split!r}: id column {source!r} holds {first!r} more than once"
+        raise DataError(told, key=("columns", "id"))

@@ -19,7 +19,6 @@ import pyarrow as pa
 
 from raybench.core import Column, slice_column
 from raybench.core.errors import DataError, summary
-from raybench.core.large_columns import gather
 from raybench.data.broken import check_rows
 from raybench.data.columns import Rows
 from raybench.data.files import SplitReader
@@ -159,21 +158,23 @@ def _ordered(
     split: Rows, labels: tuple[str, ...], limit: int | None, broken_share: float
 ) -> tuple[pa.Table, RowHashes, str]:
     """The first `limit` rows in canonical order as a table of ids and columns, and what was left out of them."""
-    targets = {name: _indices(column, labels) for name, column in split.targets.items() if name == split.label_column}
-    targets |= {name: column for name, column in split.targets.items() if name not in targets}
-    one = targets.get(split.label_column or "") if _one_label(split) else None
 
     def ties(rows: np.ndarray) -> list[np.ndarray]:
+        """Of rows with equal inputs: their targets, then their ids."""
         given = [] if split.ids is None else [np.array(split.ids.take(pa.array(rows)).to_pylist())]
-        return [_ties(split, rows) if one is None else one.take(pa.array(rows)).to_numpy(), *given]
+        if split.labels is not None and _one_label(split):
+            return [encode(split.labels.take(pa.array(rows)), labels), *given]
+        return [_target_order(split, rows), *given]
 
     kept = split.hashes.sort(ties)[:limit]
-    hashes = split.hashes.take(kept)
-    columns = {"id": hashes.ids() if split.ids is None else gather(split.ids, kept)}
-    columns |= {name: gather(column, kept) for name, column in (split.slices | split.columns | targets).items()}
+    split = split.take(kept).whole()
+    indices = {} if split.labels is None else {str(split.label_column): _indices(split.labels, labels)}
+    others = {name: column for name, column in split.targets.items() if name != split.label_column}
+    columns = {"id": split.hashes.ids() if split.ids is None else split.ids} | split.slices | split.columns
+    columns |= indices | others
     checks = _THOROUGH if broken_share else _CHECKS
     encoded = {name: checks[kind] for name, kind in split.pictures.items() if name in columns}
-    names = {name: split.picture_names(name, kept) for name in encoded}
+    names = {name: split.picture_names(name) for name in encoded}
     found, whole, first = check_rows(columns, encoded, names, broken_share)
     note = (
         ""
@@ -183,7 +184,7 @@ def _ordered(
             f"{first}"
         )
     )
-    return pa.table(found), hashes if whole.all() else hashes.take(whole), note
+    return pa.table(found), split.hashes if whole.all() else split.hashes.take(whole), note
 
 
 def _one_label(split: Rows) -> bool:
@@ -195,8 +196,8 @@ def _indices(column: pa.ChunkedArray, labels: tuple[str, ...]) -> pa.ChunkedArra
     return encode_lists(column, labels) if is_list(column.type) else pa.chunked_array([encode(column, labels)])
 
 
-def _ties(split: Rows, rows: np.ndarray) -> np.ndarray:
-    """Numbers that order rows of equal inputs by their targets."""
+def _target_order(split: Rows, rows: np.ndarray) -> np.ndarray:
+    """Numbers that order rows by their targets."""
     if not split.targets:
         return np.zeros(len(rows), np.int32)
     return RowHashes.of([split.targets[name].take(pa.array(rows)) for name in sorted(split.targets)]).order

@@ -19,6 +19,7 @@ from raybench.core import Column
 from raybench.core.errors import DataError
 from raybench.data.columns import Rows, canonical_rows, map_columns
 from raybench.data.files import SplitReader
+from raybench.data.pieces import thin_rows
 from raybench.data.sources import open_source
 from raybench.job.spec import DatasetSpec
 
@@ -26,29 +27,36 @@ __all__ = ["OpenedSource", "SharedSources"]
 
 
 class OpenedSource:
-    """A source's splits, and those of their rows that were read."""
+    """A source's splits, and those of their rows that were read; `in_part` where all who read it have limits."""
 
-    def __init__(self, readers: Mapping[str, SplitReader], directory: Path) -> None:
+    def __init__(self, readers: Mapping[str, SplitReader], directory: Path, *, in_part: bool) -> None:
         self.readers = readers
-        self._directory = directory
+        self._directory, self._in_part = directory, in_part
         self._rows: dict[object, Rows] = {}
 
     def rows(self, split: str, columns: tuple[Column, ...], given: Mapping[str, str], *, role: str) -> Rows:
         """A split's rows; DataError, with `role` as its place, for one that is empty."""
         key = split, columns, tuple(sorted(given.items()))
         if key not in self._rows:
-            mapping, raw = map_columns(self.readers[split], columns, given, split)
-            if raw.table.num_rows == 0:
-                raise DataError(f"split {split!r} is empty", key=("splits", role))
-            self._rows[key] = canonical_rows(raw.table, mapping, columns, split, self._directory)
+            self._rows[key] = self._read(split, columns, given, role)
         return self._rows[key]
+
+    def _read(self, split: str, columns: tuple[Column, ...], given: Mapping[str, str], role: str) -> Rows:
+        if self._in_part and (thin := thin_rows(self.readers[split], columns, given, split, self._directory)):
+            return thin
+        mapping, raw = map_columns(self.readers[split], columns, given, split)
+        if raw.table.num_rows == 0:
+            raise DataError(f"split {split!r} is empty", key=("splits", role))
+        return canonical_rows(raw.table, mapping, columns, split, self._directory)
 
 
 class SharedSources:
     """The sources of these datasets, each of which is opened or passed over once."""
 
     def __init__(self, specs: Iterable[DatasetSpec]) -> None:
+        specs = list(specs)
         self._left = Counter(map(_key, specs))
+        self._wholly = {_key(spec) for spec in specs if not _is_limited(spec)}
         self._opened: dict[str, OpenedSource] = {}
 
     @contextmanager
@@ -56,7 +64,8 @@ class SharedSources:
         """The dataset's source, for as long as it reads."""
         key = _key(spec)
         if key not in self._opened:
-            self._opened[key] = OpenedSource(open_source(spec, directory), directory)
+            in_part = key not in self._wholly
+            self._opened[key] = OpenedSource(open_source(spec, directory), directory, in_part=in_part)
         try:
             yield self._opened[key]
         finally:
@@ -68,6 +77,12 @@ class SharedSources:
         self._left[key] -= 1
         if self._left[key] <= 0:
             self._opened.pop(key, None)
+
+
+def _is_limited(spec: DatasetSpec) -> bool:
+    """Whether it wants a part of each split."""
+    limits = [spec.limit.train, spec.limit.test, *([spec.limit.validation] if spec.splits.validation else [])]
+    return None not in limits
 
 
 def _key(spec: DatasetSpec) -> str:
