@@ -41,6 +41,10 @@ class OpenedSource:
             self._rows[key] = self._read(split, columns, given, role)
         return self._rows[key]
 
+    def let_go(self) -> None:
+        """Hold no rows any more."""
+        self._rows.clear()
+
     def _read(self, split: str, columns: tuple[Column, ...], given: Mapping[str, str], role: str) -> Rows:
         if self._in_part and (thin := thin_rows(self.readers[split], columns, given, split, self._directory)):
             return thin
@@ -75,8 +79,8 @@ class SharedSources:
         """The dataset reads nothing any more."""
         key = _key(spec)
         self._left[key] -= 1
-        if self._left[key] <= 0:
-            self._opened.pop(key, None)
+        if self._left[key] <= 0 and key in self._opened:
+            self._opened.pop(key).let_go()
 
 
 def _is_limited(spec: DatasetSpec) -> bool:
