@@ -21,6 +21,7 @@ __all__ = [
     "canonical_json",
     "content_hash",
     "file_hash",
+    "hash_object",
     "seed_from",
     "seeded_digest",
 ]
@@ -57,10 +58,15 @@ def bytes_hash(pieces: Iterable[bytes], framed: Iterable[memoryview] = ()) -> st
     return digest.hexdigest()
 
 
+def hash_object() -> hashlib.blake2b:
+    """What makes the hash of bytes that come one after the other, as of one file."""
+    return hashlib.blake2b(digest_size=_DIGEST_BYTES)
+
+
 def file_hash(path: str | Path) -> str:
     """The hash of a file's bytes, as 32 hex characters."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=_DIGEST_BYTES)).hexdigest()
+        return hashlib.file_digest(file, hash_object).hexdigest()
 
 
 def seed_from(*parts: str | int) -> int:
