@@ -2,8 +2,8 @@
 
 hash_of_file("model.safetensors")
 
-A large file in the hub's cache is named by its SHA-256 (`blobs/<64 hex digits>`), which is held against its bytes in the
-same reading. The name is never taken for the bytes: weights are the same wherever they lie, and a torn or changed
+A large file in the hub's cache is named by its SHA-256 (`blobs/<64 hex digits>`), which is held against its bytes in
+the same reading. The name is never taken for the bytes: weights are the same wherever they lie, and a torn or changed
 download has the name of a whole one.
 """
 
