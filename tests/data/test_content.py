@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raybench.core import Column, ModelSpec
+from raybench.core import Column, ModelSpec, large_columns
 from raybench.core.words import DatasetKey
 from raybench.data import LoadedDataset, load_dataset
 from raybench.data.fingerprint import RowHashes
@@ -193,7 +193,16 @@ def of_dataset(loaded: LoadedDataset) -> tuple[str, str]:
     return loaded.fingerprint, hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-@pytest.mark.parametrize("group", [7, 10_000])
+@pytest.fixture(params=["of one chunk", "of many chunks"])
+def group(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Rows of a row group; where columns are of many chunks, as those of more than 2 GiB are, 200 bytes are large."""
+    if request.param == "of one chunk":
+        return 10_000
+    monkeypatch.setattr(large_columns, "_MOST_BYTES", 200)
+    monkeypatch.setattr(large_columns, "_PART_BYTES", 100)
+    return 7
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_datasets_have_the_rows_and_the_fingerprint_that_they_always_had(name: str, group: int, tmp_path: Path) -> None:
     assert of_dataset(load(name, tmp_path, group)) == CONTENTS[name]
@@ -202,15 +211,15 @@ def test_datasets_have_the_rows_and_the_fingerprint_that_they_always_had(name: s
 BATCHES = "3b73dd1592f7f5d3541866c5faf2d746"
 
 
-def of_batches(folder: Path) -> str:
-    loaded = load("texts with ids and pairs", folder, 50)
+def of_batches(folder: Path, group: int = 50) -> str:
+    loaded = load("texts with ids and pairs", folder, group)
     key = DatasetKey(name="d", task="text-classification", labels=loaded.labels, fingerprint="", max_length=64)
     prepared = prepare_data(get_task(key.task, {}), loaded.splits, ModelSpec(reference="baseline:majority"), key)
     return prepared.digest
 
 
-def test_batches_are_those_that_they_always_were(tmp_path: Path) -> None:
-    assert of_batches(tmp_path) == BATCHES
+def test_batches_are_those_that_they_always_were(group: int, tmp_path: Path) -> None:
+    assert of_batches(tmp_path, group) == BATCHES
 
 
 TRIALS = [
