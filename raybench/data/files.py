@@ -165,6 +165,9 @@ def _json(file: str, wanted: Collection[str]) -> RawSplit:
     text like 2024-01-01 into dates.
     """
     with _open(file) as opened:
+        if (found := _json_lines(opened, wanted)) is not None:
+            return found
+    with _open(file) as opened:
         text = opened.read().decode("utf-8-sig")
     if '"annotations"' in text and '"categories"' in text and is_coco(content := _whole(text)):
         return rows_split(coco_rows(content, file), wanted)
@@ -172,11 +175,41 @@ def _json(file: str, wanted: Collection[str]) -> RawSplit:
         return rows_split(json.loads(text), wanted)
     rows = []
     for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            rows += [json.loads(line)] if line.strip() else []
-        except ValueError as error:
-            raise DataError(f"line {number} is no JSON object: {error}") from error
+        rows += [_object(line, number)] if line.strip() else []
     return rows_split(rows, wanted)
+
+
+def _json_lines(lines: Iterable[bytes], wanted: Collection[str]) -> RawSplit | None:
+    """Several objects, one a line, of which the wanted values alone are held; None for a file of another shape."""
+    names: dict[str, None] = {}
+    values: dict[str, list[Any]] = {}
+    count = 0
+    for number, line in enumerate(lines, start=1):
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        if not text.strip():
+            continue
+        try:
+            row = _object(text, number)
+        except DataError:
+            if count == 0:
+                return None
+            raise
+        if not isinstance(row, dict):
+            return None
+        values |= {name: [None] * count for name in row.keys() - names.keys() if name in wanted}
+        names.update(dict.fromkeys(row))
+        for name, column in values.items():
+            column.append(row.get(name))
+        count += 1
+    columns = {name: _column(name, values[name]) for name in names if name in values}
+    return RawSplit(pa.table(columns), tuple(names)) if count > 1 else None
+
+
+def _object(line: str, number: int) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise DataError(f"line {number} is no JSON object: {error}") from error
 
 
 def _whole(text: str) -> Any:
