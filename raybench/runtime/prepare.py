@@ -20,7 +20,7 @@ from raybench.core.identity import bytes_hash
 from raybench.core.large_columns import gather_table
 from raybench.data.batches import BatchPlan, batch_tokens, plan_batches, plan_in_rounds
 from raybench.metrics.draw_order import draw_keys, looks
-from raybench.tasks.rows import input_keys
+from raybench.tasks.rows import KEY_BYTES, input_keys
 from raybench.tasks.task import Task
 
 __all__ = ["PreparedData", "prepare_data"]
@@ -83,7 +83,7 @@ def prepare_data(
         validation=splits.get("validation"),
         test=test,
         plan=plan,
-        digest=bytes_hash(arrays, framed(input_keys(test).view(np.uint8).reshape(test.num_rows, -1))),
+        digest=bytes_hash(arrays, framed(input_keys(test).view(np.uint8).reshape(-1, KEY_BYTES))),
     )
 
 
@@ -91,7 +91,7 @@ def _plan(
     rows: pa.Table, tokens: int = batch_tokens("auto", "cpu"), parts: Sequence[np.ndarray] | None = None
 ) -> BatchPlan:
     lengths = rows.column("length").to_numpy()
-    keys = input_keys(rows).view(">u8").reshape(rows.num_rows, -1).astype(np.uint64)
+    keys = input_keys(rows).view(">u8").reshape(-1, KEY_BYTES // 8).astype(np.uint64)
     model_rows = rows.column("rows").to_numpy() if "rows" in rows.column_names else None
     if parts is None:
         return plan_batches(lengths, tokens, keys=keys, rows=model_rows)
