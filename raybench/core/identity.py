@@ -21,6 +21,7 @@ __all__ = [
     "canonical_json",
     "content_hash",
     "file_hash",
+    "hash_object",
     "seed_from",
     "seeded_digest",
 ]
@@ -43,19 +44,29 @@ def content_hash(value: Any) -> str:
     return hashlib.blake2b(canonical_json(value).encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
 
-def bytes_hash(pieces: Iterable[bytes]) -> str:
-    """The hash of byte strings one after the other, each with its length, as 32 hex characters."""
+def bytes_hash(pieces: Iterable[bytes], framed: Iterable[memoryview] = ()) -> str:
+    """The hash of byte strings one after the other, each with its length, as 32 hex characters.
+
+    What is `framed` comes after them and holds its lengths already (`column_hashes.framed`).
+    """
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for piece in pieces:
         digest.update(len(piece).to_bytes(8, "little"))
         digest.update(piece)
+    for several in framed:
+        digest.update(several)
     return digest.hexdigest()
+
+
+def hash_object() -> hashlib.blake2b:
+    """What makes the hash of bytes that come one after the other, as of one file."""
+    return hashlib.blake2b(digest_size=_DIGEST_BYTES)
 
 
 def file_hash(path: str | Path) -> str:
     """The hash of a file's bytes, as 32 hex characters."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=_DIGEST_BYTES)).hexdigest()
+        return hashlib.file_digest(file, hash_object).hexdigest()
 
 
 def seed_from(*parts: str | int) -> int:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raybench.core.errors import DataError, summary
 
@@ -55,9 +56,10 @@ def image_array(pixels: np.ndarray) -> pa.Array:
 
 def picture_arrays(rows: pa.Table) -> Iterator[np.ndarray]:
     """Column `image` as uint8 [H, W, C] each, in order; DataError with id and path for one that cannot be decoded."""
-    images = rows.column("image").combine_chunks()
+    images = rows.column("image")
     if images.type.get_field_index("bytes") < 0:
-        yield from (_pixels(picture) for picture in images.to_pylist())
+        for batch in rows.select(["image"]).to_batches(max_chunksize=_AT_ONCE):
+            yield from map(_pixels, batch.column(0).to_pylist())
         return
     ids = rows.column("id").to_pylist() if "id" in rows.column_names else [None] * len(images)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -68,11 +70,12 @@ def picture_arrays(rows: pa.Table) -> Iterator[np.ndarray]:
 
 def picture_sizes(rows: pa.Table, column: str = "image") -> np.ndarray:
     """int64 [N, 2]: height and width of upright pictures; of files their heads are read alone."""
-    images = rows.column(column).combine_chunks()
+    images = rows.column(column)
     if images.type.get_field_index("bytes") < 0:
-        sides = [images.field(name).to_numpy() for name in ("height", "width")]
+        sides = [pc.struct_field(images, name).to_numpy() for name in ("height", "width")]
         return np.stack(sides, axis=1).astype(np.int64)
-    sizes = [_size(picture["bytes"], picture["path"]) for picture in images.to_pylist()]
+    batches = rows.select([column]).to_batches(max_chunksize=_AT_ONCE)
+    sizes = [_size(one["bytes"], one["path"]) for batch in batches for one in batch.column(0).to_pylist()]
     return np.array(sizes, dtype=np.int64).reshape(-1, 2)
 
 

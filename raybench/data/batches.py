@@ -55,8 +55,8 @@ class BatchPlan:
 
     def batches(self, start: int, stop: int) -> list[BatchSlice]:
         """Batches [start, stop) of the plan."""
-        bounds, padded = self.offsets.tolist(), self.padded.tolist()
-        return [BatchSlice(bounds[i], bounds[i + 1], padded[i]) for i in range(start, stop)]
+        bounds, padded = self.offsets[start : stop + 1].tolist(), self.padded[start:stop].tolist()
+        return [BatchSlice(*one) for one in zip(bounds, bounds[1:], padded, strict=False)]
 
 
 def bucket(lengths: np.ndarray | int) -> np.ndarray:
@@ -84,14 +84,15 @@ def plan_batches(
     `rows` is how many model rows each example makes (its windows or choices), where that is not one: they are never
     parted, so an example of more than a batch holds is a batch of its own.
 
-    Within a bucket rows keep their order, or go by `keys` (any sortable array, such as a hash of the input), which
-    puts equal inputs beside each other so that they are forwarded once.
+    Within a bucket rows keep their order, or go by `keys` (any sortable array [N], or the words [N, W] of a hash of the
+    input), which puts equal inputs beside each other so that they are forwarded once.
     """
     padded = bucket(lengths)
     if keys is None:
         order = np.argsort(padded, kind="stable")
     else:
-        order = np.lexsort((np.unique(np.asarray(keys), return_inverse=True)[1], padded))
+        words = keys.T[::-1] if keys.ndim == 2 else [np.unique(keys, return_inverse=True)[1]]
+        order = np.lexsort((*words, padded))
     sizes, counts = np.unique(padded, return_counts=True)
     starts: list[np.ndarray] = []
     lengths_of_batches: list[np.ndarray] = []

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core.errors import DataError
+from raybench.core.large_columns import gather
 
 __all__ = ["Checked", "check_rows"]
 
@@ -48,8 +49,8 @@ def check_rows(
                 f"{first}",
                 key=("skip_broken",),
             )
-    kept = pa.array(np.flatnonzero(whole))
-    found = {name: column if whole.all() else column.take(kept) for name, column in columns.items()}
+    kept = np.flatnonzero(whole)
+    found = {name: column if whole.all() else gather(column, kept) for name, column in columns.items()}
     for column, check in checks.items():
         found[column] = check(found[column], [name for name, good in zip(names[column], whole, strict=True) if good])
     return Checked(found, whole, first)

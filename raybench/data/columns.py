@@ -7,7 +7,7 @@ several columns as one. Empty cells (null) are errors too: which rows a user wan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from raybench.core import Column
 from raybench.core.errors import DataError
+from raybench.core.large_columns import gather
 from raybench.core.suggestion import did_you_mean
 from raybench.data.files import RawSplit, SplitReader
 from raybench.data.fingerprint import RowHashes
@@ -26,7 +27,7 @@ from raybench.data.labels import class_names, label_lists, label_names
 from raybench.data.objects import object_columns, object_names
 from raybench.data.sounds import canonical_sounds
 
-__all__ = ["PICTURE_KINDS", "Rows", "canonical_rows", "map_columns"]
+__all__ = ["PICTURE_KINDS", "Rows", "canonical_rows", "map_columns", "refuse_repeated"]
 
 PICTURE_KINDS = {"image": canonical_images, "mask": canonical_images, "audio": canonical_sounds}
 
@@ -44,7 +45,8 @@ class Rows:
     declared: tuple[str, ...]  # the labels that the source says there are
     ids: pa.ChunkedArray | None
     hashes: RowHashes
-    numbers: np.ndarray  # the row's number in the source, for errors
+    numbers: np.ndarray  # the row's number in the source
+    later: Callable[[Rows], Rows] | None = None  # reads `columns` and `paths`, where they are not there yet
 
     @property
     def num_rows(self) -> int:
@@ -56,24 +58,28 @@ class Rows:
         return None if self.label_column is None else self.targets[self.label_column]
 
     def take(self, rows: np.ndarray) -> Rows:
-        index = pa.array(rows)
         return Rows(
-            columns={name: column.take(index) for name, column in self.columns.items()},
-            targets={name: column.take(index) for name, column in self.targets.items()},
-            slices={name: column.take(index) for name, column in self.slices.items()},
+            columns={name: gather(column, rows) for name, column in self.columns.items()},
+            targets={name: gather(column, rows) for name, column in self.targets.items()},
+            slices={name: gather(column, rows) for name, column in self.slices.items()},
             pictures=self.pictures,
-            paths={name: column.take(index) for name, column in self.paths.items()},
+            paths={name: gather(column, rows) for name, column in self.paths.items()},
             label_column=self.label_column,
             declared=self.declared,
-            ids=self.ids.take(index) if self.ids is not None else None,
+            ids=gather(self.ids, rows) if self.ids is not None else None,
             hashes=self.hashes.take(rows),
             numbers=self.numbers[rows],
+            later=self.later,
         )
 
-    def picture_names(self, column: str, rows: np.ndarray) -> list[str]:
+    def whole(self) -> Rows:
+        """The same rows with their inputs."""
+        return self if self.later is None else self.later(self)
+
+    def picture_names(self, column: str) -> list[str]:
         """Each picture or sound by its path, or by its number in the source."""
-        paths = self.paths[column].take(pa.array(rows)).to_pylist() if column in self.paths else [None] * len(rows)
-        return [path or f"row {number}" for path, number in zip(paths, self.numbers[rows], strict=True)]
+        paths = self.paths[column].to_pylist() if column in self.paths else [None] * self.num_rows
+        return [path or f"row {number}" for path, number in zip(paths, self.numbers, strict=True)]
 
 
 def map_columns(
@@ -251,7 +257,7 @@ def _label_names(cells: pa.ChunkedArray, declared: tuple[str, ...], source: str)
 
 
 def _refuse_all_empty(texts: pa.ChunkedArray, source: str) -> None:
-    if pc.max(pc.utf8_length(pc.utf8_trim_whitespace(texts))).as_py() == 0:
+    if not any(pc.max(pc.utf8_length(pc.utf8_trim_whitespace(chunk))).as_py() for chunk in texts.chunks):
         raise DataError(f"text column {source!r} is empty in all {len(texts)} rows")
 
 
@@ -262,9 +268,15 @@ def _ids(cells: pa.ChunkedArray, source: str, split: str) -> pa.ChunkedArray:
         ids = as_text(cells, f"id column {source!r}")
     except DataError as error:
         raise DataError(f"split {split!r}: {error}", key=key) from error.__cause__
+    refuse_repeated(ids, source, split)
+    return ids
+
+
+def refuse_repeated(ids: pa.ChunkedArray, source: str, split: str) -> None:
+    """DataError where two rows have one id."""
     counts = pc.value_counts(ids)
     repeated = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(repeated):
         first = repeated[0]["values"].as_py()
-        raise DataError(f"split {split!r}: id column {source!r} holds {first!r} more than once", key=key)
-    return ids
+        told = f"split {split!r}: id column {source!r} holds {first!r} more than once"
+        raise DataError(told, key=("columns", "id"))

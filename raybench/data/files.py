@@ -7,6 +7,7 @@ time of change instead of content.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from raybench.core.errors import DataError, summary
+from raybench.core.large_columns import bytes_column
 from raybench.core.picture_files import picture_files
 from raybench.data.audio_folder import audio_folder
 from raybench.data.coco import coco_rows, is_coco
@@ -163,6 +165,9 @@ def _json(file: str, wanted: Collection[str]) -> RawSplit:
     text like 2024-01-01 into dates.
     """
     with _open(file) as opened:
+        if (found := _json_lines(opened, wanted)) is not None:
+            return found
+    with _open(file) as opened:
         text = opened.read().decode("utf-8-sig")
     if '"annotations"' in text and '"categories"' in text and is_coco(content := _whole(text)):
         return rows_split(coco_rows(content, file), wanted)
@@ -170,11 +175,41 @@ def _json(file: str, wanted: Collection[str]) -> RawSplit:
         return rows_split(json.loads(text), wanted)
     rows = []
     for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            rows += [json.loads(line)] if line.strip() else []
-        except ValueError as error:
-            raise DataError(f"line {number} is no JSON object: {error}") from error
+        rows += [_object(line, number)] if line.strip() else []
     return rows_split(rows, wanted)
+
+
+def _json_lines(lines: Iterable[bytes], wanted: Collection[str]) -> RawSplit | None:
+    """Several objects, one a line, of which the wanted values alone are held; None for a file of another shape."""
+    names: dict[str, None] = {}
+    values: dict[str, list[Any]] = {}
+    count = 0
+    for number, line in enumerate(lines, start=1):
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        if not text.strip():
+            continue
+        try:
+            row = _object(text, number)
+        except DataError:
+            if count == 0:
+                return None
+            raise
+        if not isinstance(row, dict):
+            return None
+        values |= {name: [None] * count for name in row.keys() - names.keys() if name in wanted}
+        names.update(dict.fromkeys(row))
+        for name, column in values.items():
+            column.append(row.get(name))
+        count += 1
+    columns = {name: _column(name, values[name]) for name in names if name in values}
+    return RawSplit(pa.table(columns), tuple(names)) if count > 1 else None
+
+
+def _object(line: str, number: int) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise DataError(f"line {number} is no JSON object: {error}") from error
 
 
 def _whole(text: str) -> Any:
@@ -190,12 +225,19 @@ def _imagefolder(folder: str, wanted: Collection[str]) -> RawSplit:
     if not Path(folder).is_dir():
         raise DataError("want a folder of pictures")
     files = picture_files(folder)
-    labels = pa.array([path.parent.name for path in files], pa.string())
-    content = pa.array([path.read_bytes() for path in files], pa.large_binary())
     paths = pa.array(map(str, files), pa.string())
-    pictures = pa.StructArray.from_arrays([content, paths], ["bytes", "path"])  # as `datasets` has them
-    columns = {"image": pictures, "label": labels, "path": paths}
-    return RawSplit(pa.table({name: columns[name] for name in columns if name in wanted}), tuple(columns))
+    columns: dict[str, Any] = {"image": None, "label": [path.parent.name for path in files], "path": paths}
+    kept = {name: column for name, column in columns.items() if name in wanted}
+    if "image" in kept:
+        kept["image"] = _pictures(bytes_column(path.read_bytes() for path in files), paths)
+    return RawSplit(pa.table(kept), tuple(columns))
+
+
+def _pictures(content: pa.ChunkedArray, paths: pa.Array) -> pa.ChunkedArray:
+    """Bytes and paths as `datasets` has them."""
+    starts = itertools.accumulate(map(len, content.chunks), initial=0)
+    pairs = [(chunk, paths.slice(start, len(chunk))) for chunk, start in zip(content.chunks, starts, strict=False)]
+    return pa.chunked_array([pa.StructArray.from_arrays(pair, ["bytes", "path"]) for pair in pairs])
 
 
 def _audiofolder(folder: str, wanted: Collection[str]) -> RawSplit:

@@ -5,21 +5,21 @@
     hashes.order          # uint64 a row: sorting by it shuffles, the same on any machine
     hashes.side           # uint64 a row, independent of `order`: cuts a test split
 
-One BLAKE2b of 32 bytes a row is spent and divided among the three (about 1 µs for a short text).
+One BLAKE2b of 32 bytes a row is spent and divided among the three (about 0.5 µs for a short text).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raybench.core import slice_column
-from raybench.core.identity import canonical_json
-from raybench.data.kinds import is_text
+from raybench.core.column_hashes import BLOCK, cell_digests, hex_column
 
 __all__ = ["RowHashes", "fingerprint"]
 
@@ -35,19 +35,7 @@ class RowHashes:
     @classmethod
     def of(cls, columns: Sequence[pa.ChunkedArray]) -> RowHashes:
         """Hashes of rows of text, bytes, structs of these and integers, or anything else that JSON can hold."""
-        blake2b = hashlib.blake2b
-        if len(columns) == 1:
-            joined = b"".join([blake2b(value, digest_size=32).digest() for value in _bytes(columns[0])])
-        else:
-            digests = []
-            for row in zip(*map(_bytes, columns), strict=True):
-                digest = blake2b(digest_size=32)
-                for value in row:  # lengths keep ("ab", "c") and ("a", "bc") apart
-                    digest.update(len(value).to_bytes(8, "little"))
-                    digest.update(value)
-                digests.append(digest.digest())
-            joined = b"".join(digests)
-        return cls(np.frombuffer(joined, np.uint8).reshape(-1, 32))
+        return cls(cell_digests(columns, 32))
 
     @property
     def order(self) -> np.ndarray:
@@ -57,18 +45,37 @@ class RowHashes:
     def side(self) -> np.ndarray:
         return self._words(3)
 
-    def ids(self) -> list[str]:
-        return [row.tobytes().hex() for row in self.digests[:, :_ID_BYTES]]
+    def ids(self) -> pa.ChunkedArray:
+        """The rows' names, in hex; of equal contents that stand together the second is x-2, the third x-3."""
+        names = hex_column(self.digests[:, :_ID_BYTES])
+        first, second = self._words(0), self._words(1)
+        again = np.append(False, (first[1:] == first[:-1]) & (second[1:] == second[:-1]))[: len(first)]
+        if not again.any():
+            return names
+        place = np.arange(len(again))
+        counted = place - np.maximum.accumulate(np.where(again, 0, place)) + 1
+        numbers = pa.array(counted[again]).cast(pa.string())
+        told = pc.binary_join_element_wise(names.filter(pa.array(again)), numbers, "-")
+        return pc.replace_with_mask(names, pa.array(again), told.combine_chunks())
 
-    def sort(self, *ties: np.ndarray) -> np.ndarray:
-        """The rows' canonical order: by `order`, equal contents together, ties by what is given."""
-        return np.lexsort((*reversed(ties), self._words(1), self._words(0), self.order))
+    def sort(self, ties: Callable[[np.ndarray], Sequence[np.ndarray]] = lambda rows: ()) -> np.ndarray:
+        """The rows' canonical order: by `order`, equal contents together, those by what `ties` gives of their rows."""
+        key = self.order
+        found = np.argsort(key)
+        ordered = key[found]
+        equal = ordered[1:] == ordered[:-1]
+        if equal.any():
+            places = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+            rows = np.sort(found[places])
+            keys = [key[rows], self._words(0)[rows], self._words(1)[rows], *ties(rows)]
+            found[places] = rows[np.lexsort(keys[::-1])]
+        return found
 
     def take(self, rows: np.ndarray) -> RowHashes:
         return RowHashes(self.digests[rows])
 
     def _words(self, index: int) -> np.ndarray:
-        return np.ascontiguousarray(self.digests).view(">u8")[:, index].astype(np.uint64)
+        return self.digests.view(">u8")[:, index].astype(np.uint64)
 
 
 def fingerprint(
@@ -89,8 +96,9 @@ def fingerprint(
         table, hashes = splits[name]
         inputs = [column for column in table.column_names if not column.startswith(slice_column(""))]
         add("\n".join([name, str(table.num_rows), *inputs]))
-        add("\n".join(table["id"].to_pylist()))
-        digest.update(hashes.digests.tobytes())
+        for piece in _lines(table["id"]):
+            digest.update(piece)
+        digest.update(hashes.digests.reshape(-1).data)
         for column in (table[name] for name in inputs if pa.types.is_dictionary(table[name].type)):
             held = [chunk.dictionary for chunk in column.chunks[:1]]  # what rows have in common, such as a catalogue
             digest.update(RowHashes.of([pa.chunked_array(held, column.type.value_type)]).digests.tobytes())
@@ -102,16 +110,13 @@ def fingerprint(
     return digest.hexdigest()
 
 
-def _bytes(column: pa.ChunkedArray) -> Iterator[bytes]:
-    for chunk in column.chunks:
-        if pa.types.is_struct(chunk.type) and not any(pa.types.is_nested(field.type) for field in chunk.type):
-            for row in zip(*(chunk.field(index).to_pylist() for index in range(chunk.type.num_fields)), strict=True):
-                yield b"\0".join(value if isinstance(value, bytes) else str(value).encode() for value in row)
-        elif pa.types.is_binary(chunk.type) or pa.types.is_large_binary(chunk.type):
-            yield from chunk.to_pylist()
-        elif not is_text(chunk.type):
-            for value in chunk.to_pylist():
-                yield canonical_json(value).encode("utf-8", "surrogatepass")
-        else:
-            for value in chunk.to_pylist():
-                yield value.encode("utf-8", "surrogatepass")
+def _lines(texts: pa.ChunkedArray) -> Iterator[bytes]:
+    """What `add` would hash of all texts, a line each, in pieces."""
+    size = (pc.sum(pc.binary_length(texts)).as_py() or 0) + max(len(texts) - 1, 0)
+    yield size.to_bytes(8, "little")
+    begun = b""
+    for batch in pa.table([texts], [""]).to_batches(max_chunksize=BLOCK):
+        offsets = pa.array([0, batch.num_rows], pa.int32())
+        lines = pc.binary_join(pa.ListArray.from_arrays(offsets, batch.column(0)), "\n")
+        yield begun + lines[0].as_buffer().to_pybytes()
+        begun = b"\n"

@@ -9,6 +9,8 @@ Encoded pictures travel as they are: they are hashed and checked as bytes, and d
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raybench.core.errors import DataError
+from raybench.core.large_columns import bytes_column
 from raybench.core.pictures import ENCODED, IMAGE, check_picture, decode_picture
 
 __all__ = ["canonical_images", "check_images", "decode_images", "image_paths"]
 
 _CHANNELS = (1, 3, 4)  # grey, colour, colour with an alpha that no model reads
+_ROWS = 128  # of pixels that a chunk holds
 
 
 def canonical_images(column: pa.ChunkedArray, source: str, directory: Path) -> pa.ChunkedArray:
@@ -31,15 +35,16 @@ def canonical_images(column: pa.ChunkedArray, source: str, directory: Path) -> p
         names = {field.name for field in kind}
         if names == {field.name for field in IMAGE}:
             return _checked(column.cast(IMAGE), source)
-        if "bytes" in names:  # the Image feature of `datasets`
-            paths = pc.struct_field(column, "path").to_pylist() if "path" in names else [None] * len(column)
-            content = pc.struct_field(column, "bytes").to_pylist()
-            pairs = zip(content, paths, strict=True)
-            return pa.chunked_array([[data if data is not None else _read(path, directory) for data, path in pairs]])
+        if "bytes" in names and not (content := pc.struct_field(column, "bytes")).null_count:
+            return canonical_images(content, source, directory)
+        if "bytes" in names:  # the Image feature of `datasets`, of which some are files
+            return bytes_column(_content(column, directory))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return pa.chunked_array([[_read(path, directory) for path in column.to_pylist()]])
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return column.cast(pa.binary())
+        return bytes_column(_read(path, directory) for path in column.to_pylist())
+    if pa.types.is_large_binary(kind):
+        return bytes_column(cell.as_py() for cell in column)
+    if pa.types.is_binary(kind):
+        return column
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return _from_lists(column, source)
     raise DataError(f"image column {source!r} holds {kind}; want pictures, their bytes, paths or pixels")
@@ -63,18 +68,29 @@ def check_images(column: pa.ChunkedArray, names: list[str]) -> pa.ChunkedArray:
     """
     if pa.types.is_struct(column.type):
         return column
-    for data, name in zip(column.to_pylist(), names, strict=True):
-        check_picture(data, name)
-    parts = [pa.array(names, pa.string()), column.combine_chunks().cast(pa.binary())]
-    return pa.chunked_array([pa.StructArray.from_arrays(parts, fields=list(ENCODED))])
+    chunks, rest = [], iter(names)
+    for chunk in column.chunks:
+        called = list(itertools.islice(rest, len(chunk)))
+        for data, name in zip(chunk, called, strict=True):
+            check_picture(data.as_py(), name)
+        chunks.append(pa.StructArray.from_arrays([pa.array(called, pa.string()), chunk], fields=list(ENCODED)))
+    return pa.chunked_array(chunks, ENCODED)
 
 
 def decode_images(column: pa.ChunkedArray, names: list[str]) -> pa.ChunkedArray:
     """As `check_images`, but every file is decoded once; its pixels are not kept."""
     if not pa.types.is_struct(column.type):
-        for data, name in zip(column.to_pylist(), names, strict=True):
-            decode_picture(data, name)
+        for data, name in zip(column, names, strict=True):
+            decode_picture(data.as_py(), name)
     return check_images(column, names)
+
+
+def _content(column: pa.ChunkedArray, directory: Path) -> Iterator[bytes | None]:
+    """The bytes of each picture, of its file where the cell has none."""
+    for cell in column:
+        picture = cell.as_py() or {}
+        data = picture.get("bytes")
+        yield data if data is not None else _read(picture.get("path"), directory)
 
 
 def _read(path: str | None, directory: Path) -> bytes | None:
@@ -104,7 +120,8 @@ def _checked(column: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
 
 def _from_lists(column: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
     rows: list[dict[str, Any] | None] = []
-    for row, value in enumerate(column.to_pylist()):
+    for row, cell in enumerate(column):
+        value = cell.as_py()
         if value is None:
             rows.append(None)
             continue
@@ -118,4 +135,5 @@ def _from_lists(column: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
         height, width, channels = (*pixels.shape, 1)[:3]
         data = pixels.astype(np.uint8).tobytes()
         rows.append({"height": height, "width": width, "channels": channels, "data": data})
-    return _checked(pa.chunked_array([pa.array(rows, IMAGE)]), source)
+    parts = [rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS)]
+    return _checked(pa.chunked_array([pa.array(part, IMAGE) for part in parts], IMAGE), source)

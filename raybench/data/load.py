@@ -20,7 +20,7 @@ import pyarrow as pa
 from raybench.core import Column, slice_column
 from raybench.core.errors import DataError, summary
 from raybench.data.broken import check_rows
-from raybench.data.columns import Rows, canonical_rows, map_columns
+from raybench.data.columns import Rows
 from raybench.data.files import SplitReader
 from raybench.data.fingerprint import RowHashes, fingerprint
 from raybench.data.images import check_images, decode_images
@@ -30,9 +30,9 @@ from raybench.data.labels import encode, encode_lists, flat_names, label_diction
 from raybench.data.lengths import LENGTH, with_lengths
 from raybench.data.loaded import LoadedDataset
 from raybench.data.masks import decode_masks
+from raybench.data.shared_sources import SharedSources
 from raybench.data.siblings import elsewhere, perturbed
 from raybench.data.sounds import check_sounds
-from raybench.data.sources import open_source
 from raybench.data.splits import CUT_FRACTION, choose_splits, cut
 from raybench.job.spec import CUT, DatasetSpec
 
@@ -43,19 +43,25 @@ _THOROUGH = {**_CHECKS, "image": decode_images}  # what skip_broken asks for: no
 
 
 def load_dataset(
-    spec: DatasetSpec, columns: tuple[Column, ...], directory: Path, original: LoadedDataset | None = None
+    spec: DatasetSpec,
+    columns: tuple[Column, ...],
+    directory: Path,
+    original: LoadedDataset | None = None,
+    sources: SharedSources | None = None,
 ) -> LoadedDataset:
     """The rows that a job asks for; DataError, one line that begins with the dataset's name, if they can't be had.
 
-    `original` is the dataset that it is like, where whoever calls has read it.
+    `original` is the dataset that it is like, where whoever calls has read it; `sources` are shared with others.
     """
     directory = Path(directory)
+    sources = SharedSources([spec]) if sources is None else sources
     if spec.original is not None and original is None:
         original = load_dataset(spec.original, columns, directory)
     try:
         if original is not None and spec.perturb:
+            sources.pass_over(spec)
             return perturbed(spec, original, columns)
-        own = _load(spec, columns, directory, original)
+        own = _load(spec, columns, directory, original, sources)
         return own if original is None else elsewhere(spec, original, own)
     except DataError as error:
         raise DataError(f"dataset {spec.name}: {error}", key=error.key) from error.__cause__
@@ -64,23 +70,22 @@ def load_dataset(
 
 
 def _load(
-    spec: DatasetSpec, columns: tuple[Column, ...], directory: Path, original: LoadedDataset | None
+    spec: DatasetSpec,
+    columns: tuple[Column, ...],
+    directory: Path,
+    original: LoadedDataset | None,
+    sources: SharedSources,
 ) -> LoadedDataset:
     """The source's rows; with an original the test rows alone, their labels in its places."""
-    readers = open_source(spec, directory)
-    chosen = choose_splits(spec.splits, readers)
-    if original is not None:
-        chosen = {"test": chosen.get("test") or chosen["train"]}
-    found = [name for name in spec.slices if name != LENGTH or _have(readers, chosen.values(), LENGTH)]
-    inputs, columns = columns, (*columns, *(Column(slice_column(name), "slice") for name in found))
-    given = dict(spec.columns) | {slice_column(name): name for name in found}
+    with sources.opened(spec, directory) as source:
+        chosen = choose_splits(spec.splits, source.readers)
+        if original is not None:
+            chosen = {"test": chosen.get("test") or chosen["train"]}
+        found = [name for name in spec.slices if name != LENGTH or _have(source.readers, chosen.values(), LENGTH)]
+        inputs, columns = columns, (*columns, *(Column(slice_column(name), "slice") for name in found))
+        given = dict(spec.columns) | {slice_column(name): name for name in found}
+        rows = {role: source.rows(name, columns, given, role=role) for role, name in chosen.items()}
     notes: list[str] = []
-    rows: dict[str, Rows] = {}
-    for role, name in chosen.items():
-        mapping, raw = map_columns(readers[name], columns, given, name)
-        if raw.table.num_rows == 0:
-            raise DataError(f"split {name!r} is empty", key=("splits", role))
-        rows[role] = canonical_rows(raw.table, mapping, columns, name, directory)
     if any(column.role == "group" for column in columns):
         least = spec.task_config.get("min_rating")
         rows, decided = by_user(rows, min_rating=None if least is None else float(least))
@@ -114,8 +119,9 @@ def _load(
             labels = original.labels
             refuse_strangers(names["test"], labels, original.name)
     splits: dict[str, tuple[pa.Table, RowHashes]] = {}
-    for role, split in rows.items():
-        table, hashes, note = _ordered(split, labels, getattr(spec.limit, role), spec.broken_share)
+    targets = tuple(rows["test"].targets)
+    for role in list(rows):  # what it is made of goes as each is done: of ten million texts a gigabyte
+        table, hashes, note = _ordered(rows.pop(role), labels, getattr(spec.limit, role), spec.broken_share)
         splits[role] = table, hashes
         notes += [f"{spec.name}: {role}: {note}"] if note else []
     if "train" in splits and (shared := _shared(splits["train"][1], splits["test"][1])):
@@ -125,7 +131,7 @@ def _load(
         name=spec.name,
         splits=tables if len(found) == len(spec.slices) else with_lengths(tables, inputs),
         labels=labels,
-        fingerprint=fingerprint(labels, splits, tuple(rows["test"].targets)),
+        fingerprint=fingerprint(labels, splits, targets),
         notes=tuple(notes),
     )
 
@@ -152,19 +158,23 @@ def _ordered(
     split: Rows, labels: tuple[str, ...], limit: int | None, broken_share: float
 ) -> tuple[pa.Table, RowHashes, str]:
     """The first `limit` rows in canonical order as a table of ids and columns, and what was left out of them."""
-    targets = {name: _indices(column, labels) for name, column in split.targets.items() if name == split.label_column}
-    targets |= {name: column for name, column in split.targets.items() if name not in targets}
-    one = targets.get(split.label_column or "") if _one_label(split) else None
-    target = _ties(split) if one is None else one.to_numpy()
-    given = np.array(split.ids.to_pylist()) if split.ids is not None else np.zeros(split.num_rows, np.int8)
-    kept = split.hashes.sort(target, given)[:limit]
-    ids = given[kept].tolist() if split.ids is not None else _numbered(split.hashes.take(kept).ids())
-    columns: dict[str, pa.Array | pa.ChunkedArray] = {"id": pa.array(ids, pa.string())}
-    columns |= {name: column.take(pa.array(kept)) for name, column in split.slices.items()}
-    columns |= {name: column.take(pa.array(kept)) for name, column in (split.columns | targets).items()}
+
+    def ties(rows: np.ndarray) -> list[np.ndarray]:
+        """Of rows with equal inputs: their targets, then their ids."""
+        given = [] if split.ids is None else [np.array(split.ids.take(pa.array(rows)).to_pylist())]
+        if split.labels is not None and _one_label(split):
+            return [encode(split.labels.take(pa.array(rows)), labels), *given]
+        return [_target_order(split, rows), *given]
+
+    kept = split.hashes.sort(ties)[:limit]
+    split = split.take(kept).whole()
+    indices = {} if split.labels is None else {str(split.label_column): _indices(split.labels, labels)}
+    others = {name: column for name, column in split.targets.items() if name != split.label_column}
+    columns = {"id": split.hashes.ids() if split.ids is None else split.ids} | split.slices | split.columns
+    columns |= indices | others
     checks = _THOROUGH if broken_share else _CHECKS
     encoded = {name: checks[kind] for name, kind in split.pictures.items() if name in columns}
-    names = {name: split.picture_names(name, kept) for name in encoded}
+    names = {name: split.picture_names(name) for name in encoded}
     found, whole, first = check_rows(columns, encoded, names, broken_share)
     note = (
         ""
@@ -174,7 +184,7 @@ def _ordered(
             f"{first}"
         )
     )
-    return pa.table(found), split.hashes.take(kept[whole]), note
+    return pa.table(found), split.hashes if whole.all() else split.hashes.take(whole), note
 
 
 def _one_label(split: Rows) -> bool:
@@ -186,22 +196,14 @@ def _indices(column: pa.ChunkedArray, labels: tuple[str, ...]) -> pa.ChunkedArra
     return encode_lists(column, labels) if is_list(column.type) else pa.chunked_array([encode(column, labels)])
 
 
-def _ties(split: Rows) -> np.ndarray:
-    """Numbers that order rows of equal inputs by their targets."""
+def _target_order(split: Rows, rows: np.ndarray) -> np.ndarray:
+    """Numbers that order rows by their targets."""
     if not split.targets:
-        return np.zeros(split.num_rows, np.int32)
-    return RowHashes.of([split.targets[name] for name in sorted(split.targets)]).order
-
-
-def _numbered(ids: list[str]) -> list[str]:
-    """Ids of equal contents, which stand together, told apart: x, x-2, x-3."""
-    numbered, previous, count = [], None, 1
-    for name in ids:
-        count = count + 1 if name == previous else 1
-        numbered.append(name if count == 1 else f"{name}-{count}")
-        previous = name
-    return numbered
+        return np.zeros(len(rows), np.int32)
+    return RowHashes.of([split.targets[name].take(pa.array(rows)) for name in sorted(split.targets)]).order
 
 
 def _shared(train: RowHashes, test: RowHashes) -> int:
-    return int(np.isin(test.order, train.order).sum())
+    """How many test rows have the content of a train row; both are in their canonical order."""
+    known, asked = train.order, test.order
+    return int((np.searchsorted(known, asked, "left") < np.searchsorted(known, asked, "right")).sum())

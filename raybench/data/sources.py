@@ -30,6 +30,7 @@ from raybench.data.files import (
     rows_split,
     subfolders,
 )
+from raybench.data.parquet_files import ParquetFiles
 from raybench.job.spec import DatasetSpec
 
 __all__ = ["open_source", "read_given"]
@@ -56,6 +57,8 @@ def _files(format: str, data_files: Mapping[str, tuple[str, ...]]) -> dict[str, 
     if format in ("imagefolder", "audiofolder") and list(found) == ["train"] and len(found["train"]) == 1:
         inside = subfolders(found["train"][0])
         found = {split: [folder] for split, folder in inside.items()} or found
+    if format == "parquet":
+        return {split: ParquetFiles(files) for split, files in found.items()}
     return {split: functools.partial(read_files, format, files) for split, files in found.items()}
 
 

@@ -41,7 +41,9 @@ class Resources(Spec):
         default="auto",
         description="padded tokens scored at once; auto: 4,096 on a CPU, 32,768 on a GPU (fewer take less memory)",
     )
-    shard_batches: Count = Field(default=4, description="batches of a shard: what is scored, retried and kept at once")
+    shard_batches: Count = Field(
+        default=4, description="batches of a shard, what is scored, retried and kept at once; at least a 1,024th of all"
+    )
     hang_seconds: float = Field(
         default=600.0, gt=0, allow_inf_nan=False, description="a call that is silent for so long is given up"
     )

@@ -18,6 +18,7 @@ from raybench.core.errors import DataError, JobError
 from raybench.core.identity import content_hash
 from raybench.data import LoadedDataset, load_dataset
 from raybench.data.later import with_test
+from raybench.data.shared_sources import SharedSources
 from raybench.job import DatasetSpec, Job
 from raybench.job.catalogs import measured_paths, unfit
 from raybench.job.rank_by import weights_of
@@ -90,6 +91,8 @@ def plan_datasets(job: Job) -> dict[str, PlannedDataset]:
     as_read: dict[str, LoadedDataset] = {}
     planned: dict[str, PlannedDataset] = {}
     alone = all(spec.original is None for spec in job.datasets)
+    originals = {spec.original.name: spec.original for spec in job.datasets if spec.original is not None}
+    sources = SharedSources({**originals, **{spec.name: spec for spec in job.datasets}}.values())
 
     def plan(spec: DatasetSpec) -> None:
         if spec.original is not None and spec.original.name not in planned:
@@ -98,10 +101,10 @@ def plan_datasets(job: Job) -> dict[str, PlannedDataset]:
         task = _task(job, spec)
         try:
             if alone:
-                rows = planned_rows(spec, task, job.directory)
+                rows = planned_rows(spec, task, job.directory, sources)
             else:  # one is made of another's rows
                 known = as_read[spec.original.name] if spec.original is not None else None
-                as_read[spec.name] = load_dataset(spec, task.columns, job.directory, known)
+                as_read[spec.name] = load_dataset(spec, task.columns, job.directory, known, sources)
                 rows = rows_as_read(spec, task, as_read[spec.name], original.loaded if original is not None else None)
         except DataError as error:
             raise job.placed(error, spec) from error

@@ -65,7 +65,7 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
     races = {one.trial.trial_id: one.race for one in plan.trials if one.problem is None}
     contestants = {one for race in plan.races.values() for own in race.contestants for one in own.trial_ids}
     wanted = races.keys() | contestants
-    past = store.trials.read(skipped)
+    past = store.trials.read(skipped, states_of=wanted)
     ended = {trial_id: row for trial_id, row in past.items() if trial_id in wanted}
     with ThreadPoolExecutor(_THREADS) as pool:
         final = {one: row for one, row in ended.items() if row.status in FINAL or _was_stopped(row, races.get(one))}

@@ -1,6 +1,6 @@
 """A dataset's rows as its task sees them, and what is found out of them; found out once on a machine, then remembered.
 
-loaded, statistics = planned_rows(spec, task, job.directory)
+loaded, statistics = planned_rows(spec, task, job.directory, sources)
 loaded.fingerprint, loaded.num_rows        # known
 loaded.splits["test"]                      # read now, if it was remembered, and held against the fingerprint
 """
@@ -22,6 +22,7 @@ from raybench.data import LoadedDataset, load_dataset
 from raybench.data.labels import refuse_strangers
 from raybench.data.later import LaterSplits
 from raybench.data.origin import origin
+from raybench.data.shared_sources import SharedSources
 from raybench.job import DatasetSpec
 from raybench.tasks.task import Task
 
@@ -38,12 +39,13 @@ class PlannedRows(NamedTuple):
     statistics: Mapping[str, float]
 
 
-def planned_rows(spec: DatasetSpec, task: Task, directory: Path) -> PlannedRows:
+def planned_rows(spec: DatasetSpec, task: Task, directory: Path, sources: SharedSources) -> PlannedRows:
     """DataError, one line that begins with the dataset's name, where there is nothing to be learned or scored."""
     key = _key(spec, task, directory)
     if key is not None and (known := recall(_KIND, key)) is not None:
+        sources.pass_over(spec)
         return _remembered(known, key, spec, task, directory)
-    read = _read(spec, task, directory)
+    read = _read(spec, task, directory, sources)
     if key is not None and key == _key(spec, task, directory):  # else its files were written meanwhile
         loaded = read.loaded
         found = {
@@ -91,8 +93,8 @@ def _remembered(known: Mapping[str, Any], key: Any, spec: DatasetSpec, task: Tas
     return PlannedRows(loaded, dict(known["statistics"]))
 
 
-def _read(spec: DatasetSpec, task: Task, directory: Path) -> PlannedRows:
-    return rows_as_read(spec, task, load_dataset(spec, task.columns, directory))
+def _read(spec: DatasetSpec, task: Task, directory: Path, sources: SharedSources | None = None) -> PlannedRows:
+    return rows_as_read(spec, task, load_dataset(spec, task.columns, directory, sources=sources))
 
 
 def rows_as_read(

@@ -15,9 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from raybench.core import DatasetKey, ModelSpec
+from raybench.core.column_hashes import framed
 from raybench.core.identity import bytes_hash
+from raybench.core.large_columns import gather_table
 from raybench.data.batches import BatchPlan, batch_tokens, plan_batches, plan_in_rounds
 from raybench.metrics.draw_order import draw_keys, looks
+from raybench.tasks.rows import KEY_BYTES, input_keys
 from raybench.tasks.task import Task
 
 __all__ = ["PreparedData", "prepare_data"]
@@ -73,14 +76,14 @@ def prepare_data(
     splits = {name: task.prepare(table, model, dataset.max_length) for name, table in rows.items()}
     test = splits["test"]
     plan = _plan(test, tokens, None if draw_seed is None else _rounds(test, draw_seed))
-    test = test.take(plan.order).combine_chunks()
-    arrays = [plan.order.tobytes(), plan.offsets.tobytes(), plan.padded.tobytes(), *test.column("key").to_pylist()]
+    test = gather_table(test, plan.order)
+    arrays = [plan.order.tobytes(), plan.offsets.tobytes(), plan.padded.tobytes()]
     return PreparedData(
         train=splits.get("train"),
         validation=splits.get("validation"),
         test=test,
         plan=plan,
-        digest=bytes_hash(arrays),
+        digest=bytes_hash(arrays, framed(input_keys(test).view(np.uint8).reshape(-1, KEY_BYTES))),
     )
 
 
@@ -88,7 +91,7 @@ def _plan(
     rows: pa.Table, tokens: int = batch_tokens("auto", "cpu"), parts: Sequence[np.ndarray] | None = None
 ) -> BatchPlan:
     lengths = rows.column("length").to_numpy()
-    keys = rows.column("key").to_numpy(zero_copy_only=False)
+    keys = input_keys(rows).view(">u8").reshape(-1, KEY_BYTES // 8).astype(np.uint64)
     model_rows = rows.column("rows").to_numpy() if "rows" in rows.column_names else None
     if parts is None:
         return plan_batches(lengths, tokens, keys=keys, rows=model_rows)

@@ -13,6 +13,7 @@ __all__ = ["AHEAD_SECONDS", "feature_parts", "head_parts", "remaining_shards", "
 AHEAD_SECONDS = 0.1  # of work that an actor holds while the driver turns round
 _MAX_AHEAD = 64
 
+_MOST_SHARDS = 1024  # of a trial: each leaves a file of records, and millions of rows would leave thousands
 _PARTS_AN_ACTOR = 4  # so that the last part is short beside the whole
 _MAX_BATCHES = 64  # a part that is lost with its actor is not much
 _HEADS = 8  # fitted in one batched product: fewer take as long
@@ -26,14 +27,15 @@ def remaining_shards(
     shard_batches: int,
     rounds: Iterable[int] = (),
 ) -> tuple[Shard, ...]:
-    """Shards of at most `shard_batches` batches that cover [0, num_batches) less the ranges already scored.
+    """Shards of `shard_batches` batches, or of a 1,024th of all, that cover [0, num_batches) less what is scored.
 
     None reaches over the end of a round; `rounds` are the batches with which they end.
 
-    A range that reaches beyond the plan is of another plan and counts for nothing. Cuts fall on multiples of
-    `shard_batches`, so a resumed trial with the same size gets the same shards.
+    A range that reaches beyond the plan is of another plan and counts for nothing. Cuts fall on multiples of a shard's
+    size, so a resumed trial with the same size gets the same shards.
     """
     shards = []
+    shard_batches = max(shard_batches, -(-num_batches // _MOST_SHARDS))
     position = 0
     within = [(start, stop) for start, stop in scored if stop <= num_batches]
     ends = sorted(rounds)

@@ -40,7 +40,7 @@ def survey(
     holders = list(read_holders(store.files))  # first: whoever comes later waits for what is held then
     living = [one for one in holders if not one.is_dead(now) and one.ticket.owner not in but]
     ended: dict[str, str | None] = {}
-    for trial_id, row in store.trials.read(skipped).items():
+    for trial_id, row in store.trials.read(skipped, states_of=()).items():
         if row.status is Status.OK:
             ended[trial_id] = row.basis
         elif row.status in _WITHOUT_A_SCORE:

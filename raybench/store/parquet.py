@@ -59,8 +59,11 @@ def read_folder(
     *,
     columns: list[str] | None = None,
     prefix: str = "",
+    kept: Callable[[pa.Table], pa.Table] = lambda table: table,
 ) -> dict[str, pa.Table]:
     """The tables of a folder's files, by path in order; torn and foreign ones are reported and left out.
+
+    Of each table no more is held than `kept` gives back.
 
     Those who join files write the whole one first and remove the parts then. So the folder is listed again until
     there is nothing new in it: of a part that has gone meanwhile, the rows are in a file of the next listing.
@@ -71,7 +74,7 @@ def read_folder(
         new = [path for path in found if path not in tables]
         if not new:
             break
-        for path, (table, reason) in zip(new, _load_all(files, new, kind, columns), strict=True):
+        for path, (table, reason) in zip(new, _load_all(files, new, kind, columns, kept), strict=True):
             tables[path] = table
             if reason:
                 skipped(path, reason)
@@ -97,7 +100,7 @@ def read_footer(files: Files, path: str, kind: str) -> Footer:
 
 
 def _load_all(
-    files: Files, paths: list[str], kind: str, columns: list[str] | None
+    files: Files, paths: list[str], kind: str, columns: list[str] | None, kept: Callable[[pa.Table], pa.Table]
 ) -> Iterable[tuple[pa.Table | None, str]]:
     def load(path: str) -> tuple[pa.Table | None, str]:
         try:
@@ -109,7 +112,7 @@ def _load_all(
         except (pa.ArrowException, OSError) as error:
             return None, _torn(error)
         reason = _foreign(table.schema.metadata, kind)
-        return (None, reason) if reason else (table, "")
+        return (None, reason) if reason else (kept(table), "")
 
     if len(paths) == 1:
         return [load(paths[0])]

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from raybench.core.column_hashes import BLOCK, cell_digests
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "KEY_BYTES",
     "Ragged",
+    "cell_keys",
     "input_keys",
     "key_column",
     "multi_hot",
@@ -24,7 +29,7 @@ __all__ = [
     "target_tensor",
 ]
 
-_KEY_BYTES = 16
+KEY_BYTES = 16
 
 
 class Ragged(NamedTuple):
@@ -62,17 +67,30 @@ def ragged_column(rows: list[list[int]]) -> pa.Array:
 
 def key_column(inputs: Iterable[bytes]) -> pa.Array:
     """The hash of each row's input bytes, as 16 bytes."""
-    digests = [hashlib.blake2b(data, digest_size=_KEY_BYTES).digest() for data in inputs]
-    return pa.array(digests, type=pa.binary(_KEY_BYTES))
+    digests = [hashlib.blake2b(data, digest_size=KEY_BYTES).digest() for data in inputs]
+    return pa.array(digests, type=pa.binary(KEY_BYTES))
+
+
+def cell_keys(table: pa.Table, names: Sequence[str]) -> pa.Array:
+    """`key_column` of columns of text or bytes, cells of one row parted by zero bytes."""
+    joined: pa.ChunkedArray = table.column(names[0])
+    if len(names) > 1:
+        batches = table.select(list(names)).to_batches(max_chunksize=BLOCK)
+        parts = [pc.binary_join_element_wise(*batch.columns, "\0") for batch in batches]
+        joined = pa.chunked_array(parts, joined.type)
+    digests = cell_digests([joined], KEY_BYTES)
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(KEY_BYTES), len(digests), [None, pa.py_buffer(digests.reshape(-1))]
+    )
 
 
 def input_keys(table: pa.Table) -> np.ndarray:
     """Column `key` as a numpy array of 16 raw bytes each, sortable and hashable."""
-    array = single_chunk(table, "key")
+    array = single_chunk(table, "key").cast(pa.binary(KEY_BYTES))
     if len(array) == 0:
-        return np.zeros(0, dtype=f"V{_KEY_BYTES}")
+        return np.zeros(0, dtype=f"V{KEY_BYTES}")
     data = array.buffers()[1]
-    return np.frombuffer(data, dtype=f"V{_KEY_BYTES}")[array.offset : array.offset + len(array)]
+    return np.frombuffer(data, dtype=f"V{KEY_BYTES}")[array.offset : array.offset + len(array)]
 
 
 def multi_hot(rows: pa.Table, name: str, num_labels: int) -> np.ndarray:

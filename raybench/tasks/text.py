@@ -12,7 +12,7 @@ from raybench.core import Column, DatasetKey, ModelSpec
 from raybench.core.errors import IncompatibleError
 from raybench.models.tokenizer import tokenizer_hash
 from raybench.tasks.pooled import PooledTask
-from raybench.tasks.rows import key_column
+from raybench.tasks.rows import cell_keys
 from raybench.tasks.text_inputs import TextExamples, num_positions, tokenize
 
 if TYPE_CHECKING:
@@ -64,7 +64,5 @@ def refuse_without_vocabulary(model: ModelSpec, config: PretrainedConfig, task: 
 
 def plain_rows(rows: pa.Table, inputs: Sequence[str]) -> pa.Table:
     """Rows as baselines read them: with the raw texts of these columns, `length` 1 and `key`."""
-    texts = zip(*(rows.column(name).to_pylist() for name in inputs), strict=True)
-    keys = key_column("\0".join(parts).encode() for parts in texts)
     lengths = pa.array(np.ones(rows.num_rows, dtype=np.int32))
-    return rows.append_column("length", lengths).append_column("key", keys)
+    return rows.append_column("length", lengths).append_column("key", cell_keys(rows, inputs))

@@ -31,6 +31,7 @@ from raybench.schedule.work import TrialWork
 from raybench.store import Store
 
 ROWS = 8  # examples a shard
+MOST = 1_000  # shards a trial: of more batches a shard would hold several
 
 
 def ids(shard: int) -> list[str]:
@@ -58,16 +59,20 @@ def main() -> None:
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     with tempfile.TemporaryDirectory() as folder:
         store = Store.open(folder)
-        expected = Coverage.of([name for shard in range(num_shards) for name in ids(shard)])
-        work = TrialWork(trial_id="t", data_key=str(num_shards), needs_fit=False, bundle="t")
+        each = min(num_shards, MOST)
+        names = [f"t{number}" for number in range(num_shards // each)]
+        expected = Coverage.of([name for shard in range(each) for name in ids(shard)])
         key = DatasetKey(name="words", task="text-classification", labels=(), fingerprint="", max_length=1)
-        trial = Trial(
-            trial_id="t", candidate="t", model=ModelSpec(reference="m"), dataset=key, method="none",
-            hyperparameters={}, seed=0, weights_fingerprint="",
-        )  # fmt: skip
-        planned = PlannedTrial(trial=trial, work=work)
+        planned = {}
+        for name in names:
+            work = TrialWork(trial_id=name, data_key=str(each), needs_fit=False, bundle=name)
+            trial = Trial(
+                trial_id=name, candidate=name, model=ModelSpec(reference="m"), dataset=key, method="none",
+                hyperparameters={}, seed=0, weights_fingerprint="",
+            )  # fmt: skip
+            planned[name] = PlannedTrial(trial=trial, work=work)
         ledger = Ledger(
-            {"t": planned},
+            planned,
             expected={"words": expected},
             usable=lambda planned, plan: [],
             store=store,
@@ -76,17 +81,17 @@ def main() -> None:
         )
         ledger._writer.ended = lambda row, checkpoint: None  # keep the shards, to time their resume
         pool = Pool(lambda avoided: IdleWorker.options(num_cpus=1, enable_task_events=False).remote(), hang_seconds=600)
-        queue = Queue([work], num_actors=2, shard_batches=1)
-        races = Races({}, {}, {}, {"t"}, store.files, print)
+        queue = Queue([one.work for one in planned.values()], num_actors=2, shard_batches=1)
+        races = Races({}, {}, {}, set(names), store.files, print)
         driver = Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer(), races=races)
         began_cpu, began = time.process_time(), time.perf_counter()
         driver.run()
         seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu
-        assert ledger.rows["t"].status is Status.OK, ledger.rows["t"]
+        assert {row.status for row in ledger.rows.values()} == {Status.OK}, ledger.rows
         began = time.perf_counter()
-        num_resumed = len(Store.open(folder).shards.read("t", print))
+        num_resumed = sum(len(Store.open(folder).shards.read(name, print)) for name in names)
         resume = time.perf_counter() - began
-        assert num_resumed == num_shards
+        assert num_resumed == len(names) * each
     print(f"{num_shards} shards: {seconds / num_shards * 1e3:.3f} ms a shard with the actors' start,", end=" ")
     print(f"{cpu / num_shards * 1e3:.3f} ms of the driver's processor time; resumed in {resume:.2f} s")
 

@@ -211,3 +211,12 @@ def test_a_picture_that_cannot_be_decoded_names_its_row(load: Load) -> None:
 
     with pytest.raises(DataError, match="row 0: not a picture that can be decoded"):
         load([{"image": b"not a picture", "label": 1}], splits={"test": "train"}, columns=PICTURES)
+
+
+def test_lines_of_json_end_where_a_line_ends_and_nowhere_else(load: Load, tmp_path: Path) -> None:
+    texts = ["next line \x85 here", "line \u2028 separator", "plain", "later"]
+    rows = [{"text": text, "label": "ab"[n % 2], **({"id": str(n)} if n else {})} for n, text in enumerate(texts)]
+    lines = "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (tmp_path / "rows.jsonl").write_text("\ufeff" + lines + "\n\n", newline="")
+    loaded = load("json", data_files={"test": str(tmp_path / "rows.jsonl")}, splits={"test": "test"})
+    assert sorted(loaded.splits["test"]["text"].to_pylist()) == sorted(texts)

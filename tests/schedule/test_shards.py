@@ -32,6 +32,14 @@ def test_a_resumed_trial_has_the_shards_it_had(num_batches, size, keep):
     assert remaining_shards("t", num_batches, scored, size) == whole[keep:]
 
 
+@given(num_batches=st.integers(1025, 200_000), size=st.integers(1, 9))
+def test_a_trial_of_many_batches_has_larger_shards_and_not_more_of_them(num_batches, size):
+    shards = remaining_shards("t", num_batches, [], size)
+    assert len(shards) <= 1024
+    assert {shard.num_batches for shard in shards[:-1]} == {max(size, -(-num_batches // 1024))}
+    assert remaining_shards("t", num_batches, [(0, shards[0].stop)], size) == shards[1:]
+
+
 @given(num_trials=st.integers(1, 400), num_actors=st.integers(1, 20))
 def test_heads_are_fitted_once_in_parts_that_occupy_the_actors_and_fill_batched_products(num_trials, num_actors):
     trial_ids = [f"t{number}" for number in range(num_trials)]

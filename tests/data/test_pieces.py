@@ -1,0 +1,115 @@
+"""Large Parquet files of which a job wants a part: the same rows as of the whole, and what is wrong is told as ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from raybench.core import Column
+from raybench.core.errors import DataError
+from raybench.data import LoadedDataset, load_dataset, parquet_files, pieces
+from raybench.job.spec import DatasetSpec
+
+TEXT = (Column("text", "text"), Column("text_pair", "text", False), Column("label", "label"))
+PICTURE = (Column("image", "image"), Column("label", "label"))
+Load = Callable[..., LoadedDataset]
+
+
+def table(count: int, **others: Any) -> pa.Table:
+    draw = np.random.default_rng(count)
+    texts = [f"row {n} of ünicode" for n in draw.integers(count, size=count)]  # some are equal
+    names = {"text": texts, "label": draw.choice(["x", "y"], size=count), "n": np.arange(count)}
+    return pa.table({**names, **others})
+
+
+def pictures(count: int) -> pa.Table:
+    cells = [
+        {"bytes": b"P6 2 3 255\n" + bytes((n, 2 * n, 3 * n)) * 6, "path": f"{n}.ppm" if n % 2 else None}
+        for n in range(count)
+    ]
+    return pa.table({"image": cells, "label": np.arange(count) % 2})
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    def load(tables: dict[str, list[pa.Table]], kinds: tuple[Column, ...] = TEXT, **entry: Any) -> LoadedDataset:
+        """Each table is a file of its split, of row groups of ten rows."""
+        files: dict[str, list[str]] = {}
+        for split, own in tables.items():
+            files[split] = [str(tmp_path / f"{split}-{number}.parquet") for number in range(len(own))]
+            for name, one in zip(files[split], own, strict=True):
+                pq.write_table(one, name, row_group_size=10)
+        asked = {"name": "d", "source": "parquet", "task": "t", "data_files": files, **entry}
+        return load_dataset(DatasetSpec.model_validate(asked), kinds, tmp_path)
+
+    return load
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From here on every file is a large one, of pieces of three rows, and none may be read whole."""
+
+    def begin() -> None:
+        monkeypatch.setattr(pieces, "_WHOLE_BYTES", 0)
+        monkeypatch.setattr(parquet_files, "_MOST_ROWS", 3)
+        read_files = parquet_files.read_files
+        monkeypatch.setattr(
+            parquet_files,
+            "read_files",
+            lambda format, files, wanted: pytest.fail("read whole") if wanted else read_files(format, files, wanted),
+        )
+
+    return begin
+
+
+SOURCES: dict[str, tuple[dict[str, list[pa.Table]], tuple[Column, ...], dict[str, Any]]] = {
+    "texts": ({"train": [table(50), table(31)], "test": [table(25)]}, TEXT, {}),
+    "with ids, pairs and slices": (
+        {"train": [table(50, pair=["p"] * 50)], "test": [table(25, pair=["p"] * 25)]},
+        TEXT,
+        {"columns": {"id": "n", "text_pair": "pair"}, "slices": ["label", "length"]},
+    ),
+    "cut": ({"train": [table(90)]}, TEXT, {"splits": {"train": "train", "validation": "cut"}}),
+    "pictures": ({"train": [pictures(40)], "test": [pictures(30)]}, PICTURE, {"limit": {"train": 9, "test": 30}}),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_part_has_the_rows_that_it_has_of_the_whole(name: str, load: Load, large: Callable[[], None]) -> None:
+    tables, columns, entry = SOURCES[name]
+    asked = {"limit": {"train": 12, "test": 5, "validation": 4}, **entry}
+    whole = load(tables, columns, **asked)
+    large()
+    part = load(tables, columns, **asked)
+    assert (part.fingerprint, part.labels, part.notes) == (whole.fingerprint, whole.labels, whole.notes)
+    for split, rows in whole.splits.items():
+        assert part.splits[split].equals(rows)
+
+
+def test_what_is_wanted_whole_is_read_once(load: Load, large: Callable[[], None]) -> None:
+    large()
+    with pytest.raises(pytest.fail.Exception, match="read whole"):
+        load(SOURCES["texts"][0], limit={"train": 12})
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"text": ["a"] * 24 + [None]}, "is empty (null) in 1 of 25 rows, first in row 24"),
+        ({"n": [*range(24), 3]}, "holds '3' more than once"),
+    ],
+)
+def test_what_is_wrong_is_told_of_the_whole(
+    changed: dict[str, Any], told: str, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "_WHOLE_BYTES", 0)
+    wrong = pa.table(table(25).to_pydict() | changed)
+    with pytest.raises(DataError) as caught:
+        load({"train": [table(25)], "test": [wrong]}, columns={"id": "n"}, limit={"train": 5, "test": 5})
+    assert told in str(caught.value)
