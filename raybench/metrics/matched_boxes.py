@@ -134,7 +134,7 @@ class NothingDetected:
     """Nothing was found: 0 where there was something to find."""
 
     def __init__(self, truths_KAI: np.ndarray) -> None:
-        self._there = truths_KAI.any(axis=(0, 2))
+        self._there = truths_KAI.sum(axis=(0, 2)) > 0
 
     def figure(self, name: str) -> float:
         return 0.0 if self._there[FIGURES[name].area] else np.nan

@@ -20,6 +20,7 @@ __all__ = [
     "ragged",
     "ragged_column",
     "record_columns",
+    "row_key",
     "single_chunk",
     "target_tensor",
 ]
@@ -62,8 +63,15 @@ def ragged_column(rows: list[list[int]]) -> pa.Array:
 
 def key_column(inputs: Iterable[bytes]) -> pa.Array:
     """The hash of each row's input bytes, as 16 bytes."""
-    digests = [hashlib.blake2b(data, digest_size=_KEY_BYTES).digest() for data in inputs]
-    return pa.array(digests, type=pa.binary(_KEY_BYTES))
+    return pa.array([row_key(data) for data in inputs], type=pa.binary(_KEY_BYTES))
+
+
+def row_key(*parts: bytes) -> bytes:
+    """The hash of a row's input bytes, one part after the other."""
+    digest = hashlib.blake2b(digest_size=_KEY_BYTES)
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
 
 
 def input_keys(table: pa.Table) -> np.ndarray:
