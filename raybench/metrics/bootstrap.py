@@ -28,6 +28,7 @@ __all__ = ["REPLICATES", "Units", "on_grid", "poisson_weights", "weighted"]
 REPLICATES = 1000
 MAX_UNITS = 1 << 14
 _MAX_TABLE = 1 << 24  # counts a unit and place, held at once
+_MAX_KEPT = 1 << 21  # weights that are kept as float64, 16 MiB
 
 
 def _poisson_table() -> np.ndarray:
@@ -60,10 +61,15 @@ class Units:
     def replicate(self, contributions: Mapping[str, Contribution]) -> Sums:
         """The weighted sums of each contribution in every replicate."""
         weights_RU = self.weights()
+        made = {name: self.table(contribution) for name, contribution in contributions.items()}
+        dense = {name: table_UK for name, (_, table_UK, _) in made.items() if isinstance(table_UK, np.ndarray)}
+        joined_RK = weights_RU @ np.concatenate([np.empty((self.keys_U.size, 0)), *dense.values()], axis=1)
+        ends = np.cumsum([table_UK.shape[1] for table_UK in dense.values()])[:-1]
+        drawn = dict(zip(dense, np.split(joined_RK, ends, axis=1), strict=True)) if dense else {}
         fields = {}
-        for name, contribution in contributions.items():
-            places, table_UK, size = self.table(contribution)
-            fields[name] = Field(places, weighted(weights_RU, table_UK), size)
+        for name, (places, table_UK, size) in made.items():
+            values_RK = np.ascontiguousarray(drawn[name]) if name in drawn else weighted(weights_RU, table_UK)
+            fields[name] = Field(places, values_RK, size)
         return Sums(fields)
 
     def table(self, contribution: Contribution, places: np.ndarray | None = None) -> tuple[np.ndarray, Any, int | None]:
@@ -101,7 +107,16 @@ def weighted(weights_RU: np.ndarray, table_UK: Any) -> np.ndarray:
 
 def poisson_weights(keys_U: np.ndarray, *, seed: int, replicates: int) -> np.ndarray:
     """Poisson(1) counts [R, U] as float64; column u depends on (seed, keys_U[u]) alone."""
-    return _counts(keys_U.astype(np.uint64).tobytes(), seed, replicates).astype(np.float64)
+    keys = keys_U.astype(np.uint64).tobytes()
+    few = keys_U.size * replicates <= _MAX_KEPT
+    return _few_weights(keys, seed, replicates) if few else _counts(keys, seed, replicates).astype(np.float64)
+
+
+@lru_cache(maxsize=1)
+def _few_weights(keys: bytes, seed: int, replicates: int) -> np.ndarray:
+    weights_RU = _counts(keys, seed, replicates).astype(np.float64)
+    weights_RU.flags.writeable = False
+    return weights_RU
 
 
 @lru_cache(maxsize=1)  # all trials of a dataset have the same draws; a byte each, 16 MiB at most
