@@ -28,6 +28,7 @@ __all__ = ["REPLICATES", "Units", "on_grid", "poisson_weights", "weighted"]
 REPLICATES = 1000
 MAX_UNITS = 1 << 14
 _MAX_TABLE = 1 << 24  # counts a unit and place, held at once
+_NARROW = 64  # sums of a contribution
 _MAX_KEPT = 1 << 21  # weights that are kept as float64, 16 MiB
 
 
@@ -62,15 +63,13 @@ class Units:
         """The weighted sums of each contribution in every replicate."""
         weights_RU = self.weights()
         made = {name: self.table(contribution) for name, contribution in contributions.items()}
-        dense = {name: table_UK for name, (_, table_UK, _) in made.items() if isinstance(table_UK, np.ndarray)}
-        joined_RK = weights_RU @ np.concatenate([np.empty((self.keys_U.size, 0)), *dense.values()], axis=1)
-        ends = np.cumsum([table_UK.shape[1] for table_UK in dense.values()])[:-1]
-        drawn = dict(zip(dense, np.split(joined_RK, ends, axis=1), strict=True)) if dense else {}
-        fields = {}
-        for name, (places, table_UK, size) in made.items():
-            values_RK = np.ascontiguousarray(drawn[name]) if name in drawn else weighted(weights_RU, table_UK)
-            fields[name] = Field(places, values_RK, size)
-        return Sums(fields)
+        narrow = {name: table_UK for name, (_, table_UK, _) in made.items() if table_UK.shape[1] <= _NARROW}
+        drawn = {name: weighted(weights_RU, table_UK) for name, (_, table_UK, _) in made.items() if name not in narrow}
+        if narrow:  # together: reading the weights is most of their work
+            ends = np.cumsum([table_UK.shape[1] for table_UK in narrow.values()])[:-1]
+            parts = np.split(weights_RU @ np.concatenate(list(narrow.values()), axis=1), ends, axis=1)
+            drawn |= {name: np.ascontiguousarray(part_RK) for name, part_RK in zip(narrow, parts, strict=True)}
+        return Sums({name: Field(places, drawn[name], size) for name, (places, _, size) in made.items()})
 
     def table(self, contribution: Contribution, places: np.ndarray | None = None) -> tuple[np.ndarray, Any, int | None]:
         """The sums of each unit: their places [K], a matrix [U, K] (sparse for many places), the size they fill."""

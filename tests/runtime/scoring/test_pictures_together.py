@@ -48,7 +48,8 @@ def test_how_many_hangs_on_their_size(side: int, expected: int, make_trial: Call
     trial = make_trial(ModelSpec(reference="arch:vit", config=VIT | {"image_size": side}), task="image-classification")
     task = get_task("image-classification")
     examples = task.examples(task.prepare(pictures(2, side), trial.model, 1), trial.model, trial.dataset)
-    assert isinstance(examples, ImageExamples) and examples.together == expected
+    assert isinstance(examples, ImageExamples)
+    assert examples.together == expected
 
 
 def test_scores_are_those_of_few_at_once(make_trial: Callable[..., Trial]) -> None:
