@@ -5,7 +5,7 @@ Average precision over IoU 0.50:0.95 (and at 0.50, 0.75, by size), average recal
 Truth annotations are numbered from 1, because 0 means unmatched there. No detection at all is AP 0; a size without
 truth is undefined. Areas are width × height unless `truth_areas` says otherwise.
 The boxes of an image are numbers one after the other, or a list of four a box. Intervals leave out a twentieth of the
-images in turn and accumulate the matches of the others anew; no detection meets its truths twice.
+images in turn and read the matches of the others (matched_boxes.py); no detection meets its truths twice.
 """
 
 from __future__ import annotations
