@@ -233,8 +233,8 @@ class ImageExamples:
 
     @property
     def together(self) -> int:
-        """How many a CPU forwards at once: of more, what a layer puts out is larger than what an allocator keeps and a
-        cache holds (ResNet-18 took 1.05 times as long by 20 as by 8, ViT-Ti 1.1 times)."""
+        """How many a CPU forwards at once: of more, what a layer puts out is larger than what an allocator keeps
+        (ResNet-18 took 1.08 times as long by 20 as by 8, with twice the page faults)."""
         return max(1, _PIXELS_AT_ONCE // (self.pixels.shape[1] * self.pixels.shape[2]))
 
     def units(self, indices: np.ndarray) -> int:
