@@ -14,6 +14,7 @@ alone explains the value. It needs no records, unless they are grouped.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -115,11 +116,18 @@ def _ends(largest: bool) -> Callable[[Sums, Options, UnitTables | None], Ends]:
             covariance_BB = np.einsum("ub,uc->bc", gaps_UB, gaps_UB) * num_units / (num_units - 1)
             covariance_BB += np.diag(np.maximum(0.0, least_B - covariance_BB.diagonal()))
         values, vectors = np.linalg.eigh(covariance_BB)
-        normal_RB = np.random.default_rng(0).standard_normal((_DRAWS, count_B.size))
-        noise_RB = np.einsum("rk,bk->rb", normal_RB, vectors * np.sqrt(np.maximum(values, 0.0)))
+        noise_RB = np.einsum("rk,bk->rb", _normal(count_B.size), vectors * np.sqrt(np.maximum(values, 0.0)))
         return _inverted(gap_B[:, None], np.ascontiguousarray(noise_RB.T), error)
 
     return ends
+
+
+@lru_cache(maxsize=1)
+def _normal(num_bins: int) -> np.ndarray:
+    """The draws of all trials, [R, bins]."""
+    normal_RB = np.random.default_rng(0).standard_normal((_DRAWS, num_bins))
+    normal_RB.flags.writeable = False
+    return normal_RB
 
 
 def _inverted(gap_B1: np.ndarray, noise_BR: np.ndarray, error: Callable[[np.ndarray], np.ndarray]) -> Ends:
