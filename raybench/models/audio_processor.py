@@ -66,7 +66,7 @@ class AudioProcessor:
     def features(self, samples: np.ndarray) -> np.ndarray:
         """float32 of samples [T] at `rate`: time first where it is not fixed, else as the model has it.
 
-        Whoever reads several at once keeps transformers quiet meanwhile: its level set for every sound took 1.5 ms each.
+        Whoever reads several keeps transformers quiet meanwhile: its level set for every sound took 1.5 ms each.
         """
         shortest = int(_SHORTEST * self.rate)
         found = self._features(np.pad(samples, (0, max(0, shortest - len(samples)))))
