@@ -28,6 +28,8 @@ __all__ = ["REPLICATES", "Units", "on_grid", "poisson_weights", "weighted"]
 REPLICATES = 1000
 MAX_UNITS = 1 << 14
 _MAX_TABLE = 1 << 24  # counts a unit and place, held at once
+_NARROW = 64  # sums of a contribution
+_MAX_KEPT = 1 << 21  # weights that are kept as float64, 16 MiB
 
 
 def _poisson_table() -> np.ndarray:
@@ -60,11 +62,14 @@ class Units:
     def replicate(self, contributions: Mapping[str, Contribution]) -> Sums:
         """The weighted sums of each contribution in every replicate."""
         weights_RU = self.weights()
-        fields = {}
-        for name, contribution in contributions.items():
-            places, table_UK, size = self.table(contribution)
-            fields[name] = Field(places, weighted(weights_RU, table_UK), size)
-        return Sums(fields)
+        made = {name: self.table(contribution) for name, contribution in contributions.items()}
+        narrow = {name: table_UK for name, (_, table_UK, _) in made.items() if table_UK.shape[1] <= _NARROW}
+        drawn = {name: weighted(weights_RU, table_UK) for name, (_, table_UK, _) in made.items() if name not in narrow}
+        if narrow:  # together: reading the weights is most of their work
+            ends = np.cumsum([table_UK.shape[1] for table_UK in narrow.values()])[:-1]
+            parts = np.split(weights_RU @ np.concatenate(list(narrow.values()), axis=1), ends, axis=1)
+            drawn |= {name: np.ascontiguousarray(part_RK) for name, part_RK in zip(narrow, parts, strict=True)}
+        return Sums({name: Field(places, drawn[name], size) for name, (places, _, size) in made.items()})
 
     def table(self, contribution: Contribution, places: np.ndarray | None = None) -> tuple[np.ndarray, Any, int | None]:
         """The sums of each unit: their places [K], a matrix [U, K] (sparse for many places), the size they fill."""
@@ -101,7 +106,16 @@ def weighted(weights_RU: np.ndarray, table_UK: Any) -> np.ndarray:
 
 def poisson_weights(keys_U: np.ndarray, *, seed: int, replicates: int) -> np.ndarray:
     """Poisson(1) counts [R, U] as float64; column u depends on (seed, keys_U[u]) alone."""
-    return _counts(keys_U.astype(np.uint64).tobytes(), seed, replicates).astype(np.float64)
+    keys = keys_U.astype(np.uint64).tobytes()
+    few = keys_U.size * replicates <= _MAX_KEPT
+    return _few_weights(keys, seed, replicates) if few else _counts(keys, seed, replicates).astype(np.float64)
+
+
+@lru_cache(maxsize=1)
+def _few_weights(keys: bytes, seed: int, replicates: int) -> np.ndarray:
+    weights_RU = _counts(keys, seed, replicates).astype(np.float64)
+    weights_RU.flags.writeable = False
+    return weights_RU
 
 
 @lru_cache(maxsize=1)  # all trials of a dataset have the same draws; a byte each, 16 MiB at most

@@ -14,6 +14,7 @@ alone explains the value. It needs no records, unless they are grouped.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -96,11 +97,11 @@ def _ends(largest: bool) -> Callable[[Sums, Options, UnitTables | None], Ends]:
         n = float(sums["n"][0])
         count_B, right_B, confidence_B = (to_float(sums[name][0]) for name in ("count", "right", "confidence"))
         gap_B = (right_B - confidence_B) / n
-        share_B = np.where(count_B > 0, count_B, 1.0) / n if largest else np.ones(count_B.size)
+        share_B1 = np.where(count_B > 0, count_B, 1.0)[:, None] / n
 
-        def error(gaps_RB: np.ndarray) -> np.ndarray:
-            sizes_RB = np.abs(gaps_RB) / share_B
-            return np.asarray(sizes_RB.max(axis=1) if largest else sizes_RB.sum(axis=1))
+        def error(gaps_BR: np.ndarray) -> np.ndarray:
+            sizes_BR = np.abs(gaps_BR, out=gaps_BR)
+            return np.asarray((sizes_BR / share_B1).max(axis=0) if largest else sizes_BR.sum(axis=0))
 
         accuracy_B = (right_B + 0.5) / (count_B + 1)
         inside_B = np.where(count_B > 0, gap_B * n / np.where(count_B > 0, count_B, 1.0), 0.0)
@@ -115,21 +116,31 @@ def _ends(largest: bool) -> Callable[[Sums, Options, UnitTables | None], Ends]:
             covariance_BB = np.einsum("ub,uc->bc", gaps_UB, gaps_UB) * num_units / (num_units - 1)
             covariance_BB += np.diag(np.maximum(0.0, least_B - covariance_BB.diagonal()))
         values, vectors = np.linalg.eigh(covariance_BB)
-        normal_RB = np.random.default_rng(0).standard_normal((_DRAWS, count_B.size))
-        noise_RB = np.einsum("rk,bk->rb", normal_RB, vectors * np.sqrt(np.maximum(values, 0.0)))
-        return _inverted(gap_B, noise_RB, error)
+        noise_RB = np.einsum("rk,bk->rb", _normal(count_B.size), vectors * np.sqrt(np.maximum(values, 0.0)))
+        return _inverted(gap_B[:, None], np.ascontiguousarray(noise_RB.T), error)
 
     return ends
 
 
-def _inverted(gap_B: np.ndarray, noise_RB: np.ndarray, error: Callable[[np.ndarray], np.ndarray]) -> Ends:
-    """The errors of all multiples of the gaps under which the error seen lies between the tails."""
-    seen = float(error(gap_B[None, :])[0])
+@lru_cache(maxsize=1)
+def _normal(num_bins: int) -> np.ndarray:
+    """The draws of all trials, [R, bins]."""
+    normal_RB = np.random.default_rng(0).standard_normal((_DRAWS, num_bins))
+    normal_RB.flags.writeable = False
+    return normal_RB
+
+
+def _inverted(gap_B1: np.ndarray, noise_BR: np.ndarray, error: Callable[[np.ndarray], np.ndarray]) -> Ends:
+    """The errors of all multiples of the gaps under which the error seen lies between the tails; `error` takes gaps
+    [B, R] and leaves something else in their place."""
+    seen = float(error(gap_B1.copy())[0])
     if seen == 0:
-        return 0.0, float(np.quantile(error(noise_RB), 1 - _TAIL))
+        return 0.0, float(np.quantile(error(noise_BR), 1 - _TAIL))
+    moved_BR = np.empty_like(noise_BR)
 
     def at_most(multiple: float) -> float:
-        return float((error(multiple * gap_B + noise_RB) <= seen).mean())
+        np.add(multiple * gap_B1, noise_BR, out=moved_BR)
+        return float(np.count_nonzero(error(moved_BR) <= seen) / noise_BR.shape[1])
 
     low, high = 0.0, 0.0
     if at_most(0.0) > 1 - _TAIL:  # chance alone is hardly ever so large

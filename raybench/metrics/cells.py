@@ -92,13 +92,13 @@ def _fields(keys: np.ndarray, drawn_RK: np.ndarray, size: int) -> dict[str, Fiel
 
 
 def _ends(value: float, low_R: np.ndarray, high_R: np.ndarray, again_R: np.ndarray) -> Ends:
-    low_R, high_R, again_R = (np.sort(drawn_R[~np.isnan(drawn_R)]) for drawn_R in (low_R, high_R, again_R))
+    low_R, high_R, again_R = (drawn_R[~np.isnan(drawn_R)] for drawn_R in (low_R, high_R, again_R))
     if not (low_R.size and high_R.size and again_R.size):
         return None
     margin = 1e-12 * max(1.0, abs(value))
-    below = (np.searchsorted(again_R, value - margin) + np.searchsorted(again_R, value + margin)) / (2 * again_R.size)
+    below = sum(np.count_nonzero(again_R < end) for end in (value - margin, value + margin)) / (2 * again_R.size)
     shift = min(max(_NORMAL.inv_cdf(min(max(float(below), 0.01), 0.99)), 0.0), _MAX_SHIFT)
-    low, high = _at(low_R, _NORMAL.cdf(2 * shift - _Z)), _at(high_R, _NORMAL.cdf(2 * shift + _Z))
+    low, high = _at(np.sort(low_R), _NORMAL.cdf(2 * shift - _Z)), _at(np.sort(high_R), _NORMAL.cdf(2 * shift + _Z))
     return min(low, value), max(high, value)
 
 

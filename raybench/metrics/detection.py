@@ -5,11 +5,12 @@ Average precision over IoU 0.50:0.95 (and at 0.50, 0.75, by size), average recal
 Truth annotations are numbered from 1, because 0 means unmatched there. No detection at all is AP 0; a size without
 truth is undefined. Areas are width × height unless `truth_areas` says otherwise.
 The boxes of an image are numbers one after the other, or a list of four a box. Intervals leave out a twentieth of the
-images in turn and accumulate the matches of the others anew; no detection meets its truths twice.
+images in turn and read the matches of the others (matched_boxes.py); no detection meets its truths twice.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ import pyarrow as pa
 
 from raybench.core.errors import MetricError
 from raybench.metrics.columns import Ragged, integer_lists_of, lists_of, place_of, same_lengths
+from raybench.metrics.matched_boxes import AREAS, FIGURES, Matched, NothingDetected
 from raybench.metrics.metric import REQUIRED, Options, TableMetric
 
 __all__ = [
@@ -35,26 +37,44 @@ __all__ = [
     "FIGURES",
 ]
 
-_Box = tuple[int, np.ndarray, int]
-_AREAS = [[0.0, 1e10], [0.0, 32.0**2], [32.0**2, 96.0**2], [96.0**2, 1e10]]  # COCO's, in square pixels
 _COLUMNS = ("truth_boxes", "truth_labels", "boxes", "labels", "box_scores")
 
 
-def _boxes(records: pa.Table, column: str, labels: str, num_classes: int) -> tuple[Ragged, list[_Box]]:
-    """(image from 1, box, category from 1) in the order of the table, and the labels."""
+class _Boxes(NamedTuple):
+    """Boxes [B, 4] of all images in their order, with the place of the image and of the class of each."""
+
+    images: np.ndarray
+    boxes: np.ndarray
+    classes: np.ndarray
+    lists: Ragged  # the classes as they were given, a list an image
+
+    def counts(self, shape: tuple[int, int]) -> np.ndarray:
+        """How many of each class there are in each image, [classes, images]."""
+        return np.bincount(self.classes * shape[1] + self.images, minlength=shape[0] * shape[1]).reshape(shape)
+
+    def of(self, chosen: np.ndarray) -> _Boxes:
+        """Some of them."""
+        return self._replace(images=self.images[chosen], boxes=self.boxes[chosen], classes=self.classes[chosen])
+
+    def annotations(self, own: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
+        """COCO's, with further values of each."""
+        names = ("image_id", "category_id", "bbox", *own)
+        columns = (self.images.tolist(), self.classes.tolist(), self.boxes.tolist(), *own.values())
+        return [dict(zip(names, one, strict=True)) for one in zip(*columns, strict=True)]
+
+
+def _boxes(records: pa.Table, column: str, labels: str, num_classes: int) -> _Boxes:
     boxes = lists_of(records, column, nan=False, nested=True)
     classes = integer_lists_of(records, labels, low=0, high=num_classes - 1)
-    found = []
-    for image in range(records.num_rows):
-        numbers, of_row = boxes.row(image).astype(np.float64), classes.row(image)
-        if numbers.size != 4 * of_row.size:
-            given = f"{numbers.size} numbers in {column!r} for {of_row.size} {labels!r}"
-            raise MetricError(f"{place_of(records, image)} has {given}; expected x, y, width, height of each box")
-        row = numbers.reshape(-1, 4)
-        if (row[:, 2:] < 0).any() or not np.isfinite(row).all():
-            raise MetricError(f"{place_of(records, image)} has a box of negative or infinite size in {column!r}")
-        found += [(image + 1, box, int(label) + 1) for box, label in zip(row, of_row, strict=True)]
-    return classes, found
+    lengths, numbers = np.diff(classes.offsets), np.diff(boxes.offsets)
+    for image in np.flatnonzero(numbers != 4 * lengths)[:1]:
+        given = f"{numbers[image]} numbers in {column!r} for {lengths[image]} {labels!r}"
+        raise MetricError(f"{place_of(records, image)} has {given}; expected x, y, width, height of each box")
+    images, found = np.repeat(np.arange(records.num_rows), lengths), boxes.values.astype(np.float64).reshape(-1, 4)
+    for wrong in np.flatnonzero((found[:, 2:] < 0).any(axis=1) | ~np.isfinite(found).all(axis=1))[:1]:
+        row = place_of(records, images[wrong])
+        raise MetricError(f"{row} has a box of negative or infinite size in {column!r}")
+    return _Boxes(images, found, classes.values, classes)
 
 
 def _of_truths(records: pa.Table, column: str, truth_labels: Ragged, low: float) -> np.ndarray | None:
@@ -66,128 +86,46 @@ def _of_truths(records: pa.Table, column: str, truth_labels: Ragged, low: float)
     return found.values
 
 
-class Figure(NamedTuple):
-    """Where a figure is among COCO's accumulations."""
-
-    kind: str  # precision or recall
-    area: int = 0  # all, small, medium, large
-    most: int = 100  # detections of an image and class that count
-    iou: int | None = None  # place of the threshold; None: the mean over all
-
-
-FIGURES = {  # in the order of COCO's summary
-    "ap": Figure("precision"),
-    "ap_50": Figure("precision", iou=0),
-    "ap_75": Figure("precision", iou=5),
-    "ap_small": Figure("precision", area=1),
-    "ap_medium": Figure("precision", area=2),
-    "ap_large": Figure("precision", area=3),
-    "ar_1": Figure("recall", most=1),
-    "ar_10": Figure("recall", most=10),
-    "ar_100": Figure("recall"),
-    "ar_small": Figure("recall", area=1),
-    "ar_medium": Figure("recall", area=2),
-    "ar_large": Figure("recall", area=3),
-}
-
-
-class Matched:
-    """Detections that have met their truths, image by image; a figure accumulates what it needs of them, once."""
-
-    def __init__(self, evaluation: Any, matches: np.ndarray) -> None:
-        self._evaluation = evaluation
-        self._matches = matches  # [classes, areas, images]
-        self._found: dict[tuple[int, int], Any] = {}
-
-    def figure(self, name: str) -> float:
-        """NaN where there is no truth to find."""
-        place = FIGURES[name]
-        found = self._accumulated(place.area, place.most)[place.kind]  # [IoU, (recall,) classes, 1, 1]
-        known = found if place.iou is None else found[place.iou]
-        known = known[known > -1]
-        return float(np.mean(known)) if known.size else np.nan
-
-    def part(self, kept: np.ndarray) -> Matched:
-        """The same of some images only."""
-        return Matched(self._evaluation, self._matches[:, :, kept])
-
-    def _accumulated(self, area: int, most: int) -> Any:
-        if (area, most) not in self._found:
-            evaluation, matches = self._evaluation, self._matches[:, area]
-            params = evaluation._paramsEval
-            params.imgIds, params.areaRng, params.maxDets = (
-                list(range(matches.shape[1])),
-                _AREAS[area : area + 1],
-                [most],
-            )
-            evaluation._evalImgs_cpp = matches.reshape(-1).tolist()
-            evaluation.accumulate()
-            self._found[area, most] = {kind: evaluation.eval[kind] for kind in ("precision", "recall")}
-        return self._found[area, most]
-
-
-class NothingDetected:
-    """Nothing was found: 0 where there was something to find."""
-
-    def __init__(self, annotations: list[dict[str, Any]]) -> None:
-        areas = [_AREAS[FIGURES[name].area] for name in FIGURES]
-        self._figures = {
-            name: 0.0 if any(low <= a["area"] <= high and not a["iscrowd"] for a in annotations) else np.nan
-            for name, (low, high) in zip(FIGURES, areas, strict=True)
-        }
-
-    def figure(self, name: str) -> float:
-        return self._figures[name]
-
-    def part(self, kept: np.ndarray) -> NothingDetected:
-        return self
-
-
 def match(records: pa.Table, options: Options) -> Matched | NothingDetected:
     """The detections of all images, held against their truths."""
     from faster_coco_eval.core import COCO, COCOeval_faster
 
-    num_classes = len(options["labels"])
-    truth_labels, truths = _boxes(records, "truth_boxes", "truth_labels", num_classes)
-    labels, detections = _boxes(records, "boxes", "labels", num_classes)
+    shape = len(options["labels"]), records.num_rows
+    truths = _boxes(records, "truth_boxes", "truth_labels", shape[0])
+    found = _boxes(records, "boxes", "labels", shape[0])
     box_scores = lists_of(records, "box_scores", nan=False)
-    same_lengths(records, ("boxes", "box_scores"), labels, box_scores)
-    scores = box_scores.values.astype(np.float64)
-    areas = _of_truths(records, "truth_areas", truth_labels, 0.0)
-    crowds = _of_truths(records, "truth_crowd", truth_labels, 0.0)
-    crowd = np.zeros(len(truths), dtype=bool) if crowds is None else crowds
-    annotations: list[dict[str, Any]] = [
-        {
-            "id": place + 1,
-            "image_id": image,
-            "category_id": category,
-            "bbox": box.tolist(),
-            "area": float(box[2] * box[3] if areas is None else areas[place]),
-            "iscrowd": int(crowd[place]),
-        }
-        for place, (image, box, category) in enumerate(truths)
-    ]
-    found = [
-        {"image_id": image, "category_id": category, "bbox": box.tolist(), "score": float(score)}
-        for (image, box, category), score in zip(detections, scores, strict=True)
-    ]
-    if not found or not annotations:
-        return NothingDetected(annotations)
+    same_lengths(records, ("boxes", "box_scores"), found.lists, box_scores)
+    areas = _of_truths(records, "truth_areas", truths.lists, 0.0)
+    crowds = _of_truths(records, "truth_crowd", truths.lists, 0.0)
+    area_B = (truths.boxes[:, 2] * truths.boxes[:, 3] if areas is None else areas).astype(np.float64)
+    crowd_B = np.zeros(len(area_B), dtype=bool) if crowds is None else crowds.astype(np.int64) > 0
+    there = [~crowd_B & (low <= area_B) & (area_B <= high) for low, high in AREAS]
+    truths_KAI = np.stack([truths.of(place).counts(shape) for place in there], axis=1)
+    if not len(found.boxes) or not len(truths.boxes):
+        return NothingDetected(truths_KAI)
+    own = {"area": area_B.tolist(), "iscrowd": crowd_B.astype(int).tolist(), "id": range(1, len(area_B) + 1)}
     truth = COCO(
         {
             "info": {},
-            "images": [{"id": image + 1, "width": 1, "height": 1} for image in range(records.num_rows)],
-            "categories": [{"id": c + 1, "name": str(label)} for c, label in enumerate(options["labels"])],
-            "annotations": annotations,
+            "images": [{"id": image, "width": 1, "height": 1} for image in range(shape[1])],
+            "categories": [{"id": c, "name": str(label)} for c, label in enumerate(options["labels"])],
+            "annotations": truths.annotations(own),
         },
         print_function=_silent,
     )
+    detections = found.annotations({"score": box_scores.values.astype(np.float64).tolist()})
     evaluation = COCOeval_faster(
-        truth, truth.loadRes(found), iouType="bbox", print_function=_silent, extra_calc=False, separate_eval=True
+        truth, truth.loadRes(detections), iouType="bbox", print_function=_silent, extra_calc=False, separate_eval=True
     )
     evaluation.evaluate()
-    matches = np.array(evaluation._evalImgs_cpp, dtype=object).reshape(num_classes, len(_AREAS), records.num_rows)
-    return Matched(evaluation, matches)
+    params = evaluation.params
+    return Matched.of(
+        evaluation._evalImgs_cpp,
+        found.counts(shape),
+        truths_KAI,
+        num_thresholds=len(params.iouThrs),
+        recalls=params.recThrs,
+    )
 
 
 def _silent(*args: object) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from raybench.core import Score
@@ -109,12 +108,6 @@ class MetricSet:
     def covers(self, states: StateSet) -> bool:
         """Whether these states hold all that the metrics sum, measured with this configuration."""
         return self._measures().keys() <= states.states.keys()
-
-    def replicates(self, name: str, records: pa.Table, *, seed: int = 0) -> np.ndarray | None:
-        """Bootstrap values of a metric, [R]; draws depend on (seed, id), so those of other models on the same
-        examples are paired with them. None where the metric cannot be resampled."""
-        metric, options = self._metrics[name], self._options[name]
-        return Scorer(self.states(records), lambda: records, seed=seed, group=self.group).replicates(metric, options)
 
     def _columns(self, name: str) -> tuple[str, ...]:
         metric = self._metrics[name]

@@ -101,7 +101,10 @@ class Scorer:
         return Score(value=value, low=low, high=high, n=n)
 
     def replicates(self, metric: Metric | TableMetric, options: Options) -> np.ndarray | None:
-        """Values of a metric under Poisson resampling of the records, [R]; None where it has no value."""
+        """Values of a metric under Poisson resampling of the records, [R]; None where it has no value.
+
+        Draws depend on (seed, id), so those of other models on the same examples are paired with them.
+        """
         evidence = self.evidence()
         if evidence is None or evidence.table.num_rows == 0:
             return None

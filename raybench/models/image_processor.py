@@ -62,7 +62,7 @@ class ImageProcessor:
         if not self.in_two_steps:
             return pixels
         mean, std = (pixels.new_tensor(one, dtype=_float32()) for one in (self.mean, self.std))
-        return (pixels.float() * self.scale - mean) / std
+        return pixels.float().mul_(self.scale).sub_(mean).div_(std)
 
     def post_processing(self, name: str) -> Callable[..., Any] | None:
         """A method of the processor that reads what a network puts out, such as post_process_object_detection."""

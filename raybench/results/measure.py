@@ -24,6 +24,7 @@ from raybench.job.rank_by import weights_of
 from raybench.metrics import Metric, MetricSet, StateSet
 from raybench.metrics.bounded import example_values, is_bounded_mean
 from raybench.metrics.draw_order import draw_keys
+from raybench.metrics.scoring import Scorer
 from raybench.metrics.thresholds import Picked, pick_threshold
 from raybench.planning.datasets import PlannedDataset
 from raybench.results.slices import slice_scores
@@ -120,10 +121,11 @@ class Measuring:
         # Metrics that were not measured then: the records have them.
         if self.anew or not metric_set.covers(states):
             states = metric_set.states(records())
-        scores = metric_set.compute(states, records=records)
+        scorer = metric_set.scorer(states, records)
+        scores = {name: metric_set.score(name, scorer) for name in metric_set.names}
         slices = slice_scores(metric_set, records(), self._slice_columns(test, records()))
         picked = pick_threshold(records(), self.picks, self.metric_config) if self.picks else None
-        return Measured(scores, slices, replicates_of(metric_set, self.ranked, records()), picked)
+        return Measured(scores, slices, replicates_of(metric_set, self.ranked, scorer), picked)
 
     def _slice_columns(self, test: pa.Table, records: pa.Table) -> dict[str, pa.ChunkedArray]:
         """The slice columns of the test rows, in the order of the records: a job may name new ones after scoring."""
@@ -133,9 +135,9 @@ class Measuring:
         return {name: test.column(slice_column(name)).take(places) for name in self.slices}
 
 
-def replicates_of(metric_set: MetricSet, metrics: Iterable[str], records: pa.Table) -> dict[str, np.ndarray]:
+def replicates_of(metric_set: MetricSet, metrics: Iterable[str], scorer: Scorer) -> dict[str, np.ndarray]:
     """By metric its bootstrap values [R], where they can be had."""
-    drawn = {name: metric_set.replicates(name, records) for name in metrics}
+    drawn = {name: scorer.replicates(*metric_set.metric(name)) for name in metrics}
     return {name: values for name, values in drawn.items() if values is not None}
 
 

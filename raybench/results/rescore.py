@@ -106,15 +106,16 @@ def _entry(
     columns = {name: records.column(_record_column(name, records)).cast(pa.string()) for name in named}
     ids = records.column("id").to_pylist() if parts else []
     columns |= {name: pa.chunked_array([[part[one] for one in ids]], pa.string()) for name, part in parts.items()}
+    scorer = metric_set.scorer(metric_set.states(records), lambda: records)
     return Entry(
         trial=trial,
         status=Status.OK,
         reason=None,
-        scores=metric_set.compute(metric_set.states(records), records=lambda: records),
+        scores={name: metric_set.score(name, scorer) for name in metric_set.names},
         slices=slice_scores(metric_set, records, columns),
         num_examples=row.num_examples,
         cost=row.cost,
-        replicates=replicates_of(metric_set, ranked, records),
+        replicates=replicates_of(metric_set, ranked, scorer),
         made_on=made_on(row.provenance),
     )
 

@@ -18,6 +18,7 @@ from raybench.core.errors import DataError
 from raybench.core.identity import content_hash
 from raybench.core.sounds import read_sound, sound_shape
 from raybench.models.audio_processor import open_audio_processor
+from raybench.models.quiet import quiet
 from raybench.tasks.audio_windows import quiet_cuts
 from raybench.tasks.rows import input_keys, key_column, ragged, ragged_column, single_chunk
 
@@ -99,7 +100,8 @@ class Clips:
         """
         import torch
 
-        windows = [window for index in indices.tolist() for window in self._windows(index)]
+        with quiet():
+            windows = [window for index in indices.tolist() for window in self._windows(index)]
         sizes = np.array([size for _, size in windows], dtype=np.int64)
         if self.processor.fixed:
             features = np.stack([values for values, _ in windows])

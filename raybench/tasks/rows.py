@@ -25,6 +25,7 @@ __all__ = [
     "ragged",
     "ragged_column",
     "record_columns",
+    "row_key",
     "single_chunk",
     "target_tensor",
 ]
@@ -67,8 +68,7 @@ def ragged_column(rows: list[list[int]]) -> pa.Array:
 
 def key_column(inputs: Iterable[bytes]) -> pa.Array:
     """The hash of each row's input bytes, as 16 bytes."""
-    digests = [hashlib.blake2b(data, digest_size=KEY_BYTES).digest() for data in inputs]
-    return pa.array(digests, type=pa.binary(KEY_BYTES))
+    return pa.array([row_key(data) for data in inputs], type=pa.binary(KEY_BYTES))
 
 
 def cell_keys(table: pa.Table, names: Sequence[str]) -> pa.Array:
@@ -82,6 +82,14 @@ def cell_keys(table: pa.Table, names: Sequence[str]) -> pa.Array:
     return pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(KEY_BYTES), len(digests), [None, pa.py_buffer(digests.reshape(-1))]
     )
+
+
+def row_key(*parts: bytes) -> bytes:
+    """The hash of a row's input bytes, one part after the other."""
+    digest = hashlib.blake2b(digest_size=KEY_BYTES)
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
 
 
 def input_keys(table: pa.Table) -> np.ndarray:

@@ -76,7 +76,7 @@ class SizedPictures:
             raw = torch.from_numpy(np.stack([self._pixels(int(indices[place])) for place in places]))
             raw = raw.to(device, non_blocking=True)
             values = (raw.float() / 255.0 - 0.5) / 0.5 if self._processor is None else self._processor.normalized(raw)
-            groups.append(Group(places, values.permute(0, 3, 1, 2).contiguous()))
+            groups.append(Group(places, values.permute(0, 3, 1, 2)))
         return groups
 
     def _pixels(self, index: int) -> np.ndarray:

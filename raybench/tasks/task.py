@@ -61,6 +61,7 @@ class Examples(Protocol):
     lengths: np.ndarray  # int32 [N]: what decides the bucket; of several model rows the longest
     keys: np.ndarray  # bytes16 [N]: equal keys, equal inputs
     # where an example makes several model rows: rows, int32 [N], how many
+    # where a CPU is slower with all rows of a batch at once: together, how many it forwards
 
     def __len__(self) -> int: ...
 

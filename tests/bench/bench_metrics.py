@@ -205,6 +205,7 @@ def intervals() -> None:
     from bench_intervals import Setting, boxes, columns_of
 
     from raybench.metrics import MetricSet
+    from raybench.metrics.detection import FIGURES
 
     rng = np.random.default_rng(0)
 
@@ -232,6 +233,7 @@ def intervals() -> None:
     truths, model = boxes(Setting("hard", rng, 1000))
     images = columns_of({"id": np.arange(1000).astype(str), **truths, **model(0.0)})
     both(["coco_ap"], {"labels": ["a", "b"]}, images, "COCO AP of 1,000 images")
+    both([f"coco_{figure}" for figure in FIGURES], {"labels": ["a", "b"]}, images, "COCO's twelve figures of these")
 
     num_rows, width = 5000, 2048
     features = rng.normal(size=num_rows * width).astype(np.float32)
@@ -241,7 +243,38 @@ def intervals() -> None:
     both(["fid"], {}, table, "FID of 2 × 2,500, 2,048 features", 1)
 
 
+def trial() -> None:
+    """What measuring a trial takes at the end of a run: states read, scores, intervals, replicates; processor time."""
+    from raybench.metrics import MetricSet, StateSet
+    from raybench.metrics.records import classification_records
+    from raybench.results.measure import replicates_of
+
+    num_rows, num_classes, num_trials = 600, 5, 20
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randint(0, num_classes, (num_rows,), generator=generator)
+    metrics = MetricSet(["accuracy", "macro_f1", "log_loss", "ece"], {"labels": list("abcde")})
+    ids = [f"{number:032x}" for number in range(num_rows)]
+    ended = []
+    for _ in range(num_trials):
+        logits = torch.randn(num_rows, num_classes, generator=generator)
+        logits[torch.arange(num_rows), target] += 2
+        columns = classification_records(logits, target)
+        kept = {name: columns[name] for name in metrics.columns & columns.keys()}
+        table = pa.table({"id": ids, "target": target.numpy().astype(np.int32), **kept})
+        ended.append((table, metrics.states(table).to_bytes()))
+
+    def measure() -> None:
+        for table, states in ended:
+            scorer = metrics.scorer(StateSet.from_bytes(states), lambda table=table: table)
+            for name in metrics.names:
+                metrics.score(name, scorer)
+            replicates_of(metrics, ["accuracy"], scorer)
+
+    show("a trial of 600 rows, four metrics", median(measure, 5, time.process_time) / num_trials)
+
+
 BENCHMARKS = {
+    "trial": trial,
     "intervals": intervals,
     "confusion": confusion,
     "update": small_update,

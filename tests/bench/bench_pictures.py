@@ -10,7 +10,6 @@ its processor seconds; the pipeline with the best of its batch sizes. Prediction
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,13 +17,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from scored_alone import Told, against, records_of
 
-from raybench.core import DatasetKey, ModelSpec, Trial
 from raybench.core.pictures import ENCODED
 from raybench.data.packaged.installed import package_directory
-from raybench.runtime.prepare import prepare_data
-from raybench.runtime.trial import open_predictor
-from raybench.tasks.catalog import get_task
 
 LABELS = tuple(f"label {number}" for number in range(100))
 TASK = "image-classification"
@@ -73,8 +69,7 @@ def save_models(folder: Path) -> dict[str, Path]:
     return {name: folder / name.split(",")[0].replace("/", "-") for name in models}
 
 
-def of_raybench(path: Path, files: list[Path]) -> tuple[float, list[str]]:
-    began = time.process_time()
+def of_raybench(path: Path, files: list[Path]) -> Told:
     cells = [{"path": str(file), "bytes": file.read_bytes()} for file in files]
     rows = pa.table(
         {
@@ -83,34 +78,17 @@ def of_raybench(path: Path, files: list[Path]) -> tuple[float, list[str]]:
             "label": pa.array([0] * len(files), pa.int32()),
         }
     )
-    dataset = DatasetKey(name="bench", task=TASK, labels=LABELS, fingerprint="bench", max_length=1)
-    model = ModelSpec(reference=str(path))
-    trial = Trial(
-        trial_id="bench", candidate="bench", model=model, dataset=dataset, method="none", hyperparameters={}, seed=0,
-        weights_fingerprint=str(path),
-    )  # fmt: skip
-    task = get_task(TASK)
-    data = prepare_data(task, {"test": rows}, model, dataset)
-    predictor = open_predictor(trial, None, torch.device("cpu"))
-    read = predictor.read(data.test)
-    with torch.inference_mode():
-        parts = [
-            task.records(made, data.test.slice(part.start, part.stop - part.start), dataset)
-            for part, made in predictor.predictions(read, data.plan.batches(0, data.plan.num_batches))
-        ]
-    records = pa.concat_tables(parts)
-    told = dict(zip(records["id"].to_pylist(), records["prediction"].to_pylist(), strict=True))
-    return time.process_time() - began, [LABELS[told[str(file)]] for file in files]
+    records = records_of(TASK, path, rows, LABELS)
+    told = (LABELS[place] for place in records["prediction"].to_pylist())
+    return dict(zip(records["id"].to_pylist(), told, strict=True))
 
 
-def of_pipeline(path: Path, files: list[Path], batch_size: int) -> tuple[float, list[str]]:
+def of_pipeline(path: Path, files: list[Path], batch_size: int) -> Told:
     from transformers import AutoImageProcessor, pipeline
 
-    began = time.process_time()
     processor = AutoImageProcessor.from_pretrained(path, backend="pil")
     told = pipeline(TASK, model=str(path), image_processor=processor, batch_size=batch_size, device="cpu")
-    found = told([str(file) for file in files], top_k=1)
-    return time.process_time() - began, [one[0]["label"] for one in found]
+    return {str(file): one[0]["label"] for file, one in zip(files, told([str(f) for f in files], top_k=1), strict=True)}
 
 
 def main() -> None:
@@ -124,17 +102,12 @@ def main() -> None:
         for name, path in save_models(Path(folder)).items():
             of_raybench(path, files[:8])
             of_pipeline(path, files[:8], 1)
-            ours, theirs = [], []
-            for _ in range(given.repeats):
-                ours.append(of_raybench(path, files))
-                theirs += [(of_pipeline(path, files, size), size) for size in (1, 8, 32)]
-            seconds, mine = min(ours)
-            (best, other), size = min(theirs)
-            differ = sum(one != two for one, two in zip(mine, other, strict=True))
-            print(
-                f"{name}: raybench {len(files) / seconds:.1f} pictures/s, pipeline {len(files) / best:.1f} "
-                f"(batches of {size}): {best / seconds:.2f}x; {differ} of {len(files)} predictions differ"
-            )
+            against(
+                name,
+                lambda path=path: of_raybench(path, files),
+                lambda size, path=path: of_pipeline(path, files, size),
+                (1, 8, 32), given.repeats, "pictures",
+            )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from raybench.core.errors import CoverageError, MergeError, MetricError
 from raybench.metrics import Coverage, StateSet
+from raybench.metrics.bootstrap import Units
 from raybench.metrics.coverage import id_hashes
 from raybench.metrics.exact_sum import as_fraction, exact_column_sums, exact_sum, two_product
 from raybench.metrics.integers import add, as_exact, decode, encode
-from raybench.metrics.metric import Measure
+from raybench.metrics.metric import Measure, OneHot
 from raybench.metrics.state import Cells, State
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
@@ -167,3 +168,19 @@ def test_hashes_of_like_ids_do_not_collide_and_are_uniform():
 def test_foreign_batches_are_no_states():
     with pytest.raises(MetricError, match="not a set of metric states"):
         StateSet.from_arrow(pa.record_batch({"x": [1]}))
+
+
+def test_replicates_of_several_contributions_are_those_of_each_alone():
+    draw = np.random.default_rng(0)
+    units = Units.of(pa.table({"id": [f"e{place}" for place in range(300)]}), seed=1)
+    contributions = {
+        "n": np.ones(300, dtype=np.int64),
+        "loss": draw.gamma(1.0, 3.0, 300),
+        "bins": draw.normal(size=(300, 15)),
+        "cells": OneHot(draw.integers(-1, 12, 300), 12),
+        "wide": OneHot(draw.integers(0, 5000, 300), 5000),
+    }
+    together = units.replicate(contributions)
+    for name, contribution in contributions.items():
+        alone = units.replicate({name: contribution}).fields[name].values_RK
+        assert np.array_equal(together.fields[name].values_RK, alone), name

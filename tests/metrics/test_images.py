@@ -9,7 +9,7 @@ from scipy.linalg import sqrtm
 from sklearn import metrics as reference
 
 from raybench.metrics import evaluate
-from raybench.metrics.detection import FIGURES
+from raybench.metrics.detection import FIGURES, match
 from raybench.metrics.retrieval import (
     average_precision_of_query,
     hit_of_query,
@@ -42,6 +42,28 @@ def scenes(num_images: int, seed: int = 0) -> pa.Table:
     )
 
 
+def crowded(num_images: int, seed: int) -> pa.Table:
+    """Scenes with up to 260 detections an image of equal scores, crowds, and areas that are not those of the boxes."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for image in range(num_images):
+        count, detected = int(rng.integers(1, 12)), int(rng.choice([0, 3, 30, 260]))
+        truth = np.concatenate([rng.random((count, 2)) * 300, rng.random((count, 2)) * 150 + 3], axis=1)
+        found = np.abs(truth[rng.integers(0, count, detected)] + rng.normal(size=(detected, 4)) * 6)
+        row = {
+            "id": f"image-{image:03d}",
+            "truth_boxes": truth.reshape(-1).tolist(),
+            "truth_labels": rng.integers(0, 2, count).tolist(),
+            "truth_areas": (truth[:, 2] * truth[:, 3] * rng.choice([0.5, 1.0], count)).tolist(),
+            "truth_crowd": rng.integers(0, 5, count).tolist(),
+            "boxes": found.reshape(-1).tolist(),
+            "labels": rng.integers(0, 2, detected).tolist(),
+            "box_scores": np.round(rng.random(detected), 1).tolist(),
+        }
+        rows.append({**row, "truth_crowd": [int(number == 0) for number in row["truth_crowd"]]})
+    return pa.Table.from_pylist(rows)
+
+
 def with_pycocotools(table: pa.Table) -> list[float]:
     from pycocotools import coco, cocoeval
 
@@ -51,6 +73,8 @@ def with_pycocotools(table: pa.Table) -> list[float]:
         for place, label in enumerate(row["truth_labels"]):
             box = row["truth_boxes"][4 * place : 4 * place + 4]
             entry = {"image_id": image, "category_id": label + 1, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+            if "truth_crowd" in row:
+                entry |= {"area": row["truth_areas"][place], "iscrowd": row["truth_crowd"][place]}
             annotations.append({"id": len(annotations) + 1, **entry})
         for place, label in enumerate(row["labels"]):
             box = row["boxes"][4 * place : 4 * place + 4]
@@ -70,15 +94,24 @@ def test_detection_conforms(conforms):
     conforms(["coco_ap", "coco_ap_50", "coco_ar_10"], scenes(24), {"labels": ["cat", "dog"]}, examples=2)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_detection_equals_pycocotools(seed):
-    table = scenes(30, seed)
+@pytest.mark.parametrize(("draw", "seed"), [(scenes, 0), (scenes, 1), (scenes, 2), (crowded, 0), (crowded, 1)])
+def test_detection_equals_pycocotools(draw, seed):
+    table = draw(30, seed)
     scores = evaluate(COCO, table, {"labels": ["cat", "dog"]})
     for name, expected in zip(COCO, with_pycocotools(table), strict=True):
         if expected < 0:
             assert scores[name].value is None
         else:
             assert scores[name].value == pytest.approx(expected, abs=1e-14), name
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_matches_of_some_images_are_those_of_these_images_alone(seed):
+    table, options = crowded(20, seed), {"labels": ["cat", "dog", "cow"]}
+    kept = np.random.default_rng(seed).random(20) < 0.7
+    part, alone = match(table, options).part(kept), match(table.filter(pa.array(kept)), options)
+    for name in FIGURES:
+        np.testing.assert_array_equal(part.figure(name), alone.figure(name), name)
 
 
 def pixels(num_images: int, seed: int = 0) -> tuple[pa.Table, np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ from raybench.models.network import Network
 from raybench.runtime.training.feature_cache import FeatureCache
 from raybench.tasks.task import Examples
 
-__all__ = ["batch_features", "depends_on_rows", "extract", "extract_part"]
+__all__ = ["batch_features", "depends_on_rows", "extract", "extract_part", "together"]
 
 _ROWS, _TOKENS = 64, 4096  # of a forward pass of fixed size
 _LEAST_TOKENS = 128  # of any other
@@ -84,7 +84,7 @@ def _forward(network: Network, examples: Examples, rows: np.ndarray, padded: int
     if not depends_on_rows(network, device):
         least = _LEAST_TOKENS // padded if padded > 1 else 1  # a picture's rows are its patches
         return _filled(network, examples, rows, max(least, len(rows)), padded, device)
-    size = max(1, min(_ROWS, _TOKENS // padded))
+    size = max(1, min(_ROWS, _TOKENS // padded, together(examples, device) or _ROWS))
     chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
     return np.concatenate([_filled(network, examples, chunk, size, padded, device) for chunk in chunks])
 
@@ -95,6 +95,11 @@ def _filled(
     """Features of some rows, forwarded with copies of the first up to `size`."""
     filled = np.concatenate([rows, np.repeat(rows[:1], size - len(rows))])
     return network.features(examples.batch(filled, padded, device).inputs)[: len(rows)].cpu().numpy()
+
+
+def together(examples: Examples, device: torch.device) -> int | None:
+    """How many rows this device should forward at once; None: as many as there are."""
+    return getattr(examples, "together", None) if device.type == "cpu" else None
 
 
 def depends_on_rows(network: Network, device: torch.device) -> bool:

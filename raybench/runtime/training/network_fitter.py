@@ -21,7 +21,7 @@ from raybench.runtime.scoring.predictor import Predictor
 from raybench.runtime.training.attempt import Attempt, first_attempt
 from raybench.runtime.training.checkpoint import Checkpoint
 from raybench.runtime.training.cost import count_parameters, fit_meta
-from raybench.runtime.training.features import extract
+from raybench.runtime.training.features import extract, together
 from raybench.runtime.training.heads import HeadSpec, HeadWeights, fit_heads
 from raybench.runtime.training.loop import fine_tune
 from raybench.runtime.training.memory import peak_memory_bytes, reset_peak_memory
@@ -182,11 +182,16 @@ class _NetworkPredictor(Predictor):
                 return self.task.predict(self._network, read.batch(rows, batch.padded, self.device))
             _, first, place = np.unique(read.keys[rows], return_index=True, return_inverse=True)
             distinct = np.sort(first)
-            features = self._network.features(read.batch(rows[distinct], batch.padded, self.device).inputs)
+            features = self._features(read, rows[distinct], batch.padded)
             if len(distinct) < len(rows):
                 copies = np.searchsorted(distinct, first[place])
                 features = features[torch.from_numpy(copies).to(self.device)]
             return self._network.head(features).float()
+
+    def _features(self, read: Examples, rows: np.ndarray, padded: int) -> torch.Tensor:
+        size = together(read, self.device) or len(rows)
+        groups = (rows[start : start + size] for start in range(0, len(rows), size))
+        return torch.cat([self._network.features(read.batch(group, padded, self.device).inputs) for group in groups])
 
 
 def _load(network: Network, checkpoint: Checkpoint) -> None:
