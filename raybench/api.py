@@ -83,10 +83,16 @@ def _beginning(job: Job, connection: Connection, timing: Timing) -> Callable[[Pl
         ended = None
     has_models = any(candidate.model for candidate in job.candidates)
 
+    has_begun = False
+
     def planned(one: PlannedTrial) -> None:
+        nonlocal has_begun
         timing.mark("rows")
-        if ended is not None and one.problem is None and one.trial.trial_id not in ended:
-            connection.begin(MODEL_IMPORTS if has_models else ())
+        if has_begun or ended is None or one.problem is not None or one.trial.trial_id in ended:
+            return
+        files.check_writable()  # or Ray would start to no end
+        connection.begin(MODEL_IMPORTS if has_models else ())
+        has_begun = True
 
     return planned
 

@@ -1,12 +1,14 @@
-"""Small models and rows that tests of the core share: made from a seed, in a temporary directory."""
+"""What tests share: small models and rows made from a seed, and a command line run in this process."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -65,6 +67,38 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _memory_alone() -> None:
     os.environ["RAYBENCH_CACHE"] = ""
+
+
+class Said(NamedTuple):
+    """What a command wrote and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Said]]:
+    """`raybench` with these arguments, in this process, in which all is then as it was."""
+    from raybench.cli import main
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    path, modules = sys.path.copy(), set(sys.modules)
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["raybench", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return Said(int(ended.value.code or 0), captured.out, captured.err)
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    sys.path[:] = path
+    for name in [name for name in set(sys.modules) - modules if name.startswith("own_")]:
+        del sys.modules[name]
 
 
 @pytest.fixture

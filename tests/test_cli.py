@@ -20,14 +20,14 @@ datasets:
 """
 
 
-def raybench(*arguments, cwd):
-    environment = os.environ | {"PYTHONPATH": os.getcwd()}
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, cwd=cwd, env=environment, timeout=120)
+def process(*arguments):
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture
-def job(tmp_path):
-    """Writes a job with data beside it."""
+def job(tmp_path, monkeypatch):
+    """Writes a job with data beside it, where commands are called."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"word{i} text,{'ab'[i % 2]}\n" for i in range(20)))
     (tmp_path / "test.csv").write_text("text,label\n" + "".join(f"other{i} text,{'ab'[i % 2]}\n" for i in range(10)))
 
@@ -39,11 +39,11 @@ def job(tmp_path):
     return write
 
 
-def test_help_takes_a_third_of_a_second_of_a_processor(tmp_path):
+def test_help_takes_a_third_of_a_second_of_a_processor():
     times = []
     for _ in range(5):
         before = os.times()
-        assert raybench("--help", cwd=tmp_path).returncode == 0
+        assert process("--help").returncode == 0
         after = os.times()  # of this process's children, whatever else the machine does
         times.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert min(times) <= 0.3
@@ -61,63 +61,64 @@ def test_help_takes_a_third_of_a_second_of_a_processor(tmp_path):
         ({"store": "/proc/nowhere"}, "store /proc/nowhere: cannot be written"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(job, changes, line):
+def test_a_mistake_is_one_line_and_exit_code_2(job, command, changes, line):
     folder = job(**changes)
-    result = raybench("run", "job.yaml", cwd=folder)
-    assert result.returncode == 2, result.stderr
-    assert line in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
+    said = command("run", "job.yaml")
+    assert said.code == 2, said
+    assert line in said.err
+    assert len(said.err.strip().splitlines()) == 1
     assert not (folder / "store").exists()
 
 
-def test_a_missing_job_file_is_one_line(tmp_path):
-    result = raybench("run", "nowhere.yaml", cwd=tmp_path)
-    assert (result.returncode, result.stderr) == (2, "nowhere.yaml: no such job file\n")
+def test_a_missing_job_file_is_one_line():
+    said = process("run", "nowhere.yaml")
+    assert (said.returncode, said.stderr) == (2, "nowhere.yaml: no such job file\n")
 
 
-def test_only_faulty_candidates_are_one_line_each_and_exit_code_2(job):
+def test_only_faulty_candidates_are_one_line_each_and_exit_code_2(job, command):
     folder = job()
     text = (folder / "job.yaml").read_text().replace("baseline: majority", "{model: ./nowhere, method: frozen}")
     (folder / "job.yaml").write_text(text)
-    result = raybench("run", "job.yaml", cwd=folder)
-    assert result.returncode == 2
-    assert "nowhere" in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
+    said = command("run", "job.yaml")
+    assert said.code == 2
+    assert "nowhere" in said.err
+    assert len(said.err.strip().splitlines()) == 1
 
 
-def test_debug_shows_the_traceback(tmp_path):
-    assert "Traceback" in raybench("run", "nowhere.yaml", "--debug", cwd=tmp_path).stderr
+def test_debug_shows_the_traceback():
+    assert "Traceback" in process("run", "nowhere.yaml", "--debug").stderr
 
 
-def test_plan_starts_nothing_and_writes_nothing(job):
+def test_plan_starts_nothing_and_writes_nothing(job, command):
     folder = job()
-    result = raybench("plan", "job.yaml", cwd=folder)
-    assert result.returncode == 0, result.stderr
-    assert "1 trials (1 new); 1 shards to score" in result.stdout
+    said = command("plan", "job.yaml")
+    assert said.code == 0, said
+    assert "1 trials (1 new); 1 shards to score" in said.out
     assert not (folder / "store").exists()
 
 
-def test_a_dry_run_is_the_plan_of_what_is_asked(job):
+def test_a_dry_run_is_the_plan_of_what_is_asked(job, command):
     folder = job(candidates="  - baseline: tfidf-logistic")
     asked = ("--only", "majority", "--set", "datasets.rows.limit.test=5", "--set", "store=./elsewhere")
-    result = raybench("run", "job.yaml", "--dry-run", *asked, cwd=folder)
-    assert result.returncode == 0, result.stderr
-    assert "1 trials (1 new); 1 shards to score" in result.stdout
-    assert "tfidf" not in result.stdout
+    said = command("run", "job.yaml", "--dry-run", *asked)
+    assert said.code == 0, said
+    assert "1 trials (1 new); 1 shards to score" in said.out
+    assert "tfidf" not in said.out
     assert not (folder / "store").exists()
     assert not (folder / "elsewhere").exists()
 
 
-def test_status_of_no_store_is_one_line(tmp_path):
-    result = raybench("status", "nowhere", cwd=tmp_path)
-    assert result.returncode == 2
-    assert result.stderr.startswith("store nowhere: holds no runs")
+def test_status_of_no_store_is_one_line(tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = command("status", "nowhere")
+    assert said.code == 2
+    assert said.err.startswith("store nowhere: holds no runs")
 
 
-def test_check_prints_a_json_schema(tmp_path):
-    result = raybench("check", "--schema", cwd=tmp_path)
-    assert result.returncode == 0
-    assert '"$schema"' in result.stdout
+def test_check_prints_a_json_schema(command):
+    said = command("check", "--schema")
+    assert said.code == 0
+    assert '"$schema"' in said.out
 
 
 def test_importing_raybench_imports_no_engine():

@@ -88,7 +88,7 @@ def _options(dataset: DatasetSpec) -> Iterator[Problem]:
             get_task(dataset.task, dataset.task_config)
     except RaybenchError as error:
         if error.key:  # what it says of the task itself has been told
-            yield (*dataset._path, "task_config", *error.key), str(error)
+            yield (*dataset._path, "task_config", *error.key), str(error).removeprefix(f"task_config.{error.key[0]}: ")
 
 
 def _unlike(dataset: DatasetSpec) -> Iterator[Problem]:

@@ -21,6 +21,7 @@ class ForwardCost(NamedTuple):
     hidden: int
     inner: int  # of the feed-forward part
     vocabulary: int
+    heads: int = 0  # of attention
 
     @property
     def a_token(self) -> float:
@@ -61,7 +62,8 @@ def forward_cost(model: ModelSpec) -> ForwardCost:
     if model.pooling == "static":
         return ForwardCost(0, hidden, 0, vocabulary)
     layers = model.num_layers or _size(config, "num_hidden_layers", 12)
-    return ForwardCost(layers, hidden, _size(config, "intermediate_size", 4 * hidden), vocabulary)
+    inner = _size(config, "intermediate_size", 4 * hidden)
+    return ForwardCost(layers, hidden, inner, vocabulary, _size(config, "num_attention_heads", hidden // 64))
 
 
 def _size(config: object, name: str, otherwise: int) -> int:

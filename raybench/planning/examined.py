@@ -1,6 +1,6 @@
 """What a plan finds out of a candidate for a task: whether it can do it, its weights' fingerprint, what it costs.
 
-    found = examine(recipe, task, ("text-classification", "full"), model, labels, hyperparameters)
+    found = examine(Candidacy(recipe, task, ("text-classification", "full"), model, labels, hyperparameters))
     found.problem, found.weights, found.processor
 
 Looking into a configuration imports transformers and so torch; so what was found is remembered on this machine by all
@@ -25,7 +25,7 @@ from raybench.recipes.fingerprint import candidate_fingerprint
 from raybench.recipes.recipe import Recipe
 from raybench.tasks.task import Task
 
-__all__ = ["Examined", "Problem", "examine"]
+__all__ = ["Candidacy", "Examined", "Problem", "examine"]
 
 _KIND = "candidates"
 
@@ -49,33 +49,36 @@ class Examined(NamedTuple):
     own_head: bool  # what is fitted starts from the checkpoint's own
 
 
-def examine(
-    recipe: Recipe,
-    task: Task,
-    names: tuple[str, str],
-    model: ModelSpec,
-    labels: Sequence[str],
-    hyperparameters: Mapping[str, Any],
-) -> Examined:
-    """`names` are those of task and method in the job; whatever a candidate's files or code raise is a problem."""
-    key = _key(recipe, task, names, model, labels, hyperparameters)
+class Candidacy(NamedTuple):
+    """What is asked: whether a recipe can do a task with a model, for any seed."""
+
+    recipe: Recipe
+    task: Task
+    names: tuple[str, str]  # of task and method in the job
+    model: ModelSpec
+    labels: Sequence[str]
+    hyperparameters: Mapping[str, Any]
+
+
+def examine(asked: Candidacy) -> Examined:
+    """The answer; whatever a candidate's files or code raise is a problem."""
+    key = _key(asked)
     if key is not None and (known := recall(_KIND, key)) is not None:
         reason, sizes, stamped, weights, processor, own_head = known
         problem = None if reason is None else Problem(status=Status.INCOMPATIBLE, reason=reason)
-        stamp = weights_stamp(model) if stamped else ""
+        stamp = weights_stamp(asked.model) if stamped else ""
         return Examined(problem, ForwardCost(*sizes), stamp, weights, processor, own_head)
-    found = _found(recipe, task, model, labels, hyperparameters)
+    found = _found(asked)
     stays = found.problem is None or found.problem.status is Status.INCOMPATIBLE
-    if key is not None and stays and key == _key(recipe, task, names, model, labels, hyperparameters):
+    if key is not None and stays and key == _key(asked):
         reason = None if found.problem is None else found.problem.reason
         of_it = [found.weights, found.processor, found.own_head]
         keep(_KIND, key, [reason, list(found.cost), bool(found.stamp), *of_it])
     return found
 
 
-def _found(
-    recipe: Recipe, task: Task, model: ModelSpec, labels: Sequence[str], hyperparameters: Mapping[str, Any]
-) -> Examined:
+def _found(asked: Candidacy) -> Examined:
+    recipe, task, _, model, labels, hyperparameters = asked
     problem, cost, stamp, weights, processor = None, NO_COST, "", f"unavailable:{model.reference}", ""
     own_head = False
     try:
@@ -94,15 +97,9 @@ def _found(
     return Examined(problem, cost, stamp, weights, processor, own_head)
 
 
-def _key(
-    recipe: Recipe,
-    task: Task,
-    names: tuple[str, str],
-    model: ModelSpec,
-    labels: Sequence[str],
-    hyperparameters: Mapping[str, Any],
-) -> Any:
+def _key(asked: Candidacy) -> Any:
     """All that the answer hangs on; None where that is not known, or it is found as quickly."""
+    recipe, task, names, model, labels, hyperparameters = asked
     installed = installed_stamp()
     of_others = any(":" in name for name in names) or model.images is not None or task.opened()
     if installed is None or model.baseline is not None or of_others:
@@ -114,5 +111,5 @@ def _key(
     files = [tree_stamps(directory) for directory in directories if directory is not None]
     if None in files:
         return None
-    asked = [*names, task.settings.model_dump(mode="json"), list(labels)]
-    return [installed, asdict(model), asked, recipe.checked_by(hyperparameters), files]
+    question = [*names, task.settings.model_dump(mode="json"), list(labels)]
+    return [installed, asdict(model), question, recipe.checked_by(hyperparameters), files]

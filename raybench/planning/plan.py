@@ -23,7 +23,7 @@ from raybench.job.catalogs import remarks
 from raybench.models.files import pinned
 from raybench.models.forward_cost import NO_COST, ForwardCost
 from raybench.planning.datasets import PlannedDataset, plan_datasets, validation_datasets
-from raybench.planning.examined import Examined, Problem, examine
+from raybench.planning.examined import Candidacy, Examined, Problem, examine
 from raybench.planning.halvings import PlannedHalving, halving_notes, with_halvings
 from raybench.planning.races import PlannedRace, race_notes, with_races
 from raybench.planning.shared_work import bundle_of, feature_groups, steps_of
@@ -262,7 +262,8 @@ class _Adaptation:
     def examined(self, task: Task, dataset: PlannedDataset) -> Examined:
         """Whether it can be done at all, and by what; for any seed."""
         names = dataset.spec.task, self.method
-        return examine(self.recipe, task, names, self.model, dataset.loaded.labels, self.hyperparameters)
+        labels = dataset.loaded.labels
+        return examine(Candidacy(self.recipe, task, names, self.model, labels, self.hyperparameters))
 
 
 def _plan_trial(

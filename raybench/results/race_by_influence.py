@@ -15,7 +15,6 @@ from math import sqrt
 
 import numpy as np
 import pyarrow as pa
-from scipy import stats
 
 from raybench.metrics import MetricSet
 from raybench.metrics.draw_order import looks
@@ -51,11 +50,13 @@ def judge_worths(
 
 
 def _least_gap(better: Worth, worse: Worth, *, sign: float, level: float, share: float) -> float:
+    from scipy.special import stdtrit
+
     spread = spread_of(better.influence_U - worse.influence_U)
     if spread is None:
         return 0.0
     variance = (spread.variance + better.edge + worse.edge) * (1 - share)
-    return sign * (better.value - worse.value) - float(stats.t.isf(level, spread.df)) * sqrt(variance)
+    return sign * (better.value - worse.value) + float(stdtrit(spread.df, level)) * sqrt(variance)
 
 
 class ByInfluence(Judge):

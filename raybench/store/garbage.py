@@ -91,6 +91,8 @@ def _why(path: str, trial_id: str | None, state: StoreState, *, is_old: bool) ->
     if room == "records" and state.ended.get(trial_id) is not None:
         basis = state.ended[trial_id]
         return None if name.startswith(f"part-{basis}-" if basis else "part-") else "records on another basis"
+    if room == "checkpoints" and state.ended.get(trial_id) is not None and not is_old:
+        return None  # trials that are scored on other rows by this fit may still read it
     if trial_id in state.ended:
         return {
             "checkpoints": "checkpoints of trials that have ended",

@@ -1,16 +1,13 @@
-"""A folder with a job and its data, a command line run in this process, and what it says."""
+"""A folder with a job and its data, and what commands say of what is wrong with them."""
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from raybench.cli import main
+from tests.conftest import Said
 
 TRAIN = "text,label\n" + "".join(f"word{i} text,{'abc'[i % 3]}\n" for i in range(30))
 TEST = "text,label\n" + "".join(f"other{i} text,{'abc'[i % 3]}\n" for i in range(12))
@@ -25,42 +22,6 @@ datasets:
 """
 MAJORITY = "  - baseline: majority"
 TEXTS = "{name: rows, source: csv, data_files: {train: train.csv, test: test.csv}, task: text-classification}"
-
-
-class Said(NamedTuple):
-    """What a command wrote and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture(autouse=True)
-def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Signal handlers, the module path and modules beside the job are those of before."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    path, modules = sys.path.copy(), set(sys.modules)
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-    sys.path[:] = path
-    for name in [name for name in set(sys.modules) - modules if name.startswith("own_")]:
-        del sys.modules[name]
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    """`raybench` with these arguments, in this process."""
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["raybench", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return Said(int(ended.value.code or 0), captured.out, captured.err)
-
-    return run
 
 
 @pytest.fixture

@@ -176,8 +176,10 @@ def wait_for_work(process: subprocess.Popen[str], seconds: float) -> None:
             time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("seconds", [0.2, 0.5, 0.9, 1.4])
+@pytest.mark.parametrize(
+    ("number", "seconds"),
+    [(signal.SIGTERM, 0.2), (signal.SIGINT, 0.5), (signal.SIGTERM, 0.9), (signal.SIGINT, 1.4)],
+)
 def test_a_stop_while_the_job_is_planned_is_one_line(
     folder: Path, job: Write, tiny_bert: Path, number: int, seconds: float
 ) -> None:

@@ -150,6 +150,7 @@ def test_numbers_without_an_end_and_repeats_are_refused(job: Write, refused: Ref
         ("{positiv: b}", "positiv: neither text-classification nor a metric reads this option; did you mean positive?"),
         ("{labels: [a, b]}", "task_config.labels: neither text-classification nor a metric reads this option"),
         ("{group: nowhere}", "needs the record column 'nowhere'"),
+        ("{threshold: 2}", "datasets[0].task_config.threshold: 2: "),
     ],
 )
 def test_options_that_nothing_reads_are_refused(job: Write, refused: Refused, config: str, words: str) -> None:

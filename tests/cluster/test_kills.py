@@ -1,4 +1,4 @@
-"""Two short kill schedules: whatever dies or is torn on the way, the job's tables are those of an undisturbed run.
+"""A short kill schedule: whatever dies or is torn on the way, the job's tables are those of an undisturbed run.
 
 `tests/bench/kill_schedules.py` draws as many longer ones as one likes.
 """
@@ -51,20 +51,11 @@ def fault(target, how, after):
     return Fault(target=target, how=how, moment="unfinished/*", after=after, seconds=0.5)
 
 
-@pytest.mark.parametrize(
-    "faults",
-    [
-        [fault("node", "KILL", 0.0), fault("driver", "TERM", 1.0)],
-        [fault("actor", "KILL", 0.0), fault("driver", "KILL", 1.0)],
-    ],
-    ids=["node and driver", "actor and driver"],
-)
-def test_whatever_is_killed_the_tables_are_those_of_an_undisturbed_run(
-    faults, tmp_path, tiny_bert, cluster, undisturbed
-):
+def test_whatever_is_killed_the_tables_are_those_of_an_undisturbed_run(tmp_path, tiny_bert, cluster, undisturbed):
+    faults = (fault("node", "KILL", 0.0), fault("actor", "KILL", 0.2), fault("driver", "TERM", 1.5))
     path, rng, hits = write_job(tmp_path / "job", tiny_bert, actors=2), random.Random(0), []
     cluster.mend()
-    code, words = Player(cluster, run_seconds=240).run(path, tuple(faults), rng, hits)
+    code, words = Player(cluster, run_seconds=240).run(path, faults, rng, hits)
     assert set(hits) == {str(one) for one in faults}, (code, words)
     tear(path.parent / "store", rng, 2)
     assert raybench.run(path, address=cluster.address, actors=1, quiet=True).complete

@@ -35,9 +35,9 @@ Ninety, NearlyNinety, Seventy, Fifty, Ten = map(guess, (0.90, 0.895, 0.70, 0.50,
 NAMES = ["Ninety", "NearlyNinety", "Seventy", "Fifty", "Ten"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def racing(make_job):
-    """A job of five baselines of known accuracy, and two tokenizers' worth of a tiny BERT beside them."""
+    """Makes a job of five baselines of known accuracy, and two tokenizers' worth of a tiny BERT beside them."""
 
     def make():
         job = make_job()
@@ -58,9 +58,16 @@ def racing(make_job):
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run(ray_address):
     return lambda path, **options: raybench.run(path, address=ray_address, quiet=True, **options)
+
+
+@pytest.fixture(scope="module")
+def raced(racing, run):
+    """One actor, nothing is cut off: the folder whose race is over, and its ranking."""
+    job = racing()
+    return job, run(job.write())
 
 
 def bits(ranking):
@@ -83,9 +90,8 @@ def trials(job):
     ]
 
 
-def test_the_number_of_actors_and_where_a_run_was_cut_off_change_no_bit_of_a_race(racing, run, monkeypatch):
-    job, other, cut = racing(), racing(), racing()
-    ranking = run(job.write())
+def test_the_worse_are_stopped_with_what_is_sure_and_the_best_scored_to_the_end(raced):
+    job, ranking = raced
     assert ranking.complete
     rows = {row["candidate"]: row for row in ranking.table.to_pylist()}
     assert [rows[name]["status"] for name in NAMES] == ["ok", "ok", "stopped", "stopped", "stopped"]
@@ -102,8 +108,9 @@ def test_the_number_of_actors_and_where_a_run_was_cut_off_change_no_bit_of_a_rac
     assert [(row["metric"], row["value"], row["n"]) for row in untold] == [("accuracy", None, 128)]
     assert untold[0]["reason"] == rows["Ten"]["reason"]
 
-    assert bits(run(other.write(resources={"actors": 3, "shard_batches": 1}))) == bits(ranking)
 
+def test_the_number_of_actors_and_where_a_run_was_cut_off_change_no_bit_of_a_race(raced, racing, run, monkeypatch):
+    (job, ranking), cut = raced, racing()
     count = 0
 
     def interrupt(progress, commit):
@@ -116,13 +123,12 @@ def test_the_number_of_actors_and_where_a_run_was_cut_off_change_no_bit_of_a_rac
         patch.setattr(Progress, "shard_scored", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run(cut.write())
-    assert bits(run(cut.write())) == bits(ranking)
-    assert scored(cut) == done
+    assert bits(run(cut.write(resources={"actors": 2, "shard_batches": 1}))) == bits(ranking)
+    assert scored(cut) == scored(job)
 
 
-def test_what_a_race_stopped_stays_so_until_the_race_is_another(racing, run):
-    job, whole = racing(), racing()
-    ranking = run(job.write())
+def test_what_a_race_stopped_stays_so_until_the_race_is_another(raced, run, tmp_path):
+    job, ranking = raced[0].copy(tmp_path / "copy"), raced[1]
     done = scored(job)
     again = raybench.run(job.write(), address="nowhere:1", quiet=True)  # nothing is left to do
     assert bits(again) == bits(ranking)
@@ -131,7 +137,7 @@ def test_what_a_race_stopped_stays_so_until_the_race_is_another(racing, run):
     assert set(scored(job).values()) == {NUM_TEST}
     parts = [row for row in trials(job) if row["status"] == "ok"]
     assert len(parts) == 6
-    without = run(whole.write(race=None))
+    without = run(job.write(race=None, store=str(tmp_path / "anew")))
     told = ["candidate", "rank", "accuracy", "accuracy_low", "accuracy_high", "num_examples"]  # last digits of losses
     assert everything.table.select(told).to_pylist() == without.table.select(told).to_pylist()  # are of other batches
     ended = {row["candidate"]: row for row in ranking.table.to_pylist()}

@@ -13,6 +13,8 @@ from raybench.models.forward_cost import ForwardCost, Rate
 from raybench.planning.estimate import Known, Rows, foretell
 from raybench.planning.plan import make_plan
 from raybench.planning.rates import Rates, keep_rates, recall_rates
+from raybench.planning.trial_memory import memory_bytes
+from raybench.planning.trial_seconds import TrialShape
 from raybench.schedule.simulate import simulate
 from raybench.store.trials import TrialRow
 
@@ -108,6 +110,28 @@ def test_fine_tuning_needs_more_memory_than_a_head(plan):
     made = plan()
     memory = {one.trial.candidate: told(made).memory[one.trial.trial_id] for one in made.trials}
     assert RATES.memory_bytes <= memory["majority"] < memory["frozen"] < memory["full"]
+
+
+@pytest.mark.parametrize(
+    ("network", "tokens", "method", "measured"),
+    [
+        ((6, 384, 1536, 30_522, 12), 64, "frozen", 0.870e9),
+        ((6, 384, 1536, 30_522, 12), 256, "frozen", 0.908e9),
+        ((6, 384, 1536, 30_522, 12), 64, "lora", 1.259e9),
+        ((6, 384, 1536, 30_522, 12), 256, "lora", 2.430e9),
+        ((6, 384, 1536, 30_522, 12), 64, "full", 1.555e9),
+        ((6, 384, 1536, 30_522, 12), 256, "full", 2.454e9),
+        ((6, 768, 3072, 30_522, 12), 64, "full", 2.855e9),
+    ],
+)
+def test_memory_is_told_within_a_fifth_of_what_actors_took_and_never_less(network, tokens, method, measured):
+    shape = TrialShape(
+        kind=method, model="m", is_baseline=False, on_features=method == "frozen", starts_from_features=True,
+        trains_all=method == "full", size=ForwardCost(*network), tokens=tokens, model_rows=1.0, num_train=64,
+        num_test=64, passes=3.0,
+    )  # fmt: skip
+    held = replace(RATES, memory_bytes=404_000_000)  # by an actor of baselines alone
+    assert measured <= memory_bytes(shape, held, "cpu") <= 1.2 * measured
 
 
 def test_operations_are_those_of_the_products():

@@ -73,7 +73,9 @@ def test_whatever_a_trial_left_that_ended_or_was_given_up_is_garbage(entries, st
         if trial_id is None or trial_id in state.held or entry.path.startswith("records/"):
             continue
         last = max(other.modified for other in entries if trial_of(other.path) == trial_id)
-        assert (entry.path in garbage) == (trial_id in state.ended or state.now - last > 7 * DAY)
+        may_be_read = entry.path.startswith("checkpoints/") and state.ended.get(trial_id) is not None
+        is_done = trial_id in state.ended and not may_be_read
+        assert (entry.path in garbage) == (is_done or state.now - last > 7 * DAY)
 
 
 def aged(store, folder, days):
@@ -116,6 +118,16 @@ def said(store, **options):
     with console.file:
         clean(store.files.url, pytest.fail, **{"yes": False, "older_than_days": 7.0} | options, console=console)
         return console.export_text()
+
+
+def test_what_has_just_been_fitted_stays_for_trials_that_are_scored_by_it_on_other_rows(store):
+    checkpoint = "checkpoints/trial=ended.safetensors"
+    store.files.write(checkpoint, b"x" * 1000)
+    said(store, yes=True)
+    assert checkpoint in {entry.path for entry in store.files.entries()}
+    aged(store, "", days=8)
+    said(store, yes=True)
+    assert checkpoint not in {entry.path for entry in store.files.entries()}
 
 
 def test_it_says_what_would_go_and_does_it_only_when_told(store):

@@ -124,20 +124,19 @@ def test_trials_have_the_same_bits_in_any_order_and_grouping(
     make_trial: Callable[..., Trial],
 ) -> None:
     trials = []
+    both = (0, 1) if dtype == "float32" else (0,)  # fits are in float32 whatever scores
     for method in METHODS:
         reference = str(tiny_bert if get_method(method).needs_fit else tiny_classifier)
         model = ModelSpec(reference=reference, num_layers=2, dtype=dtype)
         for options in options_of(method):
-            seeds = (0, 1) if options.get("head") == "random" else (0,)
+            seeds = both if options.get("head") == "random" else (0,)
             trials += [make_trial(model, method, seed=seed, **options) for seed in seeds]
     scratch = ModelSpec(reference=str(tiny_bert), num_layers=1, init="scratch", dtype=dtype)
     trials += [
-        make_trial(scratch, method, seed=seed, **h)
-        for method, h in (("frozen", {}), ("full", STEPS))
-        for seed in (0, 1)
+        make_trial(scratch, method, seed=seed, **h) for method, h in (("frozen", {}), ("full", STEPS)) for seed in both
     ]
     own_head = ModelSpec(reference=str(tiny_classifier), num_layers=2, dtype=dtype)
-    trials += [make_trial(own_head, method, seed=seed, **STEPS) for method in ("full", "lora") for seed in (0, 1)]
+    trials += [make_trial(own_head, method, seed=seed, **STEPS) for method in ("full", "lora") for seed in both]
     neighbours = Neighbours(trials, make_texts)
     alone = [neighbours.alone(place) for place in range(len(trials))]
     for place, outcome in neighbours.together(np.random.default_rng(DTYPES.index(dtype))):
