@@ -7,13 +7,13 @@ to 19 % more than these. An actor that does several networks in turn keeps some 
 
 from __future__ import annotations
 
+from raybench.data.batches import batch_tokens
 from raybench.planning.rates import Rates
 from raybench.planning.trial_seconds import TrialShape
 
 __all__ = ["memory_bytes"]
 
 _BYTES = 4  # of a float32
-_SCORED_TOKENS = 4096  # of a batch, at most (`data/batches.py`)
 _FITTED_TOKENS = {"cpu": 2048, "cuda": 32768}  # of a micro-batch, as a fit begins (`runtime/training/attempt.py`)
 _KEPT_BYTES = 68  # of a token's features in a layer, for the backward pass (Korthikanti et al. 2022: 34 in 16 bits)
 _SCORE_BYTES = {"cpu": 28, "cuda": 10}  # of a score of attention: 10 are kept, and a CPU's allocator gives few back
@@ -31,7 +31,7 @@ def memory_bytes(shape: TrialShape, rates: Rates, device: str) -> float:
     weights = size.parameters * _BYTES
     opened = _OPENING_BYTES[device] + _OPENED[device] * weights
     scores = shape.tokens * size.heads  # of a token in a layer
-    forwarded = _SCORED_TOKENS * (3 * size.hidden + size.inner + 2 * scores) * _BYTES
+    forwarded = batch_tokens("auto", device) * (3 * size.hidden + size.inner + 2 * scores) * _BYTES
     stepped = 0.0
     if shape.passes and not shape.on_features:
         kept = size.layers * (_KEPT_BYTES * size.hidden + _SCORE_BYTES[device] * scores)
