@@ -65,7 +65,8 @@ class ByInfluence(Judge):
     sure = "asymptotic"
 
     def __init__(self, rules: PlannedRace, num_examples: int, metrics: MetricSet) -> None:
-        self._rules, self._num_examples, self._metrics = rules, num_examples, metrics
+        self._rules, self._num_examples = rules, num_examples
+        self._metrics = MetricSet((rules.metric,), metrics.config)  # records have the columns of what ranks alone
         self._parts: dict[str, list[pa.Table]] = {id_: [] for one in rules.contestants for id_ in one.trial_ids}
 
     def learn(self, trial_id: str, places: np.ndarray, values: np.ndarray | pa.Table) -> None:

@@ -69,7 +69,7 @@ class Scoring:
         self.keys, self.values = keys[self.order], values[:, self.order]
         self.rules, self.rng, self.fails = race_rules, rng, dict(fails)
         self.rows = {trial_id: row for row, trial_id in enumerate(ids_of(race_rules))}
-        metrics = MetricSet(() if race_rules.is_mean else (race_rules.metric,), {"labels": ["no", "yes"]})
+        metrics = MetricSet(("log_loss", "macro_f1"), {"labels": ["no", "yes"]})
         self.race = Race(race_rules, keys, set(self.rows), judge_of(race_rules, len(keys), metrics))
         self.ids = np.array(ids)[self.order]
         self.open = dict.fromkeys(self.rows, 0)
