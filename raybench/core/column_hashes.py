@@ -106,6 +106,5 @@ def _slices(array: pa.Array) -> Cells:
     _, offsets, data = array.buffers()
     bounds = np.frombuffer(offsets, np.int64 if is_large else np.int32)[array.offset : array.offset + len(array) + 1]
     view, ends = memoryview(data or b""), bounds.tolist()
-    return (
-        view[start:end] for start, end in itertools.pairwise(ends)
-    )  # one at a time: 65,536 views wake the collector
+    # one at a time: 65,536 views at once wake the collector
+    return (view[start:end] for start, end in itertools.pairwise(ends))

@@ -188,6 +188,8 @@ def _json_lines(lines: Iterable[bytes], wanted: Collection[str]) -> RawSplit | N
         text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         if not text.strip():
             continue
+        if count == 0 and (text.lstrip()[0] != "{" or ('"annotations"' in text and '"categories"' in text)):
+            return None  # a list, or COCO's, perhaps all in this line: it is read once
         try:
             row = _object(text, number)
         except DataError:

@@ -320,7 +320,7 @@ class Job(Spec):
     )
     race: RaceSpec | None = Field(
         default=None,
-        description="stop scoring what is surely worse: {alpha: 0.05, keep: 1}; by a bounded mean such as accuracy",
+        description="stop scoring what is surely worse: {alpha: 0.05, keep: 1}; by one metric",
     )
     halving: HalvingSpec | None = Field(
         default=None,

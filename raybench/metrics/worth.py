@@ -31,8 +31,14 @@ class Worth(NamedTuple):
 
 
 def has_influence(metric: Metric | TableMetric) -> bool:
-    """Whether a record's influence on the value is known in closed form, and it is known which way is better."""
-    return metric.higher_is_better is not None and (isinstance(metric, Metric) or metric.influence is not None)
+    """Whether influences tell how the value of some records differs from that of all, and which way is better.
+
+    They do not where few records make a value too large (average precision, FID) or it has an interval of its own for
+    chance being most of it (ECE, MCE).
+    """
+    if metric.higher_is_better is None or metric.bias is not None:
+        return False
+    return metric.ends is None if isinstance(metric, Metric) else metric.influence is not None
 
 
 def worth_of(metrics: MetricSet, name: str, records: pa.Table) -> Worth | None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from raybench.core import Status
+from raybench.data.batches import batch_tokens
 from raybench.planning.learned import Learned, Sample
 from raybench.planning.plan import Plan, PlannedTrial
 from raybench.planning.rates import Rates
@@ -79,6 +80,7 @@ def foretell(plan: Plan, todo: Sequence[TrialWork], known: Known) -> Estimate:
     learned = Learned(samples, never_seen=_MEASURED if known.is_measured else _GUESSED)
     works = [work for work in todo if work.trial_id in shapes]
     pace = _pace(plan, works, shapes, learned, known)
+    tokens = batch_tokens(plan.job.resources.batch_tokens, known.device)
     of_trials: dict[str, float] = {}
     by_kind: dict[tuple[str, str, float], float] = defaultdict(float)
     for work in works:
@@ -94,7 +96,10 @@ def foretell(plan: Plan, todo: Sequence[TrialWork], known: Known) -> Estimate:
         trials=of_trials,
         work_seconds=work_seconds(works, pace),
         error=_error(by_kind),
-        memory={work.trial_id: memory_bytes(shapes[work.trial_id], known.rates, known.device) for work in works},
+        memory={
+            work.trial_id: memory_bytes(shapes[work.trial_id], known.rates, known.device, batch_tokens=tokens)
+            for work in works
+        },
         num_seen=len({(one.kind, one.model, one.seconds) for one in samples if one.part == "score"}),
     )
 

@@ -63,7 +63,7 @@ def check_race(job: Job, dataset: str, metrics: Sequence[str], rank_by: str, con
         return
     others = [name for name in metrics if has_influence(metric_set.metric(name)[0])]
     instead = f"rank_by: {others[0]} would do" if others else "rank_by accuracy, macro_f1 or another, or no race"
-    why = "is several metrics" if len(ranked) > 1 else "says of no example how it hangs on it"
+    why = "is several metrics" if len(ranked) > 1 else "of some examples says too little of its value of all"
     raise JobError(
         f"{job.where(None, ('race',))}: {rank_by}, by which {dataset} is ranked, {why}, so stopping early by it could "
         f"promise nothing; {instead}"

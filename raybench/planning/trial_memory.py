@@ -7,7 +7,6 @@ to 19 % more than these. An actor that does several networks in turn keeps some 
 
 from __future__ import annotations
 
-from raybench.data.batches import batch_tokens
 from raybench.planning.rates import Rates
 from raybench.planning.trial_seconds import TrialShape
 
@@ -23,15 +22,15 @@ _OPTIMIZED = 3  # beside the weights: gradients and AdamW's two moments
 _SLACK = {"cpu": 1.2, "cuda": 1.0}  # what an allocator holds over what is in use
 
 
-def memory_bytes(shape: TrialShape, rates: Rates, device: str) -> float:
-    """Beside what a process holds before it has opened anything; a fit that does not fit begins anew with less."""
+def memory_bytes(shape: TrialShape, rates: Rates, device: str, *, batch_tokens: int) -> float:
+    """With what a process holds before it has opened anything; a fit that does not fit begins anew with less."""
     size = shape.size
     if not size.parameters:
         return rates.memory_bytes
     weights = size.parameters * _BYTES
     opened = _OPENING_BYTES[device] + _OPENED[device] * weights
     scores = shape.tokens * size.heads  # of a token in a layer
-    forwarded = batch_tokens("auto", device) * (3 * size.hidden + size.inner + 2 * scores) * _BYTES
+    forwarded = batch_tokens * (3 * size.hidden + size.inner + 2 * scores) * _BYTES
     stepped = 0.0
     if shape.passes and not shape.on_features:
         kept = size.layers * (_KEPT_BYTES * size.hidden + _SCORE_BYTES[device] * scores)

@@ -48,9 +48,10 @@ def print_plan(job: Job, console: Console | None = None) -> Planned:
     found = look_up(plan, store, warn_skipped)
     batches: dict[str, tuple[Rows, str]] = {}
     unreadable: dict[str, str] = {}
+    tokens = batch_tokens(job.resources.batch_tokens, this_machine(job.resources).device)
     for key in {one.work.data_key: None for one in plan.trials if one.work.data_key in plan.data}:
         try:
-            batches[key] = _batches(plan, key)
+            batches[key] = _batches(plan, key, tokens)
         except (
             Exception,
             SystemExit,
@@ -106,10 +107,9 @@ def print_plan(job: Job, console: Console | None = None) -> Planned:
     return Planned(plan, found, {key: rows for key, (rows, _) in batches.items()})
 
 
-def _batches(plan: Plan, data_key: str) -> tuple[Rows, str]:
+def _batches(plan: Plan, data_key: str, tokens: int) -> tuple[Rows, str]:
     """The batches that the test split makes, and the digest of their plan; of a task of ours found out once."""
-    needs, installed, resources = plan.data[data_key], installed_stamp(), plan.job.resources
-    tokens = batch_tokens(resources.batch_tokens, this_machine(resources).device)
+    needs, installed = plan.data[data_key], installed_stamp()
     key = None if installed is None or ":" in needs.dataset.task else [installed, data_key, tokens]
     if key is not None and (known := recall("batches", key)) is not None:
         *sizes, digest = known

@@ -50,7 +50,7 @@ def choose(plan: Plan, rows: Mapping[str, TrialRow], measured: Mapping[str, Meas
         attempts = tried[candidate, validation_name(on)]
         means = {configuration: means_of(group, rows, measured, by) for configuration, group in attempts.items()}
         scores = {configuration: found for configuration, found in means.items() if found is not None}
-        best = _best(scores, by) if _all_ended(attempts, rows) else None
+        best = next(iter(by.order(scores)), None) if _all_ended(attempts, rows) else None
         if best is None:
             first = next(iter(offered.values()))[0]
             trials.append(replace(first, problem=_why_none(attempts, rows)))
@@ -132,13 +132,6 @@ def _thresholds(picked: Mapping[int, Picked | None], before: str = "") -> str:
     kind = "threshold" if len(found) == 1 else "thresholds (one a seed)"
     by = f"picked on the validation rows by {found[0].metric} ({means[0]}; {means[1]} at {HALF})"
     return f"{before}{kind} {cuts}, {by}"
-
-
-def _best(scores: Mapping[Configuration, Mapping[str, float]], by: Criterion) -> Configuration | None:
-    if not scores:
-        return None
-    values = dict(zip(scores, by.values(list(scores.values())), strict=True))
-    return (max if by.higher_is_better else min)(values, key=lambda one: values[one])  # the first of equals
 
 
 def _why_none(attempts: Mapping[Configuration, list[PlannedTrial]], rows: Mapping[str, TrialRow]) -> Problem:

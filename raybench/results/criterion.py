@@ -14,13 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from raybench.job.rank_by import weights_of
 
 __all__ = ["Criterion", "quality"]
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,11 @@ class Criterion:
         """What orders K candidates, of whose metrics each has a value: the metric's, or weighted mean ranks."""
         table = {name: np.array([[scores[name]] for scores in scores_K], dtype=float) for name in self.weights}
         return [float(value) for value in self._joined(table)[:, 0]] if scores_K else []
+
+    def order(self, scores: Mapping[Key, Mapping[str, float]]) -> list[Key]:
+        """Candidates by their `values`, the best first, equal ones as they come."""
+        values = dict(zip(scores, self.values(list(scores.values())), strict=True))
+        return sorted(values, key=lambda one: -values[one] if self.higher_is_better else values[one])
 
     def draws(self, replicates_K: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray | None:
         """The same in each of R bootstrap draws, [K, R]; None where a candidate lacks those of a metric."""

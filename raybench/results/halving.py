@@ -33,7 +33,7 @@ from raybench.store.parquet import Skipped
 from raybench.store.trials import TrialRow
 from raybench.store.unfinished import UnfinishedFits
 
-__all__ = ["Stored", "Unfolded", "best_of", "keep_stopped", "unfold", "unfold_stored"]
+__all__ = ["Stored", "Unfolded", "keep_stopped", "unfold", "unfold_stored"]
 
 
 class Unfolded(NamedTuple):
@@ -89,7 +89,7 @@ def _later(
             break
         found = {place: means_of(stage.trials[place], rows, measured, by) for place in going}
         scores = {place: means for place, means in found.items() if means is not None}
-        best = best_of(scores, by)
+        best = by.order(scores)
         told = _Told(halving, stage, len(scores), by)
         problems |= {place: told.why_bad(place, rows) for place in going if place not in scores}
         last = scores[best[: stage.keep][-1]] if best else {}
@@ -100,14 +100,6 @@ def _later(
         }
         going = sorted(best[: stage.keep])
     return later, problems
-
-
-def best_of(scores: Mapping[int, Mapping[str, float]], by: Criterion) -> list[int]:
-    """Configurations by what ranks, the best first, equal ones in their order."""
-    places = sorted(scores)
-    values = by.values([scores[place] for place in places])
-    sign = -1.0 if by.higher_is_better else 1.0
-    return [place for _, place in sorted((sign * value, place) for value, place in zip(values, places, strict=True))]
 
 
 class _Told:
@@ -165,7 +157,7 @@ def keep_stopped(unfolded: Unfolded, store: Store, skipped: Skipped) -> None:
     }
     if not stopped:
         return
-    there = store.trials.read(skipped)
+    there = store.trials.read(skipped, states_of=())
     rows = [row for trial_id, (key, one) in stopped.items() if (row := _row(key, one, there.get(trial_id))) is not None]
     store.trials.write(rows)
     if rows:

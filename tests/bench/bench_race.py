@@ -3,6 +3,7 @@
 python tests/bench/bench_race.py --races 1000                   # 40 candidates × 10,000 examples, simulated
 python tests/bench/bench_race.py --races 1000 --store STORE     # the records of a real run, drawn in 1,000 orders
 python tests/bench/bench_race.py --races 100 --metric macro_f1 [--store STORE]   # by asymptotic bounds
+python tests/bench/bench_race.py --races 200 --metric macro_f1 --equals          # how often they lose the best
 
 Simulated, right and wrong are drawn as correlated as models' answers are: an example is hard for all alike (a shared
 normal of variance 0.6 of 1). Accuracies are spaced evenly below 0.9. Of a store the last finished run is read, whose
@@ -81,9 +82,11 @@ def simulated(rng: np.random.Generator, accuracies: np.ndarray) -> np.ndarray:
     return (hard_N + own_KN < ndtri(accuracies)[:, None]).astype(float)
 
 
-def simulated_tables(rng: np.random.Generator, accuracies: np.ndarray, num_examples: int) -> list[pa.Table]:
-    """Two classes, a third of the one; each model's score of an example is the truth blurred, a part of it alike."""
-    target_N = (rng.random(num_examples) < 1 / 3).astype(np.int64)
+def simulated_tables(
+    rng: np.random.Generator, accuracies: np.ndarray, num_examples: int, share: float = 1 / 3
+) -> list[pa.Table]:
+    """Two classes, a share of the one; each model's score of an example is the truth blurred, a part of it alike."""
+    target_N = (rng.random(num_examples) < share).astype(np.int64)
     hard_N = np.sqrt(SHARED) * rng.normal(size=num_examples)
     ids, tables = [str(i) for i in range(num_examples)], []
     for accuracy in accuracies:
@@ -116,6 +119,9 @@ def main() -> None:
     parser.add_argument("--races", type=int, default=1000)
     parser.add_argument("--store")
     parser.add_argument("--metric", default="accuracy")
+    parser.add_argument(
+        "--equals", action="store_true", help="8 candidates, 4 as good as the best but for half a point"
+    )
     asked = parser.parse_args()
     if asked.store:
         tables, config, what = recorded(asked.store)
@@ -128,6 +134,15 @@ def main() -> None:
         else:
             tables = [table.select(sorted(metrics.columns)) for table in tables]
             tell(f"{what}, {asked.metric}", [race_by_influence(tables, order, metrics) for order in orders])
+        return
+    if asked.equals:
+        metrics = MetricSet((asked.metric,), {"labels": ["no", "yes"]})
+        accuracies = np.array([0.9, *[0.895] * 4, *[0.7] * 3])
+        for num_examples, share in ((400, 0.3), (400, 0.05), (2000, 0.02)):
+            rng, order = np.random.default_rng(0), np.arange(num_examples)
+            drawn = (simulated_tables(rng, accuracies, num_examples, share) for _ in range(asked.races))
+            found = [race_by_influence(tables, order, metrics) for tables in drawn]
+            tell(f"{asked.metric}, four near the best, {num_examples} examples, {share:.0%} of one class", found)
         return
     for spread in (0.3, 0.15, 0.08):
         rng = np.random.default_rng(0)

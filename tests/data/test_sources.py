@@ -220,3 +220,13 @@ def test_lines_of_json_end_where_a_line_ends_and_nowhere_else(load: Load, tmp_pa
     (tmp_path / "rows.jsonl").write_text("\ufeff" + lines + "\n\n", newline="")
     loaded = load("json", data_files={"test": str(tmp_path / "rows.jsonl")}, splits={"test": "test"})
     assert sorted(loaded.splits["test"]["text"].to_pylist()) == sorted(texts)
+
+
+def test_a_list_in_one_line_of_json_is_read_once(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    plain = json.loads
+    monkeypatch.setattr(json, "loads", lambda text: read.append(len(text)) or plain(text))
+    (tmp_path / "rows.json").write_text(json.dumps([{"text": f"text {n}", "label": "ab"[n % 2]} for n in range(9)]))
+    loaded = load("json", data_files={"test": str(tmp_path / "rows.json")}, splits={"test": "test"})
+    assert loaded.splits["test"].num_rows == 9
+    assert [size for size in read if size == (tmp_path / "rows.json").stat().st_size] == [max(read)]

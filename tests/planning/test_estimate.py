@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from raybench.core import Status
-from raybench.job import parse_job
+from raybench.job import Resources, parse_job
 from raybench.models.forward_cost import ForwardCost, Rate
 from raybench.planning.estimate import Known, Rows, foretell
 from raybench.planning.plan import make_plan
@@ -131,7 +131,15 @@ def test_memory_is_told_within_a_fifth_of_what_actors_took_and_never_less(networ
         num_test=64, passes=3.0,
     )  # fmt: skip
     held = replace(RATES, memory_bytes=404_000_000)  # by an actor of baselines alone
-    assert measured <= memory_bytes(shape, held, "cpu") <= 1.2 * measured
+    assert measured <= memory_bytes(shape, held, "cpu", batch_tokens=4096) <= 1.2 * measured
+
+
+def test_fewer_tokens_at_once_take_less_memory_where_a_job_says_so(plan):
+    whole = plan()
+    less = replace(whole, job=whole.job.model_copy(update={"resources": Resources(batch_tokens=256)}))
+    heads = [one.trial.trial_id for one in whole.trials if one.trial.candidate == "frozen"]
+    assert heads
+    assert all(told(less).memory[one] < told(whole).memory[one] for one in heads)
 
 
 def test_operations_are_those_of_the_products():

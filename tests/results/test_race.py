@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raybench.metrics import MetricSet
+from raybench.metrics.catalog import METRICS, find
 from raybench.metrics.draw_order import draw_keys, looks
-from raybench.metrics.worth import worth_of
+from raybench.metrics.worth import has_influence, worth_of
 from raybench.planning.races import Contestant, PlannedRace
 from raybench.results.measure import Drawn
 from raybench.results.race import Open, Race, Stop, judge_of
@@ -196,6 +197,12 @@ def test_by_f1_the_best_is_kept_as_often_too_and_the_bounds_are():
     assert told > 60
     assert wrong <= 0.05 * told
     assert lost <= 0.2 * 25
+
+
+def test_no_race_is_by_what_few_examples_make_too_large_or_chance_is_most_of():
+    may = {name for name in METRICS if has_influence(find(name)[0])}
+    assert may >= {"accuracy", "macro_f1", "f1", "mcc", "roc_auc", "log_loss", "bleu", "wer", "r2", "mean_iou"}
+    assert not may & {"ece", "mce", "average_precision", "multilabel_average_precision", "fid"}
 
 
 def test_of_what_has_no_value_yet_nothing_is_said():
