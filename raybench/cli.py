@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raybench.commands import nights, reports, stores, trials
+from raybench.commands import descriptions, nights, reports, stores, trials
 from raybench.commands.exits import STOPPED, Debug, exit_codes, tell_output_error
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ app = typer.Typer(
     help="Which of these checkpoints should I use? Fine-tune, score and rank candidates × datasets.",
 )
 
-for commands in (nights, stores, trials, reports):
+for commands in (descriptions, nights, stores, trials, reports):
     commands.add_to(app)
 
 JobFile = Annotated[str, typer.Argument(metavar="JOB", help="the job file, such as jobs/quickstart.yaml")]

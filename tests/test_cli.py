@@ -121,6 +121,15 @@ def test_check_prints_a_json_schema(command):
     assert '"$schema"' in said.out
 
 
+def test_describe_says_what_a_name_takes(command):
+    said = command("describe", "full")
+    assert said.code == 0
+    assert "epochs = 3" in said.out
+    said = command("describe", "ful")
+    assert said.code == 2
+    assert said.err.strip() == "nothing is called 'ful'; did you mean full?"
+
+
 def test_importing_raybench_imports_no_engine():
     code = "import raybench, sys; assert not {'torch', 'ray', 'pyarrow'} & set(sys.modules); raybench.run"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

@@ -28,7 +28,7 @@ ROOMS = {
     "results": "core data job metrics tasks planning store",
     "replay": "core data job metrics models tasks runtime planning store results",
     "cluster": "core data job metrics models tasks recipes runtime planning schedule store results",
-    "report": "core job data metrics models tasks runtime planning schedule store results replay cluster",
+    "report": "core job data metrics models tasks recipes runtime planning schedule store results replay cluster",
     "commands": "core replay results store report",
     "api": "core job planning store results cluster report",
     "cli": "core api commands job data metrics planning store results cluster report",

@@ -29,12 +29,14 @@ AUDIO_COLUMNS = (Column("audio", "audio"),)
 
 
 class SoundOptions(TaskOptions):
-    """`window_seconds`: what is longer is read in windows of at most so much, cut where it is quiet.
+    """How a long sound is cut into windows.
 
     A model that reads a fixed size (Whisper 30 seconds, AST 10) has windows of that size at most.
     """
 
-    window_seconds: float = Field(default=30.0, ge=1)
+    window_seconds: float = Field(
+        default=30.0, ge=1, description="longer sounds are read in windows of at most so much, cut where it is quiet"
+    )
 
 
 class AudioTask(PooledTask):

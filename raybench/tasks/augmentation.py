@@ -28,12 +28,15 @@ _LOG_SHAPE = np.log(4 / 3)  # how far a part's shape is from its picture's at mo
 
 
 class AugmentOptions(TaskOptions):
-    """While a network is trained: `crop` is the least share of a picture that is seen (1: all of it), at the picture's
-    size; with `flip` every second one is seen mirrored, left for right. Scoring sees pictures as they are.
-    """
+    """How pictures are seen while a network is trained; scoring sees them as they are."""
 
-    crop: float = Field(default=1.0, gt=0, le=1)
-    flip: bool = False
+    crop: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="in training, the least share of a picture that is seen, at its size; 1: all of it",
+    )
+    flip: bool = Field(default=False, description="in training, every second picture is seen mirrored, left for right")
 
     @property
     def augments(self) -> bool:

@@ -31,9 +31,13 @@ CAUSAL_HEADS = ("ForCausalLM", "LMHeadModel")
 
 
 class CausalOptions(TaskOptions):
-    """`stride`: how far a window moves on over a text that is longer than the model; null: half of what it takes."""
+    """How a long text is cut into windows."""
 
-    stride: int | None = Field(default=None, ge=1)
+    stride: int | None = Field(
+        default=None,
+        ge=1,
+        description="how far a window moves on over a text that is longer than the model takes; left out: half of that",
+    )
 
 
 class CausalLM(Task):

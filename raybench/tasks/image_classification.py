@@ -23,12 +23,16 @@ __all__ = ["ImageClassification", "ImageClassificationOptions"]
 
 
 class ImageClassificationOptions(AugmentOptions, ThresholdOptions):
-    """Of models that read texts too: what is asked of each label, in `prompts` with {label}, whose embeddings are
-    averaged; `verbaliser` says how a label is called where its name does not.
-    """
+    """Models that read texts too need no head: they are asked in words."""
 
-    prompts: tuple[str, ...] = Field(default=("This is a photo of {label}.",), min_length=1)
-    verbaliser: Mapping[str, str] = Field(default_factory=dict)
+    prompts: tuple[str, ...] = Field(
+        default=("This is a photo of {label}.",),
+        min_length=1,
+        description="what models that read texts too are asked of each label; of several the embeddings are averaged",
+    )
+    verbaliser: Mapping[str, str] = Field(
+        default_factory=dict, description="label → how it is called there, where its name says little"
+    )
 
     @field_validator("prompts")
     @classmethod

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
+from pydantic import Field
 
 from raybench.core import Column, DatasetKey, ModelSpec
 from raybench.core.errors import DataError, IncompatibleError, ModelError
@@ -37,13 +38,15 @@ __all__ = ["ImageGeneration", "ImageGenerationOptions", "Seen", "see", "shown", 
 
 
 class ImageGenerationOptions(TaskOptions):
-    """`feature_network`: the model that pictures are compared by, any reference of one that reads pictures.
+    """By what network pictures are compared.
 
     Its classifier's last layer tells the features and its classes the Inception score. Figures by different networks
     are different figures.
     """
 
-    feature_network: str | None = None
+    feature_network: str | None = Field(
+        default=None, description="the model that pictures are compared by: any reference of one that reads pictures"
+    )
 
 
 class Seen(NamedTuple):

@@ -31,10 +31,15 @@ __all__ = ["MaskedLM", "MaskedOptions"]
 
 
 class MaskedOptions(TaskOptions):
-    """`mask_share`: what part of a text's tokens is masked together, drawn by (`mask_seed`, id); 0: each alone."""
+    """What is masked together."""
 
-    mask_share: float = Field(default=0.0, ge=0, le=0.5)
-    mask_seed: int = 0
+    mask_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="part of a text's tokens masked together, drawn by (mask_seed, id); 0: each alone",
+    )
+    mask_seed: int = Field(default=0, description="draws other ones")
 
 
 class MaskedLM(Task):

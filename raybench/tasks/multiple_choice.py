@@ -45,10 +45,14 @@ _FIELDS = ("question", "context")
 
 
 class MultipleChoiceOptions(ShotOptions):
-    """How a language model is asked. `template` names columns in braces, `delimiter` stands before the choice."""
+    """How a language model is asked."""
 
-    template: str = Field(default="Question: {question}\nAnswer:", min_length=1)
-    delimiter: str = " "
+    template: str = Field(
+        default="Question: {question}\nAnswer:",
+        min_length=1,
+        description="how a language model is asked; names columns in braces",
+    )
+    delimiter: str = Field(default=" ", description="before the choice")
 
     @field_validator("template")
     @classmethod

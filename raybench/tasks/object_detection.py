@@ -37,14 +37,14 @@ _HEAD = "ForObjectDetection"
 
 
 class ObjectDetectionOptions(TaskOptions):
-    """`box_format` of the data: left, top, width, height as COCO's, or left, top, right, bottom; in pixels.
+    """How boxes are written, and which detections are kept."""
 
-    Detections below `threshold` are left out, of the others the `max_detections` with the highest scores are kept.
-    """
-
-    box_format: Literal["xywh", "xyxy"] = "xywh"
-    threshold: float = Field(default=0.0, ge=0, lt=1)
-    max_detections: int = Field(default=100, ge=1)
+    box_format: Literal["xywh", "xyxy"] = Field(
+        default="xywh",
+        description="of the data, in pixels: left, top, width, height as COCO's, or left, top, right, bottom",
+    )
+    threshold: float = Field(default=0.0, ge=0, lt=1, description="detections of lower scores are left out")
+    max_detections: int = Field(default=100, ge=1, description="of a picture, those of the highest scores")
 
 
 class Detections(NamedTuple):

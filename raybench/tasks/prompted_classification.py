@@ -45,11 +45,15 @@ __all__ = ["PromptedClassification", "PromptedOptions"]
 
 
 class PromptedOptions(ShotOptions, ThresholdOptions):
-    """`template` names {text}, {text_pair} and, once, {answer}, where a label's words stand; `verbaliser` says those
-    words (a label without any: its name)."""
+    """How a model is asked for a label in words."""
 
-    template: str = "{text}\nTopic: {answer}"
-    verbaliser: dict[str, str] = Field(default_factory=dict)
+    template: str = Field(
+        default="{text}\nTopic: {answer}",
+        description="names {text}, {text_pair} and, once, {answer}, where a label's words stand",
+    )
+    verbaliser: dict[str, str] = Field(
+        default_factory=dict, description="label → its words, where its name says little"
+    )
 
     @field_validator("template")
     @classmethod

@@ -39,18 +39,22 @@ _HEAD = "ForQuestionAnswering"
 
 
 class QuestionAnsweringOptions(TaskOptions):
-    """`unanswerable`: whether no answer takes part; None: if a training row has none. It wins where its score is more
-    than `null_threshold` above the best span's (to be chosen on validation rows: records hold the difference,
-    `null_odds`).
+    """What may be an answer, and how a long context is cut into windows."""
 
-    Lengths are in pieces. `stride`: how many neighbouring windows share, at most half of one; None: a quarter.
-    """
-
-    unanswerable: bool | None = None
-    null_threshold: float = 0.0
-    max_answer_length: int = Field(default=30, ge=1)
-    max_question_length: int = Field(default=64, ge=1)
-    stride: int | None = Field(default=None, ge=0)
+    unanswerable: bool | None = Field(
+        default=None, description="whether no answer takes part; left out: where a training row has none"
+    )
+    null_threshold: float = Field(
+        default=0.0,
+        description="no answer wins where its score is by more above the best span's (null_odds in records)",
+    )
+    max_answer_length: int = Field(default=30, ge=1, description="pieces of an answer")
+    max_question_length: int = Field(default=64, ge=1, description="pieces of a question")
+    stride: int | None = Field(
+        default=None,
+        ge=0,
+        description="pieces that neighbouring windows share, at most half of one; left out: a quarter",
+    )
 
 
 class QuestionAnswering(Task):

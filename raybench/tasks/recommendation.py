@@ -40,16 +40,18 @@ __all__ = ["Recommendation", "RecommendationOptions"]
 
 
 class RecommendationOptions(TaskOptions):
-    """`depth`: how many of the best items a record holds, beside the right ones; figures are exact to that rank.
+    """What counts, how deep is ranked, what a text model learns from."""
 
-    `min_rating`: lower ratings are left out, as if they were not there. `negatives`: how many items a user has not
-    taken a right one is held against when a text model learns; `shown`: of how many items it sees such a user then.
-    """
-
-    depth: int = Field(default=100, ge=1)
-    min_rating: float | None = None
-    negatives: int = Field(default=4, ge=1)
-    shown: int = Field(default=8, ge=1)
+    depth: int = Field(
+        default=100,
+        ge=1,
+        description="the best items that a record holds, beside the right ones; figures are exact to that rank",
+    )
+    min_rating: float | None = Field(default=None, description="interactions of lower ratings are left out")
+    negatives: int = Field(
+        default=4, ge=1, description="items that a right one is held against when a text model learns"
+    )
+    shown: int = Field(default=8, ge=1, description="items of a history that a text model sees of a user then")
 
 
 class Recommendation(EmbeddingTask):

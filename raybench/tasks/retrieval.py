@@ -34,16 +34,20 @@ _SCALE = 20.0  # of cosines under a softmax, as sentence-transformers' ranking l
 
 
 class RetrievalOptions(TaskOptions):
-    """`depth`: how many of the best documents a record holds, beside the relevant ones; figures are exact to that rank.
+    """What texts are embedded with, how deep is ranked, what is learned from."""
 
-    `query_prompt` and `document_prompt` go before texts; null: what the checkpoint says. `negatives`: how many
-    documents a training query is held against, the row's own first, then any.
-    """
-
-    depth: int = Field(default=100, ge=1)
-    query_prompt: str | None = None
-    document_prompt: str | None = None
-    negatives: int = Field(default=4, ge=1)
+    depth: int = Field(
+        default=100,
+        ge=1,
+        description="the best documents that a record holds, beside the relevant ones; figures are exact to that rank",
+    )
+    query_prompt: str | None = Field(default=None, description="before queries; left out: what the checkpoint says")
+    document_prompt: str | None = Field(
+        default=None, description="before documents; left out: what the checkpoint says"
+    )
+    negatives: int = Field(
+        default=4, ge=1, description="documents that a training query is held against, the row's own first"
+    )
 
 
 class Retrieval(EmbeddingTask):

@@ -44,14 +44,14 @@ _COUNTS = ("intersection", "predicted_pixels", "target_pixels")
 
 
 class SemanticSegmentationOptions(TaskOptions):
-    """`labels` names the classes 0, 1, … of masks; none: as many as the largest number in them says, named by number.
+    """What the numbers in a mask mean."""
 
-    Pixels of `ignore_index` count nowhere. `reduce_labels`: 0 is ignored too, and 1 is the first class (as ADE20k's).
-    """
-
-    labels: tuple[str, ...] = ()
-    ignore_index: int = Field(default=IGNORED, ge=0, le=255)
-    reduce_labels: bool = False
+    labels: tuple[str, ...] = Field(
+        default=(),
+        description="names of the classes 0, 1, … of masks; left out: their numbers, up to the largest",
+    )
+    ignore_index: int = Field(default=IGNORED, ge=0, le=255, description="pixels of this number count nowhere")
+    reduce_labels: bool = Field(default=False, description="0 is ignored too, and 1 is the first class (ADE20k's)")
 
 
 class Masks(NamedTuple):

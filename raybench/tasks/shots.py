@@ -18,11 +18,15 @@ __all__ = ["ShotOptions", "draw_shots", "shots_for", "shots_from"]
 
 
 class ShotOptions(TaskOptions):
-    """`shots` training rows are shown before a row, drawn by (`shot_seed`, id), with `separator` behind each."""
+    """Training rows that are shown before a row."""
 
-    shots: int = Field(default=0, ge=0)
-    separator: str = "\n\n"
-    shot_seed: int = 0
+    shots: int = Field(
+        default=0,
+        ge=0,
+        description="training rows shown before a row, drawn by (shot_seed, id), the same for every model",
+    )
+    separator: str = Field(default="\n\n", description="behind each")
+    shot_seed: int = Field(default=0, description="draws other ones")
 
     def check_shots(self, splits: Mapping[str, pa.Table]) -> None:
         """DataError where there is nothing to draw them from."""

@@ -36,15 +36,17 @@ __all__ = ["SpeechOptions", "SpeechRecognition", "Transcripts"]
 
 
 class SpeechOptions(SoundOptions):
-    """`normalizer` makes transcripts comparable before words are counted: `basic` and `english` are Whisper's.
+    """What is written, and how it is compared."""
 
-    `language` is what a Whisper of several languages writes; left out, it finds out itself.
-    """
-
-    normalizer: Literal["none", "basic", "english"] = "basic"
-    max_new_tokens: int = Field(default=224, ge=1)  # of a window
-    num_beams: int = Field(default=1, ge=1)
-    language: str = ""
+    normalizer: Literal["none", "basic", "english"] = Field(
+        default="basic",
+        description="makes transcripts comparable before words are counted; basic and english are Whisper's",
+    )
+    max_new_tokens: int = Field(default=224, ge=1, description="tokens written of a window at most")
+    num_beams: int = Field(default=1, ge=1, description="of beam search; 1: greedy")
+    language: str = Field(
+        default="", description="what a Whisper of several languages writes; left out: it finds out itself"
+    )
 
 
 class Transcripts(NamedTuple):

@@ -35,22 +35,22 @@ __all__ = ["Generated", "GenerationOptions", "TextGeneration"]
 
 
 class GenerationOptions(TaskOptions):
-    """`template` holds {source}; unset it is the source alone, and a line break after it for a causal model.
+    """How a text is asked for and written. References are cut at `max_length` tokens for the loss alone."""
 
-    `source_language` and `target_language` are the tokenizer's own names (mBART, NLLB, M2M100). `stop` is a text that
-    ends what is written, such as a line break, for models that know no end. References are cut at `max_length` tokens
-    for the loss alone.
-    """
-
-    template: str = ""
-    max_new_tokens: int = Field(default=64, ge=1)
-    min_new_tokens: int = Field(default=0, ge=0)
-    num_beams: int = Field(default=1, ge=1)
-    length_penalty: float = 1.0
-    source_language: str = ""
-    target_language: str = ""
-    stop: str = ""
-    reference_loss: bool = True  # −ln p of the first reference, beside what is written
+    template: str = Field(
+        default="",
+        description="holds {source}; left out: the source alone, and a line break after it for a causal model",
+    )
+    max_new_tokens: int = Field(default=64, ge=1, description="tokens written at most")
+    min_new_tokens: int = Field(default=0, ge=0, description="tokens written at least")
+    num_beams: int = Field(default=1, ge=1, description="of beam search; 1: greedy")
+    length_penalty: float = Field(default=1.0, description="with beams: above 0 for longer texts")
+    source_language: str = Field(default="", description="the tokenizer's own name for it (mBART, NLLB, M2M100)")
+    target_language: str = Field(default="", description="the tokenizer's own name for it")
+    stop: str = Field(
+        default="", description="a text that ends what is written, such as a line break, for models that know no end"
+    )
+    reference_loss: bool = Field(default=True, description="also −ln p of the first reference")
 
     @field_validator("template")
     @classmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from raybench.metrics.thresholds import HALF
 from raybench.tasks.task import TaskOptions
@@ -25,9 +25,13 @@ def _read(value: Any) -> Any:
 
 
 class ThresholdOptions(TaskOptions):
-    """`threshold`: the least probability at which a label is given; of two labels, at which it is the second."""
+    """When a label is given."""
 
-    threshold: Annotated[float | Literal["validation"], BeforeValidator(_read)] = HALF
+    threshold: Annotated[float | Literal["validation"], BeforeValidator(_read)] = Field(
+        default=HALF,
+        description="the least probability at which a label is given, of two labels the second; "
+        "validation: picked on validation rows",
+    )
 
     @property
     def cut(self) -> float:

@@ -40,9 +40,13 @@ _IGNORED = -100
 
 
 class TokenClassificationOptions(TaskOptions):
-    """`stride`: how many pieces neighbouring windows of a long row share, at most half of one; None: a quarter."""
+    """How a long row is cut into windows."""
 
-    stride: int | None = Field(default=None, ge=0)
+    stride: int | None = Field(
+        default=None,
+        ge=0,
+        description="pieces that neighbouring windows of a long row share, at most half of one; left out: a quarter",
+    )
 
 
 class Words(NamedTuple):

@@ -107,43 +107,43 @@ class _Number(_Linear):
 
 
 class TfidfLogistic(_Words, _OneLabel):
-    """Words of a text, or of both texts of a pair."""
+    """Logistic regression on the words of a text, or of both texts of a pair, by TF-IDF."""
 
     name, tasks = "tfidf-logistic", ("text-classification", "prompted-classification")
 
 
 class TfidfOneVsRest(_Words, _SeveralLabels):
-    """The same with several labels a row."""
+    """A logistic regression a label, on the words of a text by TF-IDF."""
 
     name, tasks = "tfidf-one-vs-rest", ("multilabel-text-classification",)
 
 
 class TfidfRidge(_Words, _Number):
-    """The same of numbers."""
+    """Ridge regression on the words of a text by TF-IDF."""
 
     name, tasks = "tfidf-ridge", ("text-regression",)
 
 
 class PixelsLogistic(_Pixels, _OneLabel):
-    """Pixels in [0, 1], at the training pictures' size, at most 32 a side."""
+    """Logistic regression on pixels in [0, 1], at the training pictures' size, at most 32 a side."""
 
     name, tasks = "pixels-logistic", ("image-classification",)
 
 
 class MelLogistic(_Mels, _OneLabel):
-    """Means and spreads of a sound's mel spectrum."""
+    """Logistic regression on means and spreads of a sound's mel spectrum."""
 
     name, tasks = "mel-logistic", ("audio-classification",)
 
 
 class PixelsOneVsRest(_Pixels, _SeveralLabels):
-    """The same with several labels a row."""
+    """A logistic regression a label, on pixels."""
 
     name, tasks = "pixels-one-vs-rest", ("multilabel-image-classification",)
 
 
 class PixelsRidge(_Pixels, _Number):
-    """The same of numbers."""
+    """Ridge regression on pixels."""
 
     name, tasks = "pixels-ridge", ("image-regression",)
 

@@ -68,14 +68,14 @@ def _network(reference: str, fingerprint: str) -> Any:
 
 
 class TrainingImages(_MadeImages):
-    """As they are."""
+    """The training pictures as they are."""
 
     def made(self, images: np.ndarray, place: int) -> np.ndarray:
         return images[place % len(images)]
 
 
 class BlurredImages(_MadeImages):
-    """Through a Gaussian of a sixteenth of the shorter side."""
+    """The training pictures through a Gaussian of a sixteenth of the shorter side."""
 
     def made(self, images: np.ndarray, place: int) -> np.ndarray:
         from scipy.ndimage import gaussian_filter

@@ -22,22 +22,35 @@ class FineTuning(Hyperparameters):
     not spoil the backbone (Kumar et al. 2022, "Fine-tuning can distort pretrained features").
     """
 
-    epochs: int = Field(default=3, ge=1)
-    batch_size: int = Field(default=16, ge=1)  # examples a step, whatever fits into memory at once
-    learning_rate: float = Field(default=5e-5, gt=0)
-    head_learning_rate: float | None = Field(default=None, gt=0)  # the head's own; None: the same
-    layer_decay: float = Field(default=1.0, gt=0, le=1)  # each block below the top learns this much slower
-    weight_decay: float = Field(default=0.01, ge=0)
-    warmup: float = Field(default=0.1, ge=0, le=1)  # share of the steps
-    decay: Literal["linear", "cosine", "constant"] = "linear"
-    head: Literal["probe", "random"] = "probe"
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    class_weights: Literal["equal", "balanced"] = "equal"
-    clip: float = Field(default=1.0, ge=0)  # largest gradient norm; 0: no limit
-    patience: int = Field(default=0, ge=0)  # epochs without a better validation loss before stopping; 0: never
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: bfloat16 on a GPU
-    micro_batch_tokens: int = Field(default=0, ge=0)  # padded tokens forwarded at once; 0: what the device takes
-    gradient_checkpointing: bool = False
+    epochs: int = Field(default=3, ge=1, description="passes over the training rows")
+    batch_size: int = Field(default=16, ge=1, description="examples a step, whatever fits into memory at once")
+    learning_rate: float = Field(default=5e-5, gt=0, description="AdamW's highest")
+    head_learning_rate: float | None = Field(default=None, gt=0, description="the head's own; left out: the same")
+    layer_decay: float = Field(default=1.0, gt=0, le=1, description="each block below the top learns this much slower")
+    weight_decay: float = Field(default=0.01, ge=0, description="AdamW's")
+    warmup: float = Field(
+        default=0.1, ge=0, le=1, description="the share of the steps in which the learning rate rises"
+    )
+    decay: Literal["linear", "cosine", "constant"] = Field(default="linear", description="how it falls after that")
+    head: Literal["probe", "random"] = Field(
+        default="probe",
+        description="a fresh head starts from a logistic regression on frozen features (probe), or at random",
+    )
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="the share of a label that is spread over all")
+    class_weights: Literal["equal", "balanced"] = Field(
+        default="equal", description="balanced: rare labels count more, so that all count alike"
+    )
+    clip: float = Field(default=1.0, ge=0, description="the largest norm of a gradient; 0: no limit")
+    patience: int = Field(
+        default=0, ge=0, description="epochs without a better validation loss before the fit ends; 0: it never ends so"
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="of the arithmetic; auto: bfloat16 on a GPU, float32 elsewhere"
+    )
+    micro_batch_tokens: int = Field(
+        default=0, ge=0, description="padded tokens forwarded at once; 0: what the device takes"
+    )
+    gradient_checkpointing: bool = Field(default=False, description="less memory for more time")
 
     def num_steps(self, num_rows: int) -> int:
         """Steps of an epoch; the last may be smaller."""

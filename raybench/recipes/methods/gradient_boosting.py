@@ -18,11 +18,11 @@ __all__ = ["Boosting", "GradientBoosting"]
 class Boosting(Hyperparameters):
     """As in HistGradientBoostingClassifier and HistGradientBoostingRegressor."""
 
-    rounds: int = Field(default=100, ge=1)
-    learning_rate: float = Field(default=0.1, gt=0)
-    max_leaf_nodes: int = Field(default=15, ge=2)
-    min_samples_leaf: int = Field(default=5, ge=1)
-    l2: float = Field(default=0.0, ge=0)
+    rounds: int = Field(default=100, ge=1, description="trees, one after the other")
+    learning_rate: float = Field(default=0.1, gt=0, description="how much of each is taken")
+    max_leaf_nodes: int = Field(default=15, ge=2, description="of a tree")
+    min_samples_leaf: int = Field(default=5, ge=1, description="training rows of a leaf at least")
+    l2: float = Field(default=0.0, ge=0, description="shrinks what a leaf says")
 
 
 class GradientBoosting(FeatureMethod):

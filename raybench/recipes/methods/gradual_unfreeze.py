@@ -19,10 +19,10 @@ _WHEN = {"head_epochs", "every", "blocks"}  # in an epoch they are the number of
 class GradualTuning(FineTuning):
     """After `head_epochs` of the head alone, `blocks` more blocks from the top every `every` epochs."""
 
-    head_epochs: int = Field(default=1, ge=0)
-    every: int = Field(default=1, ge=1)
-    blocks: int = Field(default=1, ge=1)
-    layer_decay: float = Field(default=0.9, gt=0, le=1)
+    head_epochs: int = Field(default=1, ge=0, description="epochs of the head alone")
+    every: int = Field(default=1, ge=1, description="epochs until more is trained")
+    blocks: int = Field(default=1, ge=1, description="how many more blocks from the top then")
+    layer_decay: float = Field(default=0.9, gt=0, le=1, description="each block below the top learns this much slower")
 
     def open_blocks(self, epoch: int) -> int:
         """How many blocks from the top are trained in an epoch; more than there are: the embeddings too."""

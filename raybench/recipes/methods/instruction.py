@@ -13,9 +13,11 @@ __all__ = ["Instruction", "InstructionText"]
 
 
 class InstructionText(Hyperparameters):
-    """`instruction` is put before every text as it is, its spaces included."""
+    """The instruction."""
 
-    instruction: str = Field(default="Classify: ", min_length=1)
+    instruction: str = Field(
+        default="Classify: ", min_length=1, description="a text before every input, as it is, its spaces included"
+    )
 
 
 class Instruction(Method):

@@ -15,14 +15,20 @@ __all__ = ["Lora", "LoraTuning"]
 
 
 class LoraTuning(FineTuning):
-    """`target_modules`: all-linear, or the ends of module names with commas between, such as query,value."""
+    """What is updated, and how."""
 
-    learning_rate: float = Field(default=5e-4, gt=0)
-    rank: int = Field(default=8, ge=1)
-    alpha: float = Field(default=16.0, gt=0)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    dora: bool = False
-    target_modules: str = Field(default="all-linear", min_length=1)
+    learning_rate: float = Field(default=5e-4, gt=0, description="AdamW's highest")
+    rank: int = Field(default=8, ge=1, description="of the update of a matrix")
+    alpha: float = Field(default=16.0, gt=0, description="the update is scaled by alpha / rank")
+    dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="the share of inputs of an update that is dropped in training"
+    )
+    dora: bool = Field(default=False, description="direction and length of weights apart (Liu et al. 2024)")
+    target_modules: str = Field(
+        default="all-linear",
+        min_length=1,
+        description="all-linear, or the ends of module names with commas between, such as query,value",
+    )
 
 
 class Lora(FineTuningMethod):

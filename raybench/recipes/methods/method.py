@@ -29,11 +29,11 @@ __all__ = ["Hyperparameters", "Method"]
 
 
 class Hyperparameters(BaseModel):
-    """What a method can be told; every field has a default. `instruction` goes before every text."""
+    """What a method can be told; every field has a default and says what it means, in a line."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
-    instruction: str = Field(default="")
+    instruction: str = Field(default="", description="a text before every input, as it is, its spaces included")
 
 
 class Method:

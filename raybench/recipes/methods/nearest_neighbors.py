@@ -15,10 +15,14 @@ __all__ = ["NearestNeighbors", "Neighbors"]
 
 
 class Neighbors(Hyperparameters):
-    """`temperature` divides cosines before they are weighed against each other; small follows the nearest alone."""
+    """Who votes, with what weight (as for probing vision models: Wu et al. 2018)."""
 
-    k: int = Field(default=10, ge=1)
-    temperature: float = Field(default=0.07, gt=0)  # Wu et al. 2018, as for probing vision models
+    k: int = Field(default=10, ge=1, description="neighbours that vote")
+    temperature: float = Field(
+        default=0.07,
+        gt=0,
+        description="divides cosines before they are weighed against each other; a small one follows the nearest alone",
+    )
 
 
 class NearestNeighbors(FeatureMethod):

@@ -15,11 +15,11 @@ __all__ = ["PromptTuning", "VirtualTokens"]
 
 
 class VirtualTokens(FineTuning):
-    """`num_tokens` learned positions."""
+    """How many positions are learned."""
 
-    learning_rate: float = Field(default=5e-3, gt=0)
-    weight_decay: float = Field(default=0.0, ge=0)
-    num_tokens: int = Field(default=8, ge=1)
+    learning_rate: float = Field(default=5e-3, gt=0, description="AdamW's highest")
+    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's")
+    num_tokens: int = Field(default=8, ge=1, description="learned positions")
 
 
 class PromptTuning(FineTuningMethod):

@@ -19,9 +19,11 @@ __all__ = ["TopLayers", "TopLayersTuning"]
 
 
 class TopLayersTuning(FineTuning):
-    """`layers` is k; 0 trains the head alone, in steps."""
+    """Which blocks are trained."""
 
-    layers: int = Field(default=2, ge=0)
+    layers: int = Field(
+        default=2, ge=0, description="how many of the last blocks are trained; 0: the head alone, in steps"
+    )
 
 
 class TopLayers(FineTuningMethod):
