@@ -20,6 +20,7 @@ from raybench.planning.first_job import FirstJob
 from raybench.planning.given import job_of
 from raybench.planning.plan import Plan, PlannedTrial, make_plan
 from raybench.planning.resume import FINAL, look_up
+from raybench.report.notebook import in_notebooks
 from raybench.report.notify import ended, notifier, stopped
 from raybench.report.progress import Progress
 from raybench.results.choosing import choose
@@ -71,7 +72,7 @@ def run(
     timing.mark("tables")
     if notify is not None:
         notify(ended(ranking, plan.job, time.monotonic() - began))
-    return ranking
+    return in_notebooks(ranking)
 
 
 def _beginning(job: Job, connection: Connection, timing: Timing) -> Callable[[PlannedTrial], None]:
@@ -212,9 +213,9 @@ def rank(job: str | Path | Job | Mapping[str, Any]) -> Ranking:
         ranking = publish(chosen, rows, store, warn_skipped, measured=measured, notes=lines, write=running is None)
         if running is not None:
             note = f"the run is under way ({running}): its tables are written when it ends"
-            return replace(ranking, notes=(*ranking.notes, note))
+            return in_notebooks(replace(ranking, notes=(*ranking.notes, note)))
         if store.trials.files() == ends:  # else a run has come and gone meanwhile: these tables are older than its own
-            return ranking
+            return in_notebooks(ranking)
 
 
 def _job(job: str | Path | Job | Mapping[str, Any], actors: int | None) -> Job:

@@ -1,4 +1,4 @@
-"""What a run says while it runs: a live display on a terminal, plain lines elsewhere, progress.json in the store.
+"""What a run says while it runs: live on a terminal or in a notebook, in plain lines elsewhere; progress.json.
 
 with Progress(run_directory) as progress:
     progress.begin(plan, todo)
@@ -24,6 +24,7 @@ from raybench.core import Shard, Status, Trial
 from raybench.core.errors import StoreError, StoreFullError
 from raybench.core.timing import Timing
 from raybench.planning.plan import Plan
+from raybench.report.notebook import NotebookBar
 from raybench.report.numbers import duration
 from raybench.schedule.work import Features, Fit, TrialWork
 from raybench.store.runs import RunDirectory
@@ -47,6 +48,7 @@ class Progress(Observer):
         self._live = (
             Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
         )
+        self._bar = NotebookBar() if self._console.is_jupyter and not quiet else None
         self._run = run
         self._names: dict[str, str] = {}
         self._trials: set[str] = set()
@@ -93,6 +95,8 @@ class Progress(Observer):
         self._state = "ended" if kind is None else "stopped" if kind is KeyboardInterrupt else "failed"
         if self._live is not None:
             self._live.stop()
+        if self._bar is not None:
+            self._bar.close()
         self._writer.shutdown()
         self._write(self.as_dict(), quiet=error is not None)
 
@@ -140,6 +144,8 @@ class Progress(Observer):
             self._writing = self._writer.submit(self._write, self.as_dict())
         if self._live is not None:
             self._live.update(self._table(), refresh=True)
+        elif self._bar is not None:
+            self._bar.show(self._share(), [self._line(), *self._doing[:_MOST_ROWS]])
         elif time.monotonic() - self._last_line >= _PLAIN_SECONDS:
             self._last_line = time.monotonic()
             shown = "; ".join(self._doing[:_MOST_SHOWN]) or "no actor is at work yet"

@@ -13,7 +13,6 @@ import pytest
 from raybench.core import DatasetKey, ModelSpec, Score, Status, Trial
 from raybench.job.limits import Limit
 from raybench.results.entry import Entry
-from raybench.results.ranking import Ranking
 from raybench.results.tables import OVERALL, MetricTrait, ranking_table, scores_table
 
 TRAITS = {"accuracy": MetricTrait(True, (0.0, 1.0)), "log_loss": MetricTrait(False, (0.0, float("inf")))}
@@ -181,12 +180,3 @@ def test_duckdb_reads_the_tables(tmp_path):
     path = tmp_path / "ranking.parquet"
     pq.write_table(table([entry("a", 0.5), entry("b", 0.6)]), path)
     assert duckdb.sql(f"select candidate from '{path}' where rank = 1").fetchall() == [("b",)]
-
-
-def test_a_notebook_shows_names_escaped():
-    made = table([entry("<script>alert(1)</script>", 0.9), entry("plain", 0.8)])
-    shown = Ranking(run_id="r", table=made, scores=made, location="", notes=("a <b> note",))._repr_html_()
-    assert "<script>" not in shown
-    assert "&lt;script&gt;" in shown
-    assert "a &lt;b&gt; note" in shown
-    assert "0.800" in shown
