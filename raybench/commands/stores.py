@@ -24,13 +24,14 @@ def add_to(app: typer.Typer) -> None:
 
 def runs(
     store: Annotated[str, typer.Argument(metavar="STORE", help="the store to list")] = "./raybench-store",
+    tag: Annotated[str | None, typer.Option(help="only runs of jobs that have this one of their `tags`")] = None,
     debug: Debug = False,
 ) -> None:
     """List a store's runs: whose they are, how they ended, their age and size."""
     with exit_codes(debug):
         from raybench.report.runs_table import print_runs
 
-        print_runs(store)
+        print_runs(store, tag)
 
 
 def show(run: RunName, store: StoreOption = "./raybench-store", debug: Debug = False) -> None:

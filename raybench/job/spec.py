@@ -297,6 +297,7 @@ class Job(Spec):
     """Which candidates to fine-tune, score and rank on which datasets."""
 
     name: Name = Field(description="of the job, shown in reports")
+    tags: Names = Field(default=(), description="words to find its runs by: `raybench runs --tag nightly`")
     store: str = Field(
         default="./raybench-store",
         description="directory (relative to where raybench is called) or URL such as s3://bucket/prefix",

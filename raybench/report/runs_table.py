@@ -11,13 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from raybench.core.errors import StoreError
+from raybench.core.suggestion import did_you_mean
 from raybench.job.rank_by import told, weights_of
 from raybench.report.clean_table import size_text
 from raybench.report.numbers import number, seconds
 from raybench.report.output import output_console
 from raybench.report.status_table import state_text
 from raybench.results.names import names
-from raybench.results.run_list import RunSummary, job_name, list_summaries
+from raybench.results.run_list import RunSummary, job_words, list_summaries
 from raybench.results.stored import RESCORED, StoredRun
 from raybench.results.values import values_of
 from raybench.store import Store
@@ -29,21 +30,27 @@ __all__ = ["print_run", "print_runs"]
 _UNITS = (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0))
 
 
-def print_runs(url: str, console: Console | None = None) -> None:
-    """A line a run, the one written last first."""
+def print_runs(url: str, tag: str | None = None, console: Console | None = None) -> None:
+    """A line a run, the one written last first; with `tag` those of jobs that have it."""
     console = console or output_console()
     listing = list_summaries(Store.open(url))
     if not listing.runs:
         raise StoreError(f"store {url}: holds no runs; `raybench run JOB` with `store: {url}` makes one")
+    runs = [run for run in listing.runs if tag is None or tag in run.tags]
+    if not runs:
+        tags = {known for run in listing.runs for known in run.tags}
+        raise StoreError(f"store {url}: no run is tagged {tag!r}{did_you_mean(str(tag), tags)}")
     table = Table(box=None, pad_edge=False)
     table.add_column("run", no_wrap=True)
-    for name in ("job", "state", "ended", "datasets", "written", "by"):
+    tagged = ("tags",) if any(run.tags for run in runs) else ()
+    for name in ("job", *tagged, "state", "ended", "datasets", "written", "by"):
         table.add_column(name, overflow="fold")
     table.add_column("size", justify="right")
-    for run in listing.runs:
+    for run in runs:
         cells = [
             run.run_id,
             run.job,
+            *(", ".join(run.tags) for _ in tagged),
             _state(run),
             ", ".join(f"{count} {status}" for status, count in run.statuses.items()),
             ", ".join(run.datasets),
@@ -54,7 +61,9 @@ def print_runs(url: str, console: Console | None = None) -> None:
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
     several = "; runs share trials, so theirs may count several times" if len(listing.runs) > 1 else ""
-    console.print(f"{len(listing.runs)} runs, {size_text(listing.num_bytes)} in all{several}", soft_wrap=True)
+    of = f" of {len(listing.runs)}" if len(runs) < len(listing.runs) else ""
+    size = f"{size_text(listing.num_bytes)} in all{several}"
+    console.print(f"{len(runs)}{of} runs; the store takes {size}", soft_wrap=True)
 
 
 def print_run(run: StoredRun, console: Console | None = None) -> None:
@@ -66,10 +75,9 @@ def print_run(run: StoredRun, console: Console | None = None) -> None:
 
     environment = run.directory.read_json("environment.json") or {}
     by = f" by {environment['written_by']}" if environment.get("written_by") else ""
-    say(
-        f"run {run.run_id}, of job {job_name(run.directory)!r}, "
-        f"written {run.written_at} ({age_text(run.written_at)}){by}"
-    )
+    words = job_words(run.directory)
+    tagged = f", tagged {', '.join(words.tags)}" if words.tags else ""
+    say(f"run {run.run_id}, of job {words.name!r}{tagged}, written {run.written_at} ({age_text(run.written_at)}){by}")
     if environment.get(JOB_DIRECTORY):
         say(f"job file from {environment[JOB_DIRECTORY]}; kept as {run.directory.location('job.yaml')}")
     origins = (run.directory.read_json(ORIGINS) or {}).get("origins", ())

@@ -18,7 +18,14 @@ from raybench.store import Store
 from raybench.store.garbage import trial_of
 from raybench.store.runs import RunDirectory, list_runs
 
-__all__ = ["RunListing", "RunSummary", "job_name", "list_summaries"]
+__all__ = ["JobWords", "RunListing", "RunSummary", "job_words", "list_summaries"]
+
+
+class JobWords(NamedTuple):
+    """What a job calls itself."""
+
+    name: str
+    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +34,7 @@ class RunSummary:
 
     run_id: str
     job: str
+    tags: tuple[str, ...]
     written_at: str
     written_by: str
     progress: Mapping[str, Any] | None  # of progress.json
@@ -58,22 +66,26 @@ def list_summaries(store: Store) -> RunListing:
     return RunListing(tuple(sorted(runs, key=lambda one: (one.written_at, one.run_id), reverse=True)), total)
 
 
-def job_name(run: RunDirectory) -> str:
-    """The name that a run's job gives itself; "" where it keeps no job that can be read."""
+def job_words(run: RunDirectory) -> JobWords:
+    """The name and the tags that a run's job gives itself; none where it keeps no job that can be read."""
     try:
         data, _ = read_yaml(run.files.read(run.path("job.yaml")).decode(), "job.yaml")
     except (FileNotFoundError, UnicodeDecodeError, JobError):
-        return ""
-    return str(data.get("name", "")) if isinstance(data, dict) else ""
+        data = None
+    job = data if isinstance(data, dict) else {}
+    tags = job.get("tags")
+    return JobWords(str(job.get("name", "")), tuple(map(str, tags)) if isinstance(tags, list) else ())
 
 
 def _summary(run: RunDirectory, own_bytes: int, of_trials: Mapping[str, int]) -> RunSummary:
     environment = run.read_json("environment.json") or {}
     ranking = [row for row in _table(run, "ranking", ("dataset", "status")) if row["dataset"] != "*"]
     trial_ids = {row["trial_id"] for row in _table(run, "scores", ("trial_id",))}
+    words = job_words(run)
     return RunSummary(
         run_id=run.run_id,
-        job=job_name(run),
+        job=words.name,
+        tags=words.tags,
         written_at=str(environment.get("written_at", "")),
         written_by=str(environment.get("written_by", "")),
         progress=run.read_json("progress.json"),

@@ -123,6 +123,22 @@ def test_runs_say_whose_they_are_how_they_ended_and_their_size(night):
     assert "3 ok" in done.output
 
 
+def test_runs_are_found_by_the_tags_of_their_jobs(night):
+    url = str(night / "store")
+    night_of = [Scored(candidate="x", right=np.arange(NUM) != 5)]
+    publish_run(url, "stars-2", night_of, job=JOB.replace("name: stars", "name: stars\ntags: [nightly, team-a]"))
+    runs = {run.run_id: run.tags for run in list_summaries(Store.open(url)).runs}
+    assert runs == {"stars-1": (), "stars-2": ("nightly", "team-a")}
+    done = CliRunner().invoke(app, ["runs", url, "--tag", "team-a"], env={"COLUMNS": "120"})
+    assert "stars-2" in done.output
+    assert "stars-1" not in done.output
+    assert "nightly, team-a" in done.output
+    assert ", tagged nightly, team-a" in raybench(night, "show", "stars-2")[1]
+    done = CliRunner().invoke(app, ["runs", url, "--tag", "nightli"])
+    assert done.exit_code == 2
+    assert done.output.strip().endswith("no run is tagged 'nightli'; did you mean nightly?")
+
+
 def test_show_has_a_line_a_trial_and_says_where_the_job_is(night):
     code, shown = raybench(night, "show", "latest")
     assert code == 0
