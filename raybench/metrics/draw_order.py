@@ -1,11 +1,11 @@
 """The order in which examples are drawn without replacement, and after how many of them one looks.
 
     places = np.argsort(draw_keys(ids, seed=0))     # the first of them is drawn first
-    looks(5_000)                                    # (128, 192, 288, 432, …, 5000)
+    looks(5_000)                                    # (128, 160, 200, 250, …, 5000)
 
 The order is that of a hash of seed and id: the same for every model, tokenizer and order of rows, and it knows nothing
-of what is easy. Looks grow by half, so there are few of them, and whatever is found is found after at most half as many
-examples again as it took.
+of what is easy. Looks grow by a quarter, so there are few of them, and whatever is found is found after at most a
+quarter as many examples again as it took.
 """
 
 from __future__ import annotations
@@ -34,5 +34,5 @@ def looks(num_examples: int) -> tuple[int, ...]:
     found, count = [], _FIRST
     while count < _LAST_SHARE * num_examples:
         found.append(count)
-        count += count // 2
+        count += count // 4
     return (*found, num_examples)

@@ -22,6 +22,7 @@ from raybench.job import Job
 from raybench.job.rank_by import weights_of
 from raybench.metrics import MetricSet
 from raybench.metrics.bounded import is_bounded_mean
+from raybench.metrics.draw_order import looks
 from raybench.metrics.worth import has_influence
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from raybench.planning.plan import Plan, PlannedTrial
 
 __all__ = ["Contestant", "PlannedRace", "check_race", "race_notes", "with_races"]
+
+_ANY_NUMBER = 1_000_000  # of examples
 
 
 class Contestant(NamedTuple):
@@ -133,6 +136,7 @@ def _race(job: Job, dataset: PlannedDataset, seeds: Sequence[Sequence[PlannedTri
         seed=job.seeds[0],
     )
     decides = [sorted(contestants), dataset.measures, race.metric, race.alpha, race.keep, race.seed]
+    decides += looks(_ANY_NUMBER)  # when one looks
     return replace(race, key=content_hash(decides))
 
 
