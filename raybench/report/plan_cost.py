@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from raybench.cluster.placement import Node, plan_actors
@@ -14,10 +15,11 @@ from raybench.report.calibration import Machine
 from raybench.report.numbers import count, duration
 from raybench.schedule.simulate import Simulated
 
-__all__ = ["actors_of", "cost_lines", "hours", "price_line"]
+__all__ = ["actors_of", "cost_lines", "hours", "idle_lines", "price_line"]
 
 _95 = 1.96  # standard deviations on either side
 _MOST_NAMED = 3
+_LEAST_IDLE, _LEAST_IDLE_SECONDS = 0.15, 60.0  # of the actors' time: below that nobody need know
 
 
 def actors_of(resources: Resources, machine: Machine, num_cpus: int) -> int:
@@ -58,9 +60,24 @@ def cost_lines(plan: Plan, estimate: Estimate, run: Simulated, machine: Machine,
         lines.append("race: reckoned as if nobody was stopped; it may cost less")
     if plan.halvings:
         lines.append("halving: reckoned with as many configurations a rung as there will be, its rungs side by side")
-    lines += _memory_lines(plan, estimate, machine, run.num_actors)
+    names = {one.trial.trial_id: f"{one.trial.candidate} on {one.trial.dataset.name}" for one in plan.trials}
+    lines += idle_lines(run, ends, names)
+    lines += _memory_lines(plan, estimate, machine, run.num_actors, names)
     lines.append(_origin(estimate, machine))
     return lines
+
+
+def idle_lines(run: Simulated, seconds: float, names: Mapping[str, str]) -> list[str]:
+    """How long actors will have nothing to do in `seconds` of work, if that is worth a line: a fit is not divided."""
+    idle = run.num_actors * seconds - run.busy_seconds
+    share = idle / (run.num_actors * seconds) if seconds > 0 else 0.0
+    if share < _LEAST_IDLE or idle < _LEAST_IDLE_SECONDS or not run.ended_at:
+        return []
+    last = names.get(max(run.ended_at, key=lambda trial_id: run.ended_at[trial_id]), "the last trial")
+    return [
+        f"idle: {share:.0%} of the actors' time ({duration(idle)}), most of it while {last} ends; "
+        f"fewer actors with more cpus_per_actor would use it, or another seed fill it"
+    ]
 
 
 def price_line(
@@ -75,10 +92,11 @@ def price_line(
     return f"price: {price:.2f} {prices.currency}{between}: {per_hour:g} an hour and actor until the last has ended"
 
 
-def _memory_lines(plan: Plan, estimate: Estimate, machine: Machine, num_actors: int) -> list[str]:
+def _memory_lines(
+    plan: Plan, estimate: Estimate, machine: Machine, num_actors: int, names: Mapping[str, str]
+) -> list[str]:
     if not estimate.memory:
         return []
-    names = {one.trial.trial_id: f"{one.trial.candidate} on {one.trial.dataset.name}" for one in plan.trials}
     largest = max(estimate.memory, key=lambda trial_id: estimate.memory[trial_id])
     needed = estimate.memory[largest]
     where = "a GPU" if machine.gpus_per_actor else "an actor"

@@ -6,8 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 from raybench.cli import app
+from raybench.core import Status
 from raybench.core.errors import JobError
+from raybench.report.plan_cost import idle_lines
 from raybench.report.simulation_text import Circumstances
+from raybench.schedule.simulate import Simulated
 
 JOB = """
 name: costs
@@ -59,6 +62,25 @@ def test_other_circumstances_are_simulated(planned):
     output = planned("--simulate", "actors=100, preempt=2%/h, speed=10").output
     assert "simulated: 100 actors, each 10 times as fast" in output
     assert "times the least that any order could reach" in output
+
+
+def simulated(busy_seconds, num_actors=2):
+    return Simulated(
+        makespan=320.0, num_actors=num_actors, busy_seconds=busy_seconds, lost_seconds=0.0, num_preempted=0,
+        ended={"a": Status.OK, "b": Status.OK}, ended_at={"a": 100.0, "b": 320.0},
+    )  # fmt: skip
+
+
+def test_idle_actors_are_told_with_whom_they_wait_for():
+    (line,) = idle_lines(simulated(400.0), 300.0, {"a": "short on d", "b": "long on d"})
+    assert line.startswith("idle: 33% of the actors' time (3 min 20 s), most of it while long on d ends;")
+
+
+@pytest.mark.parametrize(
+    ("busy", "seconds", "actors"), [(520.0, 300.0, 2), (70.0, 60.0, 2), (300.0, 300.0, 1), (0.0, 0.0, 2)]
+)
+def test_a_little_idle_time_is_not_worth_a_line(busy, seconds, actors):
+    assert not idle_lines(simulated(busy, actors), seconds, {"b": "long on d"})
 
 
 @pytest.mark.parametrize(
