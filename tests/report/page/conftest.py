@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -17,11 +17,16 @@ from tests.report.hostile import IMAGE, RIGHT_TO_LEFT, SCRIPT, make_hostile_run
 from tests.report.made_run import make_rows, make_run
 
 
-class Made(NamedTuple):
+@dataclass(frozen=True)
+class Made:
     folder: Path
     run: StoredRun
     report: Report
-    page: str
+
+    @cached_property
+    def page(self) -> str:
+        """Drawn where it is read: its pictures take a second."""
+        return html_of(self.report)
 
 
 def fail(path: str, reason: str) -> None:
@@ -30,8 +35,7 @@ def fail(path: str, reason: str) -> None:
 
 def made(folder: Path, examples: bool = True) -> Made:
     run = open_run(str(folder / "store"), "", fail)
-    report = make_report(run, fail, examples=examples)
-    return Made(folder, run, report, html_of(report))
+    return Made(folder, run, make_report(run, fail, examples=examples))
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +44,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Made:
     make_hostile_run(folder, examples=60)
     plainly = made(folder)
     report = replace(plainly.report, datasets=tuple(map(explained, plainly.report.datasets)))
-    return Made(folder, plainly.run, report, html_of(report))
+    return Made(folder, plainly.run, report)
 
 
 def explained(part: DatasetPart) -> DatasetPart:

@@ -133,8 +133,10 @@ def test_without_examples_no_text_is_read(small, tmp_path):
 def test_a_source_that_has_changed_leaves_ids_and_says_so(small, tmp_path):
     small()
     (tmp_path / "test0.csv").write_text("text,label,source\nother,money,web\nmore,sport,web\n")
-    found = made(tmp_path).report.datasets[0].examples
+    remade = made(tmp_path)
+    found = remade.report.datasets[0].examples
     assert "holds other rows now" in found.reason
+    assert found.reason.split(";")[0] in remade.page
     assert found.hardest
     assert all(not example.cells for example in found.hardest)
 
@@ -150,6 +152,7 @@ def test_records_that_are_gone_cost_the_details_alone(small, tmp_path):
     assert part.pairs is None
     assert all("is not compared in detail" in remark for remark in part.remarks)
     assert len(part.remarks) == 2
+    assert "is not compared in detail" in found.page
 
 
 def test_the_job_file_itself_gives_the_same_report(plain):
