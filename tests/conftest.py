@@ -45,13 +45,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """A process does whole files; those with Ray, which wait much, begin early.
 
     A cluster costs a processor ten seconds, so there are two: one of the two longest files, and one of the others.
-    Those that bring their own Ray go where there is room.
+    Those that bring their own Ray go where there is room. Tests of the page share reports that take seconds to make.
     """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
+            if file.startswith("tests/report/page/"):
+                return "pages"
             if not file.startswith("tests/cluster/") or file.endswith(("test_features.py", "test_connection.py")):
                 return file
             return "one cluster" if file in FIRST else "another cluster"

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.cluster.toy_job import JobFolder, save_tiny_bert
+from tests.conftest import FIRST
 
 
 def free_ports(count):
@@ -38,23 +39,27 @@ os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{free_ports(1)[0]}"
 os.environ |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster_ports():
     """A cluster of its own, so that a test does not wait for an embedded one to start; its ports and its process.
 
-    Ended as a process group, not by `ray stop`, which ends every Ray on the machine.
+    Ended as soon as this folder's tests are done: at rest it takes a tenth of a processor. As a process group, not by
+    `ray stop`, which ends every Ray on the machine.
     """
     port, dashboard_port, agent_port = free_ports(3)  # the agent's usual one may be another cluster's of this machine
+    alone = "PYTEST_XDIST_WORKER" in os.environ and os.environ["PYTEST_CURRENT_TEST"].startswith(FIRST[:2])
+    dashboard = not alone  # none of the two longest files asks for one, which is a dozen processes
     folder = Path("/tmp") / f"rb{os.getpid()}"  # short: Ray's socket paths have 107 characters at most
     head = subprocess.Popen(
         [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=8", f"--port={port}",
          "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard_port}",
-         f"--dashboard-agent-listen-port={agent_port}", "--disable-usage-stats", f"--temp-dir={folder}"],
+         f"--dashboard-agent-listen-port={agent_port}", "--disable-usage-stats", f"--temp-dir={folder}",
+         "--no-monitor", f"--include-dashboard={dashboard}"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},  # what jobs call python
     )  # fmt: skip
     try:
-        wait_until(lambda: answers(port) and answers(dashboard_port), seconds=120)
+        wait_until(lambda: answers(port) and (answers(dashboard_port) or not dashboard), seconds=120)
         yield port, dashboard_port, head.pid
     finally:
         head.terminate()
@@ -66,12 +71,12 @@ def cluster_ports():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ray_address(cluster_ports):
     return f"127.0.0.1:{cluster_ports[0]}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def dashboard_address(cluster_ports):
     return f"http://127.0.0.1:{cluster_ports[1]}"
 
@@ -100,7 +105,7 @@ def make_job(tmp_path_factory, tiny_bert):
     return lambda: JobFolder(tmp_path_factory.mktemp("job"), tiny_bert)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def small(make_job, ray_address):
     """A job of baselines alone, one of them slow: what it takes beside a store, its folder, and its undisturbed run."""
     import raybench

@@ -37,19 +37,19 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def run(ray_address):
     return lambda path, **options: raybench.run(path, address=ray_address, quiet=True, **options)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def undisturbed(make_job, run):
     """One actor, nothing goes wrong: the folder whose job is done, and its ranking."""
     job = make_job()
     return job, run(job.write())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def reference(undisturbed):
     return undisturbed[1]
 
@@ -66,7 +66,7 @@ def bits(ranking):
     return timeless.to_pylist(), ranking.scores.to_pylist()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stop_driver(ray_address, tmp_path_factory):
     """Starts a driver and sends it a signal as soon as its folder holds such a file: its exit code, and what it said.
 
@@ -144,7 +144,7 @@ AT_FAULT = {  # plugin → status and reason of its trial
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def faulty(make_job, run):
     """A job of candidates that go wrong, each in its way, and a sound one; its ranking."""
     job = make_job()
@@ -158,7 +158,7 @@ def faulty(make_job, run):
     return path, run(path)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ended(faulty):
     """Status and reason of each candidate."""
     return {row["candidate"]: (row["status"], row["reason"]) for row in faulty[1].table.to_pylist()}
@@ -200,7 +200,7 @@ def slowed(job):
     return job.write(candidates=candidates, seeds=[0], resources={"actors": 1, "shard_batches": 1})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def slow_reference(undisturbed, run, tmp_path_factory):
     return run(slowed(undisturbed[0].copy(tmp_path_factory.mktemp("slow") / "copy")))
 
