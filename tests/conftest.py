@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -13,12 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
 from hypothesis import settings
 
 from raybench.core import DatasetKey, ModelSpec, Trial
-from raybench.recipes.fingerprint import candidate_fingerprint
-from raybench.recipes.methods.catalog import get_method
 
 LABELS = ("money", "sport", "weather")
 WORDS = {
@@ -38,6 +36,12 @@ FIRST = ("tests/cluster/test_run.py", "tests/cluster/test_kills.py", "tests/clus
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest comes first, or the others would wait for it in the end."""
     items.sort(key=lambda item: next((n for n, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST)))
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by then stays, and is not looked through again: that took a twentieth of all tests."""
+    gc.freeze()
+    gc.set_threshold(700, 10, 100)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -63,6 +67,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
+    import torch  # not above: xdist's own process reads this file too, and needs none
+
     torch.set_num_threads(1)
 
 
@@ -123,6 +129,7 @@ def mount_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT of 3 layers and 32 features with random weights and a tokenizer of the toy words."""
+    import torch
     from transformers import BertConfig, BertModel
 
     path = tmp_path_factory.mktemp("models") / "tiny-bert"
@@ -136,6 +143,7 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same shape saved with a head for the toy labels, in another order and case."""
+    import torch
     from transformers import BertConfig, BertForSequenceClassification
 
     path = tmp_path_factory.mktemp("models") / "tiny-classifier"
@@ -198,6 +206,8 @@ def make_texts() -> Callable[..., pa.Table]:
 @pytest.fixture(scope="session")
 def make_trial() -> Callable[..., Trial]:
     """A trial of a method with hyperparameters as a planner would make it."""
+    from raybench.recipes.fingerprint import candidate_fingerprint
+    from raybench.recipes.methods.catalog import get_method
 
     def make(
         model: ModelSpec | Path | str,
