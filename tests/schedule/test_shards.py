@@ -17,6 +17,18 @@ def test_shards_cover_exactly_what_remains(num_batches, size, done):
     assert all(0 < shard.num_batches <= size for shard in shards)
 
 
+@given(
+    num_batches=st.integers(0, 30),
+    ranges=st.lists(st.tuples(st.integers(0, 20), st.integers(1, 10)), max_size=5),
+    size=st.integers(1, 9),
+)
+def test_what_ranges_that_overlap_hold_is_not_scored_again(num_batches, ranges, size):
+    scored = [(start, min(start + length, num_batches)) for start, length in ranges if start < num_batches]
+    shards = remaining_shards("t", num_batches, scored, size)
+    covered = [batch for shard in shards for batch in range(shard.start, shard.stop)]
+    assert covered == sorted(set(range(num_batches)).difference(*(range(*one) for one in scored)))
+
+
 @given(num_batches=st.integers(0, 30), start=st.integers(0, 40), length=st.integers(1, 20), size=st.integers(1, 9))
 def test_a_range_that_reaches_beyond_the_plan_counts_for_nothing(num_batches, start, length, size):
     shards = remaining_shards("t", num_batches, [(start, start + length)], size)

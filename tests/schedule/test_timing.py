@@ -29,6 +29,14 @@ def test_trials_fitted_together_share_their_time():
     assert clock.over(21) == [0]
 
 
+def test_trials_fitted_together_end_when_none_has_time_left():
+    clock = TrialClock(limit_seconds=10)
+    clock.begin(0, ("a",), 0)
+    clock.begin(0, ("a", "b"), 9)
+    assert clock.over(28) == [], "a has had 18.5 s, b 9.5"
+    assert clock.over(30) == [0]
+
+
 def test_who_was_fitted_beside_an_endless_trial_has_its_own_time_left():
     clock = TrialClock(limit_seconds=10)
     clock.begin(0, ("endless", "good"), 0)

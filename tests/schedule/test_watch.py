@@ -36,6 +36,16 @@ def test_a_slow_actor_does_not_hang():
     assert watch.hung(now=1000) == []
 
 
+def test_an_actor_that_works_again_after_a_quiet_time_does_not_hang():
+    watch = Watch(hang_seconds=60)
+    watch.working(0, now=0)
+    for now in range(0, 60, 5):
+        watch.beat(0, 3.0, now)
+    watch.beat(0, 3.5, now=60)  # a tenth of the last five seconds, though next to nothing of the minute
+    assert watch.hung(now=119) == []
+    assert watch.hung(now=121) == [0]
+
+
 def test_an_actor_that_waits_for_the_hub_does_not_hang_but_does_when_it_waits_no_more():
     watch = Watch(hang_seconds=60)
     watch.working(0, now=0)
