@@ -58,8 +58,10 @@ def test_a_run_that_was_killed_is_taken_over_at_once(tmp_path):
         with Lease(Files(str(tmp_path)), "r", ["a"]) as lease:
             assert not lease.divide(["a"]).take
             child.send_signal(signal.SIGKILL)
+            deadline = time.monotonic() + 60
             while still_runs(next(iter(lease.holders.values())).process):
-                time.sleep(0.01)  # a zombie counts as gone: nobody has waited for it yet
+                assert time.monotonic() < deadline, "a zombie counts as gone: nobody has waited for it yet"
+                time.sleep(0.01)
             assert lease.divide(["a"]).take == {"a"}
         assert Files(str(tmp_path)).find("leases", "") == [], "the dead one's is gone too"
     finally:
