@@ -26,13 +26,17 @@ _KIND = "rates"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """Of one actor; `memory_bytes` is what a process holds before any work, `device_bytes` what there is."""
+    """Of one actor; `memory_bytes` is what a process holds before any work, `device_bytes` what there is.
+
+    `in_bfloat16` is what a CPU does where `measured` is in float32, of some of the widths; empty: not measured.
+    """
 
     measured: tuple[Rate, ...]
     start_seconds: float
     memory_bytes: int
     device_bytes: int
     device_name: str
+    in_bfloat16: tuple[Rate, ...] = ()
 
     def forward_flops(self, hidden: float) -> float:
         """Operations a second of a forward pass."""
@@ -42,11 +46,22 @@ class Rates:
         """Operations a second of steps of training."""
         return _between(hidden, [(rate.hidden, rate.train) for rate in self.measured])
 
+    def bfloat16_gain(self) -> tuple[float, float]:
+        """How many times as fast forward passes and steps are in bfloat16, the least of the widths; 1: not measured."""
+        gains = [
+            (one.forward / self.forward_flops(one.hidden), one.train / self.train_flops(one.hidden))
+            for one in self.in_bfloat16
+        ]
+        return min((gain for gain, _ in gains), default=1.0), min((gain for _, gain in gains), default=1.0)
+
 
 def recall_rates(*, threads: int, device: str) -> Rates | None:
     """What was measured for such an actor on this machine."""
     found = recall(_KIND, _key(threads, device))
-    return None if found is None else Rates(**{**found, "measured": tuple(Rate(*one) for one in found["measured"])})
+    if found is None:
+        return None
+    lists = {name: tuple(Rate(*one) for one in found[name]) for name in ("measured", "in_bfloat16")}
+    return Rates(**{**found, **lists})
 
 
 def keep_rates(rates: Rates, *, threads: int, device: str) -> bool:

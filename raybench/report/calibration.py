@@ -51,7 +51,7 @@ def calibrate(resources: Resources, console: Console) -> Machine:
     import torch
 
     from raybench.cluster.start_time import start_seconds
-    from raybench.runtime.calibrate import measure_rates
+    from raybench.runtime.calibrate import measure_bfloat16, measure_rates
     from raybench.runtime.training.device import device_of
     from raybench.runtime.training.memory import peak_memory_bytes
     from raybench.store.provenance import processor_name
@@ -69,6 +69,7 @@ def calibrate(resources: Resources, console: Console) -> Machine:
         if device.type == "cuda"
         else _machine_bytes(),
         device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name(),
+        in_bfloat16=measure_bfloat16() if device.type == "cpu" else (),
     )
     kept = keep_rates(rates, threads=machine.threads, device=device.type)
     for rate in rates.measured:
@@ -76,6 +77,9 @@ def calibrate(resources: Resources, console: Console) -> Machine:
             f"  networks of width {rate.hidden}: {rate.forward / 1e9:,.0f} GFLOP/s forward, "
             f"{rate.train / 1e9:,.0f} in training"
         )
+    if rates.in_bfloat16:
+        forward, train = rates.bfloat16_gain()
+        console.print(f"  in bfloat16: {forward:.1f} × as fast as in float32 forward, {train:.1f} × in training")
     where = "remembered for this machine" if kept else "not remembered: RAYBENCH_CACHE is empty, or cannot be written"
     console.print(f"  actors start in {rates.start_seconds:.0f} s; {where}", soft_wrap=True)
     return machine._replace(rates=rates, is_measured=True, device=device.type)

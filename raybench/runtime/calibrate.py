@@ -1,12 +1,14 @@
 """How fast this process computes what trials consist of: forward passes and steps of training, at three widths.
 
     measured = measure_rates(torch.device("cpu"))           # half a minute
+    in_bfloat16 = measure_bfloat16()                        # of the CPU, ten seconds
 
 Networks of BERT's kind without weights, 64 texts of 64 tokens a forward pass and 16 a step, AdamW as fits use it.
 """
 
 from __future__ import annotations
 
+import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from transformers import BertConfig, BertModel
 from raybench.models.forward_cost import ForwardCost, Rate
 from raybench.runtime.training.precision import autocast, compute_dtype
 
-__all__ = ["measure_rates"]
+__all__ = ["measure_bfloat16", "measure_rates"]
 
 _SHAPES = ((128, 2, 2), (384, 3, 12), (768, 2, 12))  # hidden, layers, heads
 _VOCABULARY = 30_522
@@ -28,10 +30,16 @@ _LEAST_RUNS = 3
 
 def measure_rates(device: torch.device) -> tuple[Rate, ...]:
     """Operations a second, the median of several runs, with the threads that torch has in this process."""
-    return tuple(_measure(hidden, layers, heads, device) for hidden, layers, heads in _SHAPES)
+    dtype = compute_dtype("auto", device)
+    return tuple(_measure(*shape, device, dtype) for shape in _SHAPES)
 
 
-def _measure(hidden: int, layers: int, heads: int, device: torch.device) -> Rate:
+def measure_bfloat16() -> tuple[Rate, ...]:
+    """Of the middle width on the CPU: weights of bfloat16 forward (`dtype: bfloat16`), autocast in training."""
+    return (_measure(*_SHAPES[1], torch.device("cpu"), torch.bfloat16),)
+
+
+def _measure(hidden: int, layers: int, heads: int, device: torch.device, dtype: torch.dtype) -> Rate:
     config = BertConfig(
         vocab_size=_VOCABULARY,
         hidden_size=hidden,
@@ -44,13 +52,15 @@ def _measure(hidden: int, layers: int, heads: int, device: torch.device) -> Rate
         network = BertModel(config, add_pooling_layer=False)
         tokens = torch.randint(_VOCABULARY, (_ROWS, _TOKENS)).to(device)
     torch.nn.Module.to(network, device)
-    dtype = compute_dtype("auto", device)
+    on_cpu = device.type == "cpu"
+    scorer = torch.nn.Module.to(copy.deepcopy(network), dtype) if on_cpu else network
+    scorer.eval()
     flops = ForwardCost(layers, hidden, 4 * hidden, _VOCABULARY).flops(_TOKENS)
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
 
     def forward() -> None:
-        with torch.inference_mode(), autocast(dtype, device):
-            network(tokens)
+        with torch.inference_mode(), autocast(torch.float32 if on_cpu else dtype, device):
+            scorer(tokens)
 
     def step() -> None:
         with autocast(dtype, device):
@@ -59,7 +69,6 @@ def _measure(hidden: int, layers: int, heads: int, device: torch.device) -> Rate
         optimizer.step()
         optimizer.zero_grad()
 
-    network.eval()
     seconds_forward = _seconds(forward, device)
     network.train()
     return Rate(

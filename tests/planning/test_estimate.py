@@ -152,8 +152,10 @@ def test_operations_are_those_of_the_products():
 def test_rates_are_remembered_for_the_same_threads_and_device(tmp_path, monkeypatch):
     monkeypatch.setenv("RAYBENCH_CACHE", str(tmp_path))
     assert recall_rates(threads=1, device="cpu") is None
-    assert keep_rates(RATES, threads=1, device="cpu")
-    assert recall_rates(threads=1, device="cpu") == RATES
+    rates = replace(RATES, in_bfloat16=(Rate(8, 3e6, 2e6),))
+    assert keep_rates(rates, threads=1, device="cpu")
+    assert recall_rates(threads=1, device="cpu") == rates
+    assert rates.bfloat16_gain() == pytest.approx((3.0, 2.0))
     assert recall_rates(threads=2, device="cpu") is None
     (path,) = tmp_path.glob("remembered/rates/*")
     path.write_text(json.dumps({"measured": [[1, 2]]}))

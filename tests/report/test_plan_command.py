@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from typer.testing import CliRunner
 
 from raybench.cli import app
-from raybench.core import Status
+from raybench.core import ModelSpec, Status
 from raybench.core.errors import JobError
-from raybench.report.plan_cost import idle_lines
+from raybench.models.forward_cost import Rate
+from raybench.planning.rates import Rates
+from raybench.report.plan_cost import bfloat16_lines, idle_lines
 from raybench.report.simulation_text import Circumstances
 from raybench.schedule.simulate import Simulated
 
@@ -81,6 +85,31 @@ def test_idle_actors_are_told_with_whom_they_wait_for():
 )
 def test_a_little_idle_time_is_not_worth_a_line(busy, seconds, actors):
     assert not idle_lines(simulated(busy, actors), seconds, {"b": "long on d"})
+
+
+NETWORK, BASELINE = ModelSpec(reference="m"), ModelSpec(reference="baseline:majority")
+RATES = Rates(
+    measured=(Rate(384, 1e11, 1e11),), start_seconds=5.0, memory_bytes=0, device_bytes=0, device_name="",
+    in_bfloat16=(Rate(384, 5e11, 2e11),),
+)  # fmt: skip
+
+
+def test_a_processor_that_is_quicker_in_bfloat16_is_told():
+    (line,) = bfloat16_lines([BASELINE, NETWORK], RATES)
+    assert line.startswith("bfloat16: this processor scores 5.0 × and trains 2.0 × as fast in it: `dtype: bfloat16`")
+
+
+@pytest.mark.parametrize(
+    ("model", "rates"),
+    [
+        (BASELINE, RATES),
+        (replace(NETWORK, dtype="bfloat16"), RATES),
+        (NETWORK, replace(RATES, in_bfloat16=())),
+        (NETWORK, replace(RATES, in_bfloat16=(Rate(384, 1.2e11, 1.2e11),))),
+    ],
+)
+def test_nothing_is_said_of_bfloat16_where_nothing_would_be_gained(model, rates):
+    assert not bfloat16_lines([model], rates)
 
 
 @pytest.mark.parametrize(
