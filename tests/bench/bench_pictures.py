@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from by_clock import Setting, TwoProcesses, against_by_clock, two_cores
+from by_clock import Setting, TwoProcesses, against_by_clock, settings_of, two_cores
 from scored_alone import Told, against, records_of
 
 from raybench.core.pictures import ENCODED
@@ -107,7 +107,8 @@ def by_clock(name: str, path: Path, files: list[Path], first: int, repeats: int)
         return told_of(opened, files[:count], batch_size=setting.batch_size, num_workers=setting.workers)
 
     ours = TwoProcesses(TASK, path, LABELS, told_by)
-    against_by_clock(name, ours, rows_of(files), theirs, (1, 8, 16, 32), first, repeats, "pictures")
+    settings = settings_of((0, 1, 2), (1, 8, 16, 32))
+    against_by_clock(name, ours, rows_of(files), theirs, settings, first, repeats, "pictures")
     ours.close()
 
 

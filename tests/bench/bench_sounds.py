@@ -23,7 +23,7 @@ from typing import Any
 
 import pyarrow as pa
 import torch
-from by_clock import Setting, TwoProcesses, against_by_clock, two_cores
+from by_clock import Setting, TwoProcesses, against_by_clock, settings_of, two_cores
 from scored_alone import Told, against, records_of
 
 RATE = 16_000
@@ -124,7 +124,9 @@ def by_clock(name: str, task: str, path: Path, files: list[Path], given: argpars
 
     ours = TwoProcesses(task, path, labels_of(task), told_by(task))
     first = min(given.first, len(files))
-    against_by_clock(name, ours, rows_of(files), theirs, given.sizes, first, given.repeats, "sounds")
+    # of more than one worker the pipeline that writes makes one
+    settings = settings_of((0, 1, 2) if task == "audio-classification" else (0, 1), given.sizes)
+    against_by_clock(name, ours, rows_of(files), theirs, settings, first, given.repeats, "sounds")
     ours.close()
 
 

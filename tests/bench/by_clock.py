@@ -28,7 +28,7 @@ from scored_alone import Side, Told, num_different, opened, prepared, scored
 from raybench.data.batches import BatchPlan, BatchSlice
 from raybench.runtime.scoring.predictor import Predictor
 
-__all__ = ["Setting", "against_by_clock", "two_cores"]
+__all__ = ["Setting", "TwoProcesses", "against_by_clock", "settings_of", "two_cores"]
 
 _CORES = 2
 _GO_ON = 3  # settings of the pipeline that are tried on all rows
@@ -44,6 +44,11 @@ class Setting(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.threads} threads, {self.workers} workers, batches of {self.batch_size}"
+
+
+def settings_of(workers: Sequence[int], sizes: Sequence[int]) -> list[Setting]:
+    """With one thread and with one a core."""
+    return [Setting(*one) for one in itertools.product((1, _CORES), workers, sizes)]
 
 
 class Process(NamedTuple):
@@ -95,7 +100,7 @@ def against_by_clock(
     ours: TwoProcesses,
     rows: pa.Table,
     theirs: Callable[[int, Setting], Told],
-    sizes: Sequence[int],
+    settings: Sequence[Setting],
     first: int,
     repeats: int,
     noun: str,
@@ -103,9 +108,9 @@ def against_by_clock(
     """Print both sides; `theirs` is asked for the first so many rows by a setting, `first` of them to choose it by."""
     count = rows.num_rows
     ours.warm(rows.slice(0, first))
-    settings = [Setting(*one) for one in itertools.product((1, _CORES), (0, 1, 2), sizes)]
     theirs(first, settings[0])
     tried = {setting: _timed(lambda setting=setting: theirs(first, setting)).seconds for setting in settings}
+    print(f"{name}, the pipeline's first {first}:", *(f"{first / tried[one]:.1f}/s by {one};" for one in settings))
     best = sorted(settings, key=tried.__getitem__)[:_GO_ON]
     mine, pipeline = [], []
     for _ in range(repeats):
