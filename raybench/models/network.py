@@ -36,14 +36,14 @@ class Network(nn.Module):
 
     backbone: nn.Module
     head: nn.Module
-    num_before_quantising: int = 0  # quantised weights are no longer among `parameters()`
+    num_as_opened: int = 0  # of weights, where those that score are others
     prompted_as: str = "FEATURE_EXTRACTION"  # what peft calls its task, where a method gives it learned positions
     rows_alone: bool = False  # whether, on a CPU, each row is forwarded by itself
 
     @property
     def num_parameters(self) -> int:
         """How many numbers the network's weights are, each tensor once."""
-        return self.num_before_quantising or sum(parameter.numel() for parameter in self.parameters())
+        return self.num_as_opened or sum(parameter.numel() for parameter in self.parameters())
 
     def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         raise NotImplementedError

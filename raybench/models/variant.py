@@ -1,4 +1,4 @@
-"""Variants of a candidate for scoring: bfloat16 weights, int8 linear layers, a compiled forward pass."""
+"""A network as it scores: bfloat16 weights, int8 linear layers, a compiled forward pass, convolutions for a CPU."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from raybench.core import ModelSpec
 from raybench.core.errors import IncompatibleError
 from raybench.models.backbone import torch_dtype
 from raybench.models.compiled import Compiled
+from raybench.models.convolutions import ready_convolutions
 from raybench.models.network import Network
 
 __all__ = ["scoring_variant", "variant_name"]
@@ -27,7 +28,8 @@ def scoring_variant(network: Network, model: ModelSpec, device: torch.device, co
     """The network with the candidate's dtype and compilation; the head stays in float32.
 
     Where its products will be taken in `compute` of float32 weights (torch.autocast), those are cast once, here, and
-    not at every pass: the same bits.
+    not at every pass: the same bits. On a CPU convolutions of float32 weights are readied for its kernels: other last
+    bits than those of the network that is trained.
 
     Its modules are changed in place, its parameters never: other networks may share them, so one of another dtype
     takes the place of each.
@@ -35,10 +37,12 @@ def scoring_variant(network: Network, model: ModelSpec, device: torch.device, co
     Raises:
         IncompatibleError: int8 on a device without the kernels, or for DoRA, which reads the weights it adapts.
     """
+    network.num_as_opened = network.num_parameters
+    if device.type == "cpu" and torch_dtype(model) == torch.float32:
+        ready_convolutions(network.backbone)
     if model.dtype == "int8":
         if device.type != "cpu":
             raise IncompatibleError(f"model {model.reference!r}: dtype int8 scores on a CPU; here is {device.type}")
-        network.num_before_quantising = network.num_parameters
         with warnings.catch_warnings():  # torch.ao moves to torchao; the kernels are the same
             warnings.simplefilter("ignore")
             network.backbone = torch.ao.quantization.quantize_dynamic(network.backbone, _quantised(network, model))

@@ -41,9 +41,12 @@ def network_key(trial: Trial, device: torch.device, *, own_head: bool, for_scori
     """All that decides an opened network, and with it a row's features: the one key of both.
 
     What a whole network is told of its dataset's targets, such as their mean or how many items there are, is among it;
-    features know nothing of it, so that training sets of any size share them.
+    features know nothing of it, so that training sets of any size share them. Features are always those of a network
+    that scores; a whole one that is to be trained is another.
     """
-    variant = [trial.model.dtype, trial.model.compile] if for_scoring else ["float32", False]
+    variant: list[Any] = [trial.model.dtype, trial.model.compile] if for_scoring else ["float32", False]
+    if own_head:
+        variant.append(for_scoring)
     told = [dict(trial.dataset.statistics)] if own_head and trial.dataset.statistics else []
     return content_hash([network_identity(trial), own_head, variant, str(device), *told])
 
@@ -74,15 +77,16 @@ class Workspace:
         """The candidate's network as it was opened, in eval mode; whoever takes it changes nothing in it.
 
         For scoring it is the variant that the candidate asks for (dtype, compile), for training float32. A fresh head
-        in it is of any seed.
+        in it is of any seed. Without its own head it is read for features alone, which training starts from as well.
         """
 
         def make() -> Network:
-            model = trial.model if for_scoring else dataclasses.replace(trial.model, dtype="float32")
+            model = trial.model if for_scoring else dataclasses.replace(trial.model, dtype="float32", compile=False)
             network = task.network(model, trial.dataset, trial.seed, own_head=own_head)
             network = network.requires_grad_(False).to(self.device).eval()
             compute = compute_dtype("auto" if own_head else "float32", self.device)  # as whoever scores with it does
-            return scoring_variant(network, trial.model, self.device, compute) if for_scoring else network
+            trained = own_head and not for_scoring
+            return network if trained else scoring_variant(network, model, self.device, compute)
 
         return self.networks.get(network_key(trial, self.device, own_head=own_head, for_scoring=for_scoring), make)
 

