@@ -47,8 +47,9 @@ def cluster_ports():
     `ray stop`, which ends every Ray on the machine.
     """
     port, dashboard_port, agent_port = free_ports(3)  # the agent's usual one may be another cluster's of this machine
-    alone = "PYTEST_XDIST_WORKER" in os.environ and os.environ["PYTEST_CURRENT_TEST"].startswith(FIRST[:2])
-    dashboard = not alone  # none of the two longest files asks for one, which is a dozen processes
+    # Of two processes or more, one does the two longest files alone, which ask for no dashboard: a dozen processes.
+    shared = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
+    dashboard = not (shared and os.environ["PYTEST_CURRENT_TEST"].startswith(FIRST[:2]))
     folder = Path("/tmp") / f"rb{os.getpid()}"  # short: Ray's socket paths have 107 characters at most
     head = subprocess.Popen(
         [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=8", f"--port={port}",
