@@ -43,7 +43,7 @@ os.environ |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "A
 def cluster_ports():
     """A cluster of its own, so that a test does not wait for an embedded one to start; its ports and its process.
 
-    Ended as soon as this folder's tests are done: at rest it takes a tenth of a processor. As a process group, not by
+    Ended as soon as this folder's tests are done: its daemons work at rest too. As a process group, not by
     `ray stop`, which ends every Ray on the machine.
     """
     port, dashboard_port, agent_port = free_ports(3)  # the agent's usual one may be another cluster's of this machine
