@@ -43,12 +43,13 @@ os.environ |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "A
 def cluster_ports():
     """A cluster of its own, so that a test does not wait for an embedded one to start; its ports and its process.
 
-    Ended as soon as this folder's tests are done: at rest it takes a tenth of a processor. As a process group, not by
+    Ended as soon as this folder's tests are done: its daemons work at rest too. As a process group, not by
     `ray stop`, which ends every Ray on the machine.
     """
     port, dashboard_port, agent_port = free_ports(3)  # the agent's usual one may be another cluster's of this machine
-    alone = "PYTEST_XDIST_WORKER" in os.environ and os.environ["PYTEST_CURRENT_TEST"].startswith(FIRST[:2])
-    dashboard = not alone  # none of the two longest files asks for one, which is a dozen processes
+    # Of two processes or more, one does the two longest files alone, which ask for no dashboard: a dozen processes.
+    shared = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
+    dashboard = not (shared and os.environ["PYTEST_CURRENT_TEST"].startswith(FIRST[:2]))
     folder = Path("/tmp") / f"rb{os.getpid()}"  # short: Ray's socket paths have 107 characters at most
     head = subprocess.Popen(
         [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=8", f"--port={port}",
