@@ -91,6 +91,7 @@ class Driver:
                         self.ledger.turn()
                         self._observer.tick(self._at_work())
                 self.ledger.turn()
+                self._observer.reached("scored", time.time())
                 rows = [row for row in self.ledger.rows.values() if row.status is Status.OK]
                 self.measured = self._pool.measure(rows, interrupted)
                 for moment, at in self._pool.moments():

@@ -133,30 +133,52 @@ def _normal(num_bins: int) -> np.ndarray:
 def _inverted(gap_B1: np.ndarray, noise_BR: np.ndarray, error: Callable[[np.ndarray], np.ndarray]) -> Ends:
     """The errors of all multiples of the gaps under which the error seen lies between the tails; `error` takes gaps
     [B, R] and leaves something else in their place."""
-    seen = float(error(gap_B1.copy())[0])
+    seen, few = float(error(gap_B1.copy())[0]), _TAIL * noise_BR.shape[1]
+
+    def errors(multiple: float, draws_BR: np.ndarray) -> np.ndarray:
+        return error(multiple * gap_B1 + draws_BR)
+
+    by_chance_R = errors(0.0, noise_BR)
     if seen == 0:
-        return 0.0, float(np.quantile(error(noise_BR), 1 - _TAIL))
-    moved_BR = np.empty_like(noise_BR)
-
-    def at_most(multiple: float) -> float:
-        np.add(multiple * gap_B1, noise_BR, out=moved_BR)
-        return float(np.count_nonzero(error(moved_BR) <= seen) / noise_BR.shape[1])
-
-    low, high = 0.0, 0.0
-    if at_most(0.0) > 1 - _TAIL:  # chance alone is hardly ever so large
-        low = _crossing(lambda multiple: at_most(multiple) > 1 - _TAIL, 0.0, 1.0)
+        return 0.0, float(np.quantile(by_chance_R, 1 - _TAIL))
+    low = 0.0
+    if np.count_nonzero(by_chance_R <= seen) > noise_BR.shape[1] - few:  # chance alone is hardly ever so large
+        low = _crossing(errors, noise_BR, seen, noise_BR.shape[1] - few, (0.0, 1.0))
     top = 2.0
-    while at_most(top) > _TAIL:
+    while np.count_nonzero(errors(top, noise_BR) <= seen) > few:
         top *= 2
-    high = _crossing(lambda multiple: at_most(multiple) > _TAIL, 0.0, top)
+    high = _crossing(errors, noise_BR, seen, few, (0.0, top))
     return low * seen, max(high, 1.0) * seen
 
 
-def _crossing(holds: Callable[[float], bool], low: float, high: float) -> float:
-    """Where what holds at `low` stops to hold."""
+def _crossing(
+    errors: Callable[[float, np.ndarray], np.ndarray],
+    draws_BR: np.ndarray,
+    seen: float,
+    least: float,
+    between: tuple[float, float],
+) -> float:
+    """The multiple from which on at most `least` draws have an error up to the one seen.
+
+    An error is convex in the multiple, so a draw that is below at both ends is so between them, and one that is above
+    where its error grows already stays above: only draws of which it is open are looked at again.
+    """
+    (low, high), surely = between, 0
+    at_low_R, at_high_R = errors(low, draws_BR), errors(high, draws_BR)
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
+        at_middle_R = errors(middle, draws_BR)
+        if surely + np.count_nonzero(at_middle_R <= seen) > least:
+            above_R = (at_middle_R > seen) & (at_middle_R >= at_low_R)
+            low, at_low_R = middle, at_middle_R
+        else:
+            above_R = (at_middle_R > seen) & (at_middle_R >= at_high_R)
+            high, at_high_R = middle, at_middle_R
+        below_R = (at_low_R <= seen) & (at_high_R <= seen)
+        surely += int(np.count_nonzero(below_R))
+        open_R = ~(above_R | below_R)
+        draws_BR = np.compress(open_R, draws_BR, axis=1)  # row by row, as the whole: sums keep their order
+        at_low_R, at_high_R = at_low_R[open_R], at_high_R[open_R]
     return (low + high) / 2
 
 

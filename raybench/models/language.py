@@ -9,7 +9,7 @@ Shapes: W model rows, T positions, S scored positions (row · T + position, asce
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +17,7 @@ from torch import nn
 
 from raybench.core import ModelSpec
 from raybench.core.errors import IncompatibleError
+from raybench.metrics.records import token_nll
 from raybench.models.backbone import open_pretrained
 from raybench.models.configuration import open_config
 from raybench.models.network import Network
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LanguageNetwork", "forward_chunks", "open_language_model"]
 
+_WORDS = 4096  # of the vocabulary at a time: their logits of a forward pass stay in the cache
 _MOST_LOGITS = {"cpu": 1 << 26, "cuda": 1 << 29}  # float32 logits of one forward pass: 256 MiB, 2 GiB
 _MOST_TOKENS = {"cpu": 4096, "cuda": 32768}
 
@@ -38,31 +40,60 @@ class LanguageNetwork(Network):
         self.backbone, self.head, self.causal = model, nn.Identity(), causal
         self.prompted_as = "CAUSAL_LM" if causal else "FEATURE_EXTRACTION"
         self._accepts = set(inspect.signature(model.forward).parameters)
+        self._is_last: bool | None = None  # whether logits are what the output layer makes; None: not known yet
 
     def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """float32 [S, V]."""
-        known = {name: value for name, value in inputs.items() if name in self._accepts}
-        return self.at(inputs["positions"], known).logits
+        return self.at(inputs["positions"], self._known(inputs)).logits
 
     def at(self, positions_S: torch.Tensor, known: Mapping[str, Any]) -> Any:
         """The model's outputs, with `logits` float32 [S, V] of the positions alone.
 
         The output layer is given those alone: it is a fifth of a small model, and its logits are the most memory.
-        Positions that a method has put before the row (learned prompts) are stepped over.
         """
-        width = known["input_ids"].shape[1]
-        taken = False
+        outputs, hidden_SH = self._forward(positions_S, known, lambda hidden_SH: hidden_SH)
+        logits = outputs.logits[0] if hidden_SH is not None else _taken(outputs.logits, positions_S, known)
+        outputs.logits = logits.float()
+        return outputs
 
-        def take(hidden_WTH: torch.Tensor) -> torch.Tensor:
-            found = hidden_WTH.shape[1]
-            return hidden_WTH.flatten(0, 1)[positions_S // width * found + positions_S % width + found - width]
+    def losses(self, inputs: Mapping[str, torch.Tensor], ids_S: torch.Tensor) -> torch.Tensor:
+        """−ln p of a token at each of the positions, float32 [S]; on a CPU no more than a part of the logits is held.
+
+        Writing and reading logits took a third of the output layer's time there.
+        """
+        positions_S, known = inputs["positions"], self._known(inputs)
+        layer = _output_layer(self.backbone)
+        if self._is_last is not False and type(layer) is nn.Linear and _is_plain(layer.weight):
+            probe = None if self._is_last else _probe(layer)
+            outputs, hidden_SH = self._forward(
+                positions_S, known, lambda hidden_SH: hidden_SH[:0] if probe is None else probe
+            )
+            if hidden_SH is not None and probe is not None:
+                self._is_last = bool(torch.equal(outputs.logits[0], layer(probe)))
+            if hidden_SH is not None and self._is_last:
+                return losses_in_parts(hidden_SH, layer, ids_S)
+        return token_nll(self.at(positions_S, known).logits, ids_S)
+
+    def _known(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {name: value for name, value in inputs.items() if name in self._accepts}
+
+    def _forward(
+        self,
+        positions_S: torch.Tensor,
+        known: Mapping[str, Any],
+        given: Callable[[torch.Tensor], torch.Tensor],
+    ) -> tuple[Any, torch.Tensor | None]:
+        """The model's outputs and the hidden states [S, H] at the positions; its output layer gets `given(them)`.
+
+        None: it could not be got at, and the logits are those of all positions.
+        """
+        taken: list[torch.Tensor] = []
 
         def before(layer: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
-            nonlocal taken
             if not arguments or arguments[0].ndim != 3:
                 return None
-            taken = True
-            return (take(arguments[0])[None], *arguments[1:])
+            taken.append(_taken(arguments[0], positions_S, known))
+            return (given(taken[-1])[None], *arguments[1:])
 
         layer = _output_layer(self.backbone)
         handle = None if layer is None else layer.register_forward_pre_hook(before)
@@ -71,14 +102,48 @@ class LanguageNetwork(Network):
         finally:
             if handle is not None:
                 handle.remove()
-        outputs.logits = (outputs.logits[0] if taken else take(outputs.logits)).float()
-        return outputs
+        return outputs, taken[-1] if taken else None
 
     def draw(self, seed: int) -> None:
         return  # all of it came with the checkpoint, or was drawn when it was opened
 
     def head_parameters(self) -> list[nn.Parameter]:
         return []  # its words are no fresh head: a method that trains a part trains what it names
+
+
+def losses_in_parts(hidden_SH: torch.Tensor, layer: nn.Linear, ids_S: torch.Tensor) -> torch.Tensor:
+    """−ln p of `ids_S` by a linear output layer, a part of the vocabulary at a time in one buffer."""
+    num_words = len(layer.weight)
+    logits = hidden_SH.new_empty(len(hidden_SH), min(_WORDS, num_words))
+    sums, own_S = [], torch.empty(len(hidden_SH))
+    for start in range(0, num_words, _WORDS):
+        stop = min(start + _WORDS, num_words)
+        part_SV = logits[:, : stop - start]
+        weight_HV, bias_V = layer.weight[start:stop].t(), layer.bias
+        if bias_V is None:
+            torch.mm(hidden_SH, weight_HV, out=part_SV)
+        else:
+            torch.addmm(bias_V[start:stop], hidden_SH, weight_HV, out=part_SV)
+        sums.append(part_SV.logsumexp(dim=1))
+        here = ((ids_S >= start) & (ids_S < stop)).nonzero()[:, 0]
+        own_S[here] = part_SV[here, ids_S[here] - start]
+    return torch.stack(sums).logsumexp(dim=0) - own_S
+
+
+def _taken(states_WTH: torch.Tensor, positions_S: torch.Tensor, known: Mapping[str, Any]) -> torch.Tensor:
+    """Those at the positions, [S, H]; what a method has put before the row (learned prompts) is stepped over."""
+    width, found = known["input_ids"].shape[1], states_WTH.shape[1]
+    return states_WTH.flatten(0, 1)[positions_S // width * found + positions_S % width + found - width]
+
+
+def _is_plain(weight: torch.Tensor) -> bool:
+    return weight.device.type == "cpu" and weight.dtype == torch.float32
+
+
+def _probe(layer: nn.Linear) -> torch.Tensor:
+    """Hidden states [2, H] whose logits are so large that whatever is done to them after the output layer shows."""
+    generator = torch.Generator().manual_seed(0)
+    return 100 * torch.randn(2, layer.in_features, generator=generator)
 
 
 def _output_layer(backbone: nn.Module) -> nn.Module | None:

@@ -14,7 +14,8 @@ _WORDS = {
     "actor": "the first actor has imported what it needs",
     "fit": "the first fit begins",
     "step": "the first step of training",
-    "work": "all is fitted and scored",
+    "scored": "all is fitted and scored (of several rounds the first)",
+    "work": "scores, intervals and replicates are there",
     "tables": "results are reduced, ranked and written",
 }
 

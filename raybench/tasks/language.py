@@ -140,9 +140,7 @@ def token_losses(network: LanguageNetwork, inputs: dict[str, torch.Tensor], ids_
     """−ln p of each scored token, float64 [S] on the host; a few model rows at a time."""
     import torch
 
-    from raybench.metrics.records import token_nll
-
-    parts = [token_nll(logits_SV, own_S) for logits_SV, own_S in _scored_logits(network, inputs, ids_S)]
+    parts = [network.losses(some, own_S) for some, own_S in _in_parts(network, inputs, ids_S)]
     return torch.cat(parts).double().cpu().numpy()
 
 
@@ -155,16 +153,17 @@ def token_outcomes(
     from raybench.metrics.records import token_nll
 
     nll, right = [], []
-    for logits_SV, own_S in _scored_logits(network, inputs, ids_S):
+    for some, own_S in _in_parts(network, inputs, ids_S):
+        logits_SV = network(some)
         nll.append(token_nll(logits_SV, own_S))
         right.append(logits_SV.argmax(dim=-1) == own_S)
     return torch.cat(nll).double().cpu().numpy(), torch.cat(right).cpu().numpy()
 
 
-def _scored_logits(
+def _in_parts(
     network: LanguageNetwork, inputs: dict[str, torch.Tensor], ids_S: torch.Tensor
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Logits of the scored positions and their tokens, a few model rows at a time."""
+) -> Iterator[tuple[dict[str, torch.Tensor], torch.Tensor]]:
+    """Inputs of a few model rows at a time and the tokens that are scored there."""
     import torch
 
     from raybench.models.language import forward_chunks
@@ -176,7 +175,7 @@ def _scored_logits(
         bounds = torch.tensor([start * width, stop * width], device=positions_S.device)
         first, last = torch.searchsorted(positions_S, bounds).tolist()
         some = {name: value[start:stop] for name, value in inputs.items() if name != "positions"}
-        yield network({**some, "positions": positions_S[first:last] - start * width}), ids_S[first:last]
+        yield {**some, "positions": positions_S[first:last] - start * width}, ids_S[first:last]
 
 
 def words_loss(outputs: torch.Tensor, batch: Batch, options: LossOptions) -> torch.Tensor:

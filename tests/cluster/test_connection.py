@@ -50,7 +50,12 @@ def test_a_run_on_a_ray_of_its_own_says_where_its_time_went(make_job):
     lines = [line.split(maxsplit=1) for line in done.stderr[begin:].splitlines()[1:]]
     assert [float(seconds) for seconds, _ in lines] == sorted(float(seconds) for seconds, _ in lines)
     told = [words for _, words in lines]
-    for words in ("the plan is made", "Ray answers", "the first fit begins", "all is fitted and scored"):
+    for words in (
+        "the plan is made",
+        "Ray answers",
+        "the first fit begins",
+        "scores, intervals and replicates are there",
+    ):
         assert words in told
     assert told[-1] == "results are reduced, ranked and written"
     again = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=job.folder)
