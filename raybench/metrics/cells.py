@@ -6,9 +6,9 @@
 The probabilities are drawn from the Dirichlet distribution of the counts and a prior, and each end takes the prior that
 is less good for it (an imprecise prior, Walley 1996): the low end half a miss of every class that occurs (Jeffreys for
 its recall), the high end a quarter of a hit of every class and a tenth of a miss among all. What the formula loses on
-average to the smallness of the sample (the median of Poisson draws of the cells below the value) is given back, upwards
-only. Chosen by measurement among plain multinomial draws (a value of macro-F1 .98 at n = 50 was held in 58 %), priors of
-one size and bias-corrected percentiles; README.md has the coverage.
+average to the smallness of the sample (the median of Poisson draws of the cells below the value) is given back,
+upwards only. Chosen by measurement among plain multinomial draws (a value of macro-F1 .98 at n = 50 was held in 58 %),
+priors of one size and bias-corrected percentiles; README.md has the coverage.
 
 A cell's draws depend on (seed, cell, count) alone, so the trials of a sweep, many of whose cells agree, share them.
 """

@@ -17,7 +17,6 @@ from torch import nn
 
 from raybench.core import ModelSpec
 from raybench.core.errors import IncompatibleError
-from raybench.metrics.records import token_nll
 from raybench.models.backbone import open_pretrained
 from raybench.models.configuration import open_config
 from raybench.models.network import Network
@@ -56,10 +55,11 @@ class LanguageNetwork(Network):
         outputs.logits = logits.float()
         return outputs
 
-    def losses(self, inputs: Mapping[str, torch.Tensor], ids_S: torch.Tensor) -> torch.Tensor:
-        """−ln p of a token at each of the positions, float32 [S]; on a CPU no more than a part of the logits is held.
+    @torch.no_grad()
+    def losses(self, inputs: Mapping[str, torch.Tensor], ids_S: torch.Tensor) -> torch.Tensor | None:
+        """−ln p of a token at each of the positions, float32 [S], holding a part of the logits at a time.
 
-        Writing and reading logits took a third of the output layer's time there.
+        None where all are needed: not on a CPU, or the model does something to them after its output layer.
         """
         positions_S, known = inputs["positions"], self._known(inputs)
         layer = _output_layer(self.backbone)
@@ -72,7 +72,7 @@ class LanguageNetwork(Network):
                 self._is_last = bool(torch.equal(outputs.logits[0], layer(probe)))
             if hidden_SH is not None and self._is_last:
                 return losses_in_parts(hidden_SH, layer, ids_S)
-        return token_nll(self.at(positions_S, known).logits, ids_S)
+        return None
 
     def _known(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return {name: value for name, value in inputs.items() if name in self._accepts}

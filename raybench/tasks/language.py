@@ -140,7 +140,12 @@ def token_losses(network: LanguageNetwork, inputs: dict[str, torch.Tensor], ids_
     """−ln p of each scored token, float64 [S] on the host; a few model rows at a time."""
     import torch
 
-    parts = [network.losses(some, own_S) for some, own_S in _in_parts(network, inputs, ids_S)]
+    from raybench.metrics.records import token_nll
+
+    parts = []
+    for some, own_S in _in_parts(network, inputs, ids_S):
+        found_S = network.losses(some, own_S)
+        parts.append(token_nll(network(some), own_S) if found_S is None else found_S)
     return torch.cat(parts).double().cpu().numpy()
 
 

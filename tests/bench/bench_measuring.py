@@ -1,8 +1,8 @@
 """What measuring trials takes of a whole sweep of the cheapest ones: `python tests/bench/bench_measuring.py`.
 
 1,000 frozen heads of MiniLM on BBC news (10 learning rates × 10 weight decays × 10 seeds, one epoch, 300 rows to learn
-from, 600 to score, four metrics) through Ray on two actors, nothing cached. Processor seconds of all processes of the run,
-Ray's too, sampled ten times a second: until all is scored, while scores, intervals and replicates are made, and after.
+from, 600 to score, four metrics) through Ray on two actors, nothing cached. Processor seconds of all processes of the
+run, Ray's too, sampled ten times a second: until all is scored, while it is measured, and after.
 """
 
 from __future__ import annotations
