@@ -20,7 +20,7 @@ def describe(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]", help="of a task, method, baseline, metric or part of the job file; none: all names"
+            metavar="NAME", help="of a task, method, baseline, metric or part of the job file; none: all names"
         ),
     ] = None,
     debug: Debug = False,
