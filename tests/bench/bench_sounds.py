@@ -22,11 +22,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
+import soundfile
 import torch
 from by_clock import Setting, TwoProcesses, against_by_clock, settings_of, two_cores
 from scored_alone import Told, against, records_of
 
 RATE = 16_000
+LONGEST = 30.0  # seconds: of more a Whisper of the pipeline wants to be told how
 LABELS = tuple(f"label {number}" for number in range(10))
 LETTERS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVKXJQZ'"]
 SHAPE = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 1024,
@@ -145,7 +147,7 @@ def main() -> None:
         two_cores()
     else:
         torch.set_num_threads(1)
-    files = sorted(given.wavs.rglob("*.wav"))
+    files = [file for file in sorted(given.wavs.rglob("*.wav")) if soundfile.info(file).duration <= LONGEST]
     files = files[:: max(1, len(files) // given.rows)][: given.rows]
     with TemporaryDirectory() as folder:
         letters, labels = save_models(Path(folder))
