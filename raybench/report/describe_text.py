@@ -48,15 +48,17 @@ def description(name: str | None = None) -> str:
     Raises:
         JobError, MetricError: nothing has this name.
     """
-    if name is None:
-        return "\n".join(_all_names())
     kinds: dict[str, tuple[Iterable[str], Callable[[str], Iterator[str]]]] = {
-        "part of the job file": (JOB_PARTS, _of_job_part),
-        "task": (TASKS, _of_task),
-        "method": (METHODS, _of_method),
-        "baseline": (BASELINES, _of_baseline),
-        "metric": (METRICS, _of_metric),
+        "parts of the job file": (JOB_PARTS, _of_job_part),
+        "tasks": (TASKS, _of_task),
+        "methods": (METHODS, _of_method),
+        "baselines": (BASELINES, _of_baseline),
+        "metrics": (METRICS, _of_metric),
     }
+    if name is None:
+        listed = [[title, *_wrapped(", ".join(names), "  ")] for title, (names, _) in kinds.items()]
+        told = [line for lines in listed for line in lines]
+        return "\n".join([*told, "`raybench describe NAME` tells what one of them is and takes."])
     told = [line for names, lines in kinds.values() if name in names for line in lines(name)]
     if not told and "_at_" in name:
         told = list(_of_metric(name))
@@ -65,19 +67,6 @@ def description(name: str | None = None) -> str:
         hint = f"did you mean {meant}?" if meant else "`raybench describe` lists all names"
         raise JobError(f"nothing is called {name!r}; {hint}")
     return "\n".join(told)
-
-
-def _all_names() -> Iterator[str]:
-    for title, names in (
-        ("parts of the job file", JOB_PARTS),
-        ("tasks", TASKS),
-        ("methods", METHODS),
-        ("baselines", BASELINES),
-        ("metrics", METRICS),
-    ):
-        yield title
-        yield from _wrapped(", ".join(names), "  ")
-    yield "`raybench describe NAME` tells what one of them is and takes."
 
 
 def _of_job_part(name: str) -> Iterator[str]:
@@ -116,10 +105,10 @@ def _of_metric(name: str) -> Iterator[str]:
 
 
 def _fields(model: type[BaseModel], indent: str = "  ") -> Iterator[str]:
-    schema = model.model_json_schema()
+    properties = model.model_json_schema()["properties"]
     rows = []
     for name, field in model.model_fields.items():
-        said = _allowed(schema["properties"][name], schema.get("$defs", {}))
+        said = _allowed(properties[name])
         default = field.get_default(call_default_factory=True) if not field.is_required() else None
         shown = name if field.is_required() or _is_left_out(default) else f"{name} = {_value(default)}"
         rows.append((shown, (field.description or "") + (f" ({said})" if said else "")))
@@ -141,10 +130,10 @@ def _value(value: Any) -> str:
     return json.dumps(value) if isinstance(value, (bool, tuple)) else str(value)
 
 
-def _allowed(schema: Mapping[str, Any], parts: Mapping[str, Any]) -> str:
+def _allowed(schema: Mapping[str, Any]) -> str:
     """What may be given, of a JSON schema: `an integer ≥ 1`; "" where that tells nothing."""
     if "anyOf" in schema:
-        found = [_allowed(one, parts) for one in schema["anyOf"] if one.get("type") != "null"]
+        found = [_allowed(one) for one in schema["anyOf"] if one.get("type") != "null"]
         return " or ".join(dict.fromkeys(text for text in found if text))
     if "enum" in schema:
         return ", ".join(map(str, schema["enum"]))

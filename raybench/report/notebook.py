@@ -28,27 +28,29 @@ class NotebookRanking(Ranking):
         for row in self.table.to_pylist():
             if row["split"] == "test":
                 by_dataset.setdefault(row["dataset"], []).append(row)
+        metrics, higher = (self.scores[name].to_pylist() for name in ("metric", "higher_is_better"))
+        directions = dict(zip(metrics, higher, strict=True))
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
-        return "".join(self._dataset(*item) for item in by_dataset.items()) + notes
-
-    def _dataset(self, dataset: str, rows: list[dict[str, Any]]) -> str:
-        title = "over all datasets" if dataset == OVERALL else f"on {dataset}"
-        weights = list(weights_of(rows[0]["rank_by"])) if rows[0]["rank_by"] is not None else []
-        found = self.to_pandas().query("split == 'test' and dataset == @dataset")
-        values = [f"{name}{end}" for name in weights if name in found for end in ("", "_low", "_high")]
-        columns = ["rank", "rank_low", "rank_high", "candidate", "mean_rank", *values, "fit_seconds", "status"]
-        shown = found[columns].dropna(axis=1, how="all")
-        table = shown.to_html(index=False, na_rep="–", float_format="{:.3f}".format, border=0)
-        return f"<h4>{html.escape(title)}</h4>{_picture(rows, weights, self._directions(), title)}{table}"
-
-    def _directions(self) -> dict[str, bool]:
-        columns = self.scores.select(["metric", "higher_is_better"])
-        return {row["metric"]: row["higher_is_better"] for row in columns.to_pylist()}
+        return "".join(_dataset(name, rows, directions) for name, rows in by_dataset.items()) + notes
 
 
 def in_notebooks(ranking: Ranking) -> Ranking:
     """The same ranking, shown by notebooks with its pictures."""
     return NotebookRanking(**{field.name: getattr(ranking, field.name) for field in fields(ranking)})
+
+
+def _dataset(dataset: str, rows: list[dict[str, Any]], higher: dict[str, bool]) -> str:
+    import pandas as pd
+
+    title = "over all datasets" if dataset == OVERALL else f"on {dataset}"
+    metrics = list(weights_of(rows[0]["rank_by"])) if rows[0]["rank_by"] is not None else []
+    values = [f"{name}{end}" for name in metrics if name in rows[0] for end in ("", "_low", "_high")]
+    columns = ["rank", "rank_low", "rank_high", "candidate", "mean_rank", *values, "fit_seconds", "status"]
+    shown = pd.DataFrame(rows, columns=columns).dropna(axis=1, how="all")
+    ranks = ["rank", "rank_low", "rank_high"]
+    shown = shown.astype({name: "Int64" for name in ranks if name in shown})
+    table = shown.to_html(index=False, na_rep="–", float_format="{:.3f}".format, border=0)
+    return f"<h4>{html.escape(title)}</h4>{_picture(rows, metrics, higher, title)}{table}"
 
 
 def _picture(rows: list[dict[str, Any]], metrics: Sequence[str], higher: dict[str, bool], title: str) -> str:

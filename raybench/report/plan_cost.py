@@ -79,7 +79,7 @@ def idle_lines(run: Simulated, seconds: float, names: Mapping[str, str]) -> list
         return []
     last = names.get(max(run.ended_at, key=lambda trial_id: run.ended_at[trial_id]), "the last trial")
     return [
-        f"idle: {share:.0%} of the actors' time ({duration(idle)}), most of it while {last} ends; "
+        f"idle: {share:.0%} of the actors' time ({duration(idle)}); {last} ends last; "
         f"fewer actors with more cpus_per_actor would use it, or another seed fill it"
     ]
 

@@ -77,7 +77,7 @@ def simulated(busy_seconds, num_actors=2):
 
 def test_idle_actors_are_told_with_whom_they_wait_for():
     (line,) = idle_lines(simulated(400.0), 300.0, {"a": "short on d", "b": "long on d"})
-    assert line.startswith("idle: 33% of the actors' time (3 min 20 s), most of it while long on d ends;")
+    assert line.startswith("idle: 33% of the actors' time (3 min 20 s); long on d ends last;")
 
 
 @pytest.mark.parametrize(
