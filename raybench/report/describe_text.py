@@ -40,6 +40,7 @@ JOB_PARTS: Mapping[str, type[BaseModel]] = {
     "prices": PriceSpec,
 }
 _WIDTH = 118
+_MOST_MEANT = 6
 
 
 def description(name: str | None = None) -> str:
@@ -63,7 +64,9 @@ def description(name: str | None = None) -> str:
     if not told and "_at_" in name:
         told = list(_of_metric(name))
     if not told:
-        meant = closest(name, [known for names, _ in kinds.values() for known in names])
+        known = [one for names, _ in kinds.values() for one in names]
+        longer = [one for one in known if name and name in one]  # tfidf: tfidf-logistic, tfidf-ridge, …
+        meant = ", ".join(longer[:_MOST_MEANT]) or closest(name, known)
         hint = f"did you mean {meant}?" if meant else "`raybench describe` lists all names"
         raise JobError(f"nothing is called {name!r}; {hint}")
     return "\n".join(told)

@@ -62,7 +62,15 @@ def test_a_metric_with_a_number_is_told_with_it() -> None:
     assert "cutoff = 7" in description("ndcg_at_7")
 
 
-@pytest.mark.parametrize(("name", "meant"), [("ful", "full"), ("macro-f1", "macro_f1"), ("quux", "lists all names")])
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("ful", "full"),
+        ("macro-f1", "macro_f1"),
+        ("quux", "lists all names"),
+        ("tfidf", "tfidf-logistic, tfidf-one-vs-rest, "),
+    ],
+)
 def test_a_mistyped_name_is_told_in_a_line(name: str, meant: str) -> None:
     with pytest.raises(JobError, match=f"nothing is called '{name}'.*{meant}") as error:
         description(name)
