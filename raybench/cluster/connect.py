@@ -21,10 +21,11 @@ from raybench.cluster.internals import read_growth, read_nodes, silence_raylet, 
 from raybench.cluster.placement import ActorPlan, check_machine, plan_actors
 from raybench.core.errors import RaybenchError
 from raybench.job import Resources
+from raybench.runtime.allocator import KEEPS_FREED_MEMORY
 
 __all__ = ["connect", "is_own", "reachable"]
 
-_ENVIRONMENT = {
+_ENVIRONMENT = KEEPS_FREED_MEMORY | {  # of this process, and of an embedded Ray's actors
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # an actor without a GPU sees none ("0", Ray's default: it sees all)
     "RAY_DEDUP_LOGS": "0",
     "TOKENIZERS_PARALLELISM": "false",

@@ -26,6 +26,7 @@ import raybench
 from raybench.cluster.package import Package, packed
 from raybench.core.errors import RaybenchError
 from raybench.core.suggestion import did_you_mean
+from raybench.runtime.allocator import KEEPS_FREED_MEMORY
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -131,6 +132,7 @@ def _submit(client: JobSubmissionClient, attempt: Attempt, package: Package) -> 
                 "working_dir": str(package.directory),
                 "py_modules": [str(Path(raybench.__file__).parent)],
                 "excludes": [".git", "__pycache__"],
+                "env_vars": KEEPS_FREED_MEMORY,
             },
             metadata={"job": package.job_name, "fingerprint": package.fingerprint},
         )

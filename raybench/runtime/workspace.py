@@ -26,6 +26,7 @@ from raybench.models.network import Network
 from raybench.models.variant import scoring_variant
 from raybench.recipes.methods.method import Method
 from raybench.recipes.sharing import network_identity
+from raybench.runtime.allocator import give_back_freed_memory
 from raybench.runtime.kept import Kept
 from raybench.runtime.training.feature_cache import FeatureCache, feature_directory
 from raybench.runtime.training.precision import compute_dtype
@@ -81,6 +82,7 @@ class Workspace:
         """
 
         def make() -> Network:
+            give_back_freed_memory()  # another network's tensors are of other sizes
             model = trial.model if for_scoring else dataclasses.replace(trial.model, dtype="float32", compile=False)
             network = task.network(model, trial.dataset, trial.seed, own_head=own_head)
             network = network.requires_grad_(False).to(self.device).eval()
@@ -118,6 +120,7 @@ class Workspace:
         self.networks.clear()
         if self.device.type == "cpu":  # features lie in host memory
             self.caches.clear()
+        give_back_freed_memory()
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

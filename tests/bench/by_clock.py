@@ -1,10 +1,10 @@
 """raybench against a transformers pipeline by the clock, on two cores of this machine.
 
-raybench is two processes of one thread: the first prepares all rows, as one actor does, then both take batches from
-one queue, as actors take shards (without Ray). The pipeline is one process with the best of its settings: torch's
-threads × the loader's workers × the batch size, each tried on the first rows, the quickest three on all. Both have the
-network open and have forwarded some rows before the clock runs; it stops when the last row is told. The start of the
-loader's workers is within it. The sides take turns; the quickest run of each counts.
+raybench is two processes of one thread, with an actor's environment, without Ray: the first prepares all rows, as one
+actor does, then both take batches from one queue, as actors take shards. The pipeline is one process with the best of
+its settings: torch's threads × the loader's workers × the batch size, each tried on the first rows, the quickest three
+on all. Both have the network open and have forwarded some rows before the clock runs; it stops when the last row is
+told. The start of the loader's workers is within it. The sides take turns; the quickest run of each counts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
@@ -23,6 +22,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import torch
+from as_actors import processes
 from scored_alone import Side, Told, num_different, opened, prepared, scored
 
 from raybench.data.batches import BatchPlan, BatchSlice
@@ -68,9 +68,8 @@ class TwoProcesses:
     """raybench's core with a checkpoint open in two processes."""
 
     def __init__(self, task: str, path: Path, labels: Sequence[str], told: Callable[[pa.Table], Told]) -> None:
-        context = get_context("spawn")
-        given = (task, path, tuple(labels), context.Barrier(_CORES))
-        self._pool = ProcessPoolExecutor(_CORES, context, initializer=_open, initargs=given)
+        given = (task, path, tuple(labels), get_context("spawn").Barrier(_CORES))
+        self._pool = processes(_CORES, _open, given)
         self._told = told
 
     def warm(self, rows: pa.Table) -> None:

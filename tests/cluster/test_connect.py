@@ -10,6 +10,7 @@ import pytest
 from raybench.cluster.connect import connect
 from raybench.core.errors import RaybenchError
 from raybench.job import Resources
+from raybench.runtime.allocator import KEEPS_FREED_MEMORY
 from raybench.schedule.shards import shards_ahead
 
 
@@ -46,3 +47,13 @@ def test_more_than_this_machine_is_refused_before_anything_starts(resources, lin
     with pytest.raises(RaybenchError, match=line), connect(Resources(**resources)):
         pass
     assert time.monotonic() - began < 2
+
+
+def test_actors_of_an_own_ray_keep_freed_memory_unless_the_user_tells_the_allocator_otherwise(monkeypatch):
+    for given, found in ((None, KEEPS_FREED_MEMORY["GLIBC_TUNABLES"]), ("glibc.malloc.perturb=1",) * 2):
+        monkeypatch.setenv("GLIBC_TUNABLES", given or "")
+        if given is None:
+            monkeypatch.delenv("GLIBC_TUNABLES")
+        with pytest.raises(RaybenchError), connect(Resources(actors=1000 * (os.cpu_count() or 1))):
+            pass
+        assert os.environ["GLIBC_TUNABLES"] == found  # Ray's processes have a driver's variables

@@ -20,6 +20,7 @@ from raybench.cluster import submit as module
 from raybench.cluster.package import packed
 from raybench.cluster.submit import Attempt, next_attempt, submission_id, submit
 from raybench.core.errors import JobError, RaybenchError
+from raybench.runtime.allocator import KEEPS_FREED_MEMORY
 
 JOB = """\
 name: A Job!
@@ -290,6 +291,7 @@ def test_this_raybench_travels_with_the_job(job: Path, server: Callable[..., Fak
     assert request["entrypoint"] == "python -m raybench run 'x.yaml'"
     (travels,) = request["runtime_env"]["py_modules"]
     assert Path(travels, "cli.py").exists()
+    assert request["runtime_env"]["env_vars"] == KEEPS_FREED_MEMORY
 
 
 @pytest.fixture
