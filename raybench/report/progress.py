@@ -35,8 +35,8 @@ __all__ = ["Progress"]
 
 _MOST_SHOWN, _MOST_ROWS = 2, 16  # actors in a plain line, and below the bar of a terminal
 _PLAIN_SECONDS = 15.0  # between two plain lines of progress
-_LEAST_SHARE = 0.05  # of the work: before that a guess of the time left would be one of the start-up
-_FIT_SHARE = 0.5  # of a trial that must be fitted: for the time left alone
+# of the work: before that a guess of the time left would be one of the first fits' start; a night's is told sooner
+_LEAST_SHARE, _SETTLED_SHARE, _SETTLED_SECONDS = 0.1, 0.01, 120.0
 
 
 class Progress(Observer):
@@ -62,6 +62,7 @@ class Progress(Observer):
         self._num_lost = 0
         self._began = time.monotonic()
         self._began_at = time.time()
+        self._at_work_since: float | None = None  # before that there was starting and preparing, which come once
         self._last_line = self._began
         self._state = "running"
         self._doing: list[str] = []  # what the actors are at, in words
@@ -137,6 +138,8 @@ class Progress(Observer):
 
     def tick(self, at_work: Sequence[AtWork]) -> None:
         self._doing = [self._words(one) for one in at_work]
+        if self._at_work_since is None and any(isinstance(one.work, Features | Fit | Shard) for one in at_work):
+            self._at_work_since = time.monotonic()
         for _, work, step in at_work:
             if isinstance(work, Fit) and step is not None:  # one of a bundle: which is not told
                 self._fitted |= dict.fromkeys(work.trial_ids, step.share / len(work.trial_ids))
@@ -165,29 +168,32 @@ class Progress(Observer):
         return self._num_before + len(self._ended)
 
     def _share(self) -> float:
-        """How much of what this run had to do is done, trials weighed by their predicted cost."""
+        """How much of what this run had to do is done, by its predicted cost; what trials share counts once."""
         if not self._todo:
             return 1.0
         least = 0.01 * max(work.cost for work in self._todo.values()) or 1.0  # a baseline costs something too
-        done = total = 0.0
+        parts: dict[str, tuple[float, float]] = {}  # key → cost, and the share of it that is done
+
+        def add(key: str, cost: float, share: float) -> None:
+            before = parts.get(key, (0.0, 0.0))
+            parts[key] = max(cost, before[0]), max(share, before[1])
+
         for trial_id, work in self._todo.items():
-            weight = max(work.cost, least)
-            planned = self._batches.get(work.data_key)
-            total += weight
-            if trial_id in self._ended:
-                done += weight
-            elif planned and self._scored[trial_id]:
-                share = self._scored[trial_id] / planned
-                done += weight * (_FIT_SHARE + (1 - _FIT_SHARE) * share if work.needs_fit else share)
-            else:
-                done += weight * _FIT_SHARE * self._fitted.get(work.checkpoint, 0.0)
-        return done / total
+            ended, planned = trial_id in self._ended, self._batches.get(work.data_key)
+            scored = 1.0 if ended else self._scored[trial_id] / planned if planned else 0.0
+            fitted = 1.0 if scored else self._fitted.get(work.checkpoint, 0.0)
+            for key, cost in work.fit_steps:
+                add(key, cost, fitted)
+            add(work.test_features or trial_id, work.cost - sum(cost for _, cost in work.fit_steps), scored)
+            add(f"{trial_id} ended", least, float(ended))
+        return sum(cost * share for cost, share in parts.values()) / sum(cost for cost, _ in parts.values())
 
     def _seconds_left(self) -> float | None:
         share = self._share()
-        if share < _LEAST_SHARE:
+        seconds = time.monotonic() - (self._began if self._at_work_since is None else self._at_work_since)
+        if share < (_LEAST_SHARE if seconds < _SETTLED_SECONDS else _SETTLED_SHARE):
             return None
-        return (time.monotonic() - self._began) * (1 - share) / share
+        return seconds * (1 - share) / share
 
     def as_dict(self) -> dict[str, Any]:
         """What progress.json holds."""

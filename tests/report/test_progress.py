@@ -30,8 +30,8 @@ def plan(*names):
     return SimpleNamespace(trials=trials, fits={})
 
 
-def work(name, cost=1.0):
-    return TrialWork(trial_id=name, data_key="d", needs_fit=False, bundle=name, cost=cost)
+def work(name, cost=1.0, **given):
+    return TrialWork(trial_id=name, data_key="d", needs_fit=False, bundle=name, cost=cost, **given)
 
 
 def commit(name, start, stop):
@@ -72,21 +72,36 @@ def test_no_time_left_is_told_before_there_is_something_to_tell_it_from(store):
     progress.begin(plan("a", "b"), [work("a", 99.0), work("b", 1.0)])
     progress.trial_ended(TrialRow(trial_id="b", status=Status.NAN))
     assert progress.as_dict()["seconds_left"] is None
+    progress._began -= 200  # of a night, a hundredth says something
+    assert progress.as_dict()["seconds_left"] == pytest.approx(200 * (101.98 / 1.99 - 1), rel=0.01)
 
 
 def test_the_time_left_counts_a_fit_under_way_and_what_has_been_fitted(store):
     progress = Progress(store.run("r"), quiet=True)
-    progress.begin(plan("a", "b"), [work("a"), work("b")])
-    progress._began -= 100
+    fitted = [work(name, fit_steps=((f"{name} 1", 0.25), (f"{name} 2", 0.25))) for name in ("a", "b")]
+    progress.begin(plan("a", "b"), fitted)
+    progress._began -= 1000  # starting actors and preparing rows come once
+    progress.tick([AtWork(0, Prepare(data_key="rows"), None)])
+    progress.tick([AtWork(0, Fit(trial_ids=("a",)), None)])
+    assert progress._at_work_since is not None
+    progress._at_work_since -= 200
     lefts = []
     for step in (TrainingStep(1, 2, 1, 10), TrainingStep(1, 2, 6, 10), TrainingStep(2, 2, 1, 10)):
         progress.tick([AtWork(0, Fit(trial_ids=("a",)), step)])
         lefts.append(progress.as_dict()["seconds_left"])
     assert lefts[0] is None  # nothing is done
-    share = 0.5 * 0.5 * 0.5  # one of two trials, fitting and scoring, one epoch of two
-    assert lefts[1:] == pytest.approx([100 * (2 / share - 1), 100 * (1 / share - 1)], rel=0.01)
+    whole = 2 * 1.01  # and something for each trial's end
+    assert lefts[1:] == pytest.approx([200 * (whole / (0.5 * share) - 1) for share in (0.25, 0.5)], rel=0.01)
     progress.tick([AtWork(0, Shard(trial_id="a", start=0, stop=2), None)])  # fitted, no shard is in
     assert progress.as_dict()["seconds_left"] == pytest.approx(lefts[2], rel=0.01)
+
+
+def test_the_time_left_counts_once_what_trials_share(store):
+    progress = Progress(store.run("r"), quiet=True)
+    heads = [work(name, 10.0, fit_steps=(("train", 6.0),), test_features="test") for name in ("a", "b", "c", "d")]
+    progress.begin(plan("a", "b", "c", "d"), heads)
+    progress.trial_ended(TrialRow(trial_id="a", status=Status.NAN))
+    assert progress._share() == pytest.approx((10 + 0.1) / (10 + 4 * 0.1))
 
 
 @pytest.mark.parametrize(("error", "state"), [(KeyboardInterrupt, "stopped"), (OSError, "failed")])
