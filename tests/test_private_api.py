@@ -15,7 +15,15 @@ ROOT = Path(raybench.__file__).parent
 # module → what it uses, and the test that fails when the library changes it
 ALLOWED = {
     "cluster/internals.py": (
-        {"ray._private", "ray._private.node", "ray._private.state", "_actor_id"},
+        {
+            "ray._private",
+            "ray._private.node",
+            "ray._private.state",
+            "ray._raylet",
+            "_actor_id",
+            "_session_dir",
+            "_node_id",
+        },
         "tests/cluster/test_internals.py",
     ),
     "cluster/waiting.py": ({"_current_frames"}, "tests/cluster/test_waiting.py"),  # of Python's sys, documented

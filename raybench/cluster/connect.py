@@ -11,19 +11,20 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from raybench.cluster.internals import read_growth, read_nodes, silence_raylet, without_helpers
+from raybench.cluster.internals import read_growth, read_nodes, silence_raylet, without_agents, without_helpers
 from raybench.cluster.placement import ActorPlan, check_machine, plan_actors
 from raybench.core.errors import RaybenchError
 from raybench.job import Resources
 from raybench.runtime.allocator import KEEPS_FREED_MEMORY
 
-__all__ = ["connect", "is_own", "reachable"]
+__all__ = ["connect", "is_own", "reachable", "starts_without_agents"]
 
 _ENVIRONMENT = KEEPS_FREED_MEMORY | {  # of this process, and of an embedded Ray's actors
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # an actor without a GPU sees none ("0", Ray's default: it sees all)
@@ -88,6 +89,33 @@ def _no_warnings() -> Iterator[None]:
         yield
 
 
+def _start(num_cpus: int) -> None:
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=num_cpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        configure_logging=False,
+    )
+
+
+def starts_without_agents(num_cpus: int) -> bool:
+    """Whether a Ray that serves is there; where not, none is, and why is said by a start as Ray means it."""
+    import ray
+
+    if sys.platform != "linux":  # only there it was seen
+        return False
+    with suppress(Exception), without_agents():
+        _start(num_cpus)
+        if not ray.get_runtime_context().runtime_env:  # else an agent would make it: of `uv run`, a hook, a job inside
+            return True
+    ray.shutdown()
+    return False
+
+
 @contextmanager
 def connect(resources: Resources, address: str | None = None) -> Iterator[ActorPlan]:
     """Connect, yield what may be used, and shut the connection down: an embedded Ray ends with it."""
@@ -106,14 +134,8 @@ def connect(resources: Resources, address: str | None = None) -> Iterator[ActorP
             if embedded:
                 logging.getLogger("ray").setLevel(logging.ERROR)  # not a word of its own start
                 with without_helpers():
-                    ray.init(
-                        address="local",
-                        num_cpus=num_cpus,
-                        include_dashboard=False,
-                        log_to_driver=False,
-                        logging_level=logging.ERROR,
-                        configure_logging=False,
-                    )
+                    if not starts_without_agents(num_cpus):
+                        _start(num_cpus)
             else:
                 ray.init(address=named, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:

@@ -5,13 +5,24 @@ Each private call stands here alone, with its reason, and has a test that tells 
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from raybench.cluster import idle_agent
 from raybench.cluster.placement import Node
 
-__all__ = ["draining_nodes", "node_of", "read_growth", "read_nodes", "silence_raylet", "without_helpers"]
+__all__ = [
+    "draining_nodes",
+    "node_of",
+    "read_growth",
+    "read_nodes",
+    "silence_raylet",
+    "without_agents",
+    "without_helpers",
+]
 
 
 def read_nodes() -> list[Node]:
@@ -74,19 +85,76 @@ def without_helpers() -> Iterator[None]:
     def no_dashboard(self: Any, **asked: Any) -> None:
         self._webui_url = ""
 
-    instead = {
-        "start_monitor": lambda self: None,
-        "start_log_monitor": lambda self: None,
-        "start_api_server": no_dashboard,
-    }
-    before = {name: getattr(Node, name) for name in instead}
-    for name, start in instead.items():
-        setattr(Node, name, start)
+    with _replaced(
+        (Node, "start_monitor", lambda self: None),
+        (Node, "start_log_monitor", lambda self: None),
+        (Node, "start_api_server", no_dashboard),
+    ):
+        yield
+
+
+@contextmanager
+def without_agents() -> Iterator[None]:
+    """A Ray of this machine's own starts without the agents of its node: that of the dashboard, and that which makes
+    runtime environments, so what wants one must not run there.
+
+    Private: a raylet does not start without the two, waits for their ports until they have imported Ray and its
+    dashboard, and ends with them. It is given processes that sleep, and the ports by which a Ray without a dashboard
+    installed says that nothing listens there.
+    """
+    from ray._private import services, utils
+    from ray._private.node import Node
+
+    start_raylet, start_process = Node.start_raylet, services.start_ray_process
+
+    def raylet(self: Any, *given: Any, **asked: Any) -> None:
+        _nothing_listens(self._session_dir, self._node_id)
+        start_raylet(self, *given, **asked)
+
+    def process(command: list[str], *given: Any, **asked: Any) -> Any:
+        return start_process([_idle(part) for part in command], *given, **asked)
+
+    with _replaced(
+        (Node, "start_raylet", raylet),
+        (services, "start_ray_process", process),
+        (utils, "get_dashboard_dependency_error", lambda: None),  # it imports what the agent would need
+    ):
+        yield
+
+
+@contextmanager
+def _replaced(*attributes: tuple[Any, str, Any]) -> Iterator[None]:
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in attributes]
+    for owner, name, instead in attributes:
+        setattr(owner, name, instead)
     try:
         yield
     finally:
-        for name, start in before.items():
-            setattr(Node, name, start)
+        for owner, name, was in before:
+            setattr(owner, name, was)
+
+
+def _nothing_listens(session: str, node_id: str) -> None:
+    """The ports that agents would write down when they are up."""
+    from ray._raylet import (  # type: ignore[attr-defined]
+        DASHBOARD_AGENT_LISTEN_PORT_NAME,
+        METRICS_AGENT_PORT_NAME,
+        METRICS_EXPORT_PORT_NAME,
+        RUNTIME_ENV_AGENT_PORT_NAME,
+        persist_port,
+    )
+
+    agents = METRICS_AGENT_PORT_NAME, METRICS_EXPORT_PORT_NAME, DASHBOARD_AGENT_LISTEN_PORT_NAME
+    for name in (*agents, RUNTIME_ENV_AGENT_PORT_NAME):
+        persist_port(session, node_id, name, -1)
+
+
+def _idle(part: str) -> str:
+    """A part of the raylet's command line, in which what starts an agent starts a process that sleeps."""
+    name, given, _ = part.partition("_agent_command=")
+    if not given or name not in ("--dashboard", "--runtime_env"):
+        return part
+    return f"{name}{given}{subprocess.list2cmdline([sys.executable, '-I', '-S', idle_agent.__file__])}"
 
 
 def silence_raylet() -> None:
