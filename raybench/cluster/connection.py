@@ -27,7 +27,11 @@ from raybench.job import Resources
 __all__ = ["MODEL_IMPORTS", "Connected", "Connection"]
 
 # what opening a checkpoint and its tokenizer will import
-MODEL_IMPORTS = ("transformers.models.auto.modeling_auto", "transformers.models.auto.tokenization_auto")
+MODEL_IMPORTS = (
+    "transformers.models.auto.tokenization_auto",
+    "transformers.models.auto.modeling_auto",
+    "transformers.modeling_utils",
+)
 
 
 class Connected(NamedTuple):
@@ -42,7 +46,7 @@ class Connection:
 
     def __init__(self, resources: Resources, address: str | None, timing: Timing | None = None) -> None:
         self._resources, self._address, self._timing = resources, address, timing or Timing()
-        self._imports: Sequence[str] = ()
+        self.imports: Sequence[str] = ()  # by actors that are started for its runs
         self._thread: threading.Thread | None = None
         self._is_there, self._is_over = threading.Event(), threading.Event()
         self._made: Connected | None = None
@@ -50,9 +54,9 @@ class Connection:
         self._own = ExitStack()  # a connection of this thread's
 
     def begin(self, imports: Sequence[str] = ()) -> None:
-        """Begin to start a Ray of this machine's own, whose actors import these modules; nothing the second time."""
+        """Begin to start a Ray of this machine's own; its actors, and those of a cluster, will import these modules."""
+        self.imports = imports
         if self._thread is None and not self._is_over.is_set() and is_own(self._address):
-            self._imports = imports
             # not for a while by catch_warnings, which is of the whole process: the main thread has blocks of its own
             warnings.filterwarnings("ignore", module=r"ray\.")
             self._thread = threading.Thread(target=self._keep, name="ray", daemon=True)
@@ -91,7 +95,7 @@ class Connection:
             with connect(self._resources, self._address) as cluster:
                 self._timing.mark("Ray")
                 wanted = 0 if self._is_over.is_set() else cluster.num_actors
-                actors = [start_actor(cluster, None, imports=self._imports) for _ in range(wanted)]
+                actors = [start_actor(cluster, None, imports=self.imports) for _ in range(wanted)]
                 self._made = Connected(cluster, actors)
                 self._is_there.set()
                 self._is_over.wait()

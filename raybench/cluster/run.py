@@ -85,7 +85,9 @@ def run_trials(
         )
         shared = ray.put(context)
         pool = Pool(
-            lambda avoided: _begun(idle, shared) or start_actor(cluster, shared, avoided=avoided),
+            lambda avoided: (
+                _begun(idle, shared) or start_actor(cluster, shared, avoided=avoided, imports=connection.imports)
+            ),
             hang_seconds=resources.hang_seconds,
             placement_seconds=resources.placement_timeout_minutes * 60,
             trial_seconds=resources.trial_timeout_minutes * 60 if resources.trial_timeout_minutes else None,

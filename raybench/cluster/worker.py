@@ -11,18 +11,21 @@ import time
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 
-from raybench.cluster.context import Held, RunContext
 from raybench.cluster.waiting import waits_for_hub
-from raybench.core.training_step import TrainingStep
-from raybench.results.measure import Measured
-from raybench.schedule.retry import Failure
-from raybench.schedule.work import Features, Missing
-from raybench.store.shards import ShardCommit
-from raybench.store.trials import TrialRow
+from raybench.core.uncollected import uncollected
+
+if TYPE_CHECKING:  # nothing else is imported before the collector is off
+    from raybench.cluster.context import Held, RunContext
+    from raybench.core.training_step import TrainingStep
+    from raybench.results.measure import Measured
+    from raybench.schedule.retry import Failure
+    from raybench.schedule.work import Features, Missing
+    from raybench.store.shards import ShardCommit
+    from raybench.store.trials import TrialRow
 
 __all__ = ["Worker", "resident_bytes"]
 
@@ -33,11 +36,12 @@ class Worker:
 
     def __init__(self, context: RunContext | None, imports: Sequence[str] = ()) -> None:
         """Without a context it imports what it will need, and is told the context by `begin`."""
-        from raybench.cluster.session import Session
+        with uncollected():
+            from raybench.cluster.session import Session
 
+            for module in imports:
+                import_module(module)
         self._not_begun: Exception | None = None
-        for module in imports:
-            import_module(module)
         if context is not None:
             self._session = Session(context)
 

@@ -62,3 +62,8 @@ def test_a_run_on_a_ray_of_its_own_says_where_its_time_went(make_job):
     assert again.returncode == 0
     assert "Ray answers" not in again.stderr  # there was nothing to do
     assert again.stdout == done.stdout
+
+
+def test_an_actors_class_imports_nothing_that_its_start_would_import_without_collector():
+    code = "import raybench.cluster.worker, sys; print(*{'torch', 'pyarrow', 'pydantic', 'numpy'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
