@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,14 @@ from raybench.core.errors import IncompatibleError, ModelError, summary
 from raybench.core.identity import canonical_json
 from raybench.core.stamps import Stamp
 from raybench.models.files import local_stamps, model_directory
+from raybench.models.later_torch import import_configurations
 from raybench.models.quiet import quiet
+from raybench.models.saved_config import read_config
 from raybench.models.tokenizer import open_tokenizer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from transformers import PretrainedConfig
 
 __all__ = [
@@ -47,7 +52,8 @@ def open_config(model: ModelSpec) -> PretrainedConfig:
     if model.init not in ("pretrained", "scratch"):
         raise ModelError(f"model {model.reference!r}: init {model.init!r}: 'pretrained' or 'scratch' would do")
     overrides = canonical_json(dict(model.config))
-    opened = _open(model.reference, model.revision, model.num_layers, overrides, local_stamps(model))
+    stamps = local_stamps(model)
+    opened = _open(model.reference, model.revision, model.num_layers, overrides, stamps, "torch" in sys.modules)
     config = copy.deepcopy(opened)
     if model.reference.startswith("arch:") and model.tokenizer and hasattr(config, "vocab_size"):
         tokenizer = open_tokenizer(model)  # an architecture's vocabulary is that of the tokenizer it is given
@@ -58,14 +64,20 @@ def open_config(model: ModelSpec) -> PretrainedConfig:
 
 @lru_cache(maxsize=64)
 def _open(
-    reference: str, revision: str | None, num_layers: int | None, overrides_json: str, stamps: tuple[Stamp, ...]
+    reference: str,
+    revision: str | None,
+    num_layers: int | None,
+    overrides_json: str,
+    stamps: tuple[Stamp, ...],
+    with_torch: bool,  # else without the dtype that is saved
 ) -> PretrainedConfig:
     import json
 
     overrides: dict[str, Any] = json.loads(overrides_json)
     directory = model_directory(ModelSpec(reference=reference, revision=revision), weights=False)
+    import_configurations()
     with quiet():
-        config = _architecture(reference) if directory is None else _from_directory(reference, str(directory))
+        config = _architecture(reference) if directory is None else _from_directory(reference, directory)
     known = config.to_dict().keys() | type(config).attribute_map.keys()
     for name, value in overrides.items():
         if name not in known:
@@ -115,15 +127,11 @@ def _architecture(reference: str) -> PretrainedConfig:
     return AutoConfig.for_model(model_type)
 
 
-def _from_directory(reference: str, directory: str) -> PretrainedConfig:
-    from pathlib import Path
-
-    from transformers import AutoConfig
-
-    if not (Path(directory) / "config.json").is_file():
+def _from_directory(reference: str, directory: Path) -> PretrainedConfig:
+    if not (directory / "config.json").is_file():
         raise ModelError(f"model {reference!r}: no config.json in {directory}; give a directory saved by transformers")
     try:
-        config = AutoConfig.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
+        config = read_config(directory)
     except Exception as error:  # what is in the file decides what transformers stumbles over
         raise ModelError(f"model {reference!r}: {directory}/config.json cannot be used: {summary(error)}") from error
     architectures = config.architectures or []

@@ -23,20 +23,12 @@ from raybench.core import ModelSpec
 from raybench.core.errors import IncompatibleError
 from raybench.models.layers import find_stacks
 from raybench.models.network import CheckpointNetwork
+from raybench.models.special_ids import SpecialIds
 
-__all__ = ["IGNORED", "GenerationNetwork", "SpecialIds", "Writing", "encoded"]
+__all__ = ["IGNORED", "GenerationNetwork", "Writing", "encoded"]
 
 IGNORED = -100  # a label that is none
 _MOST_LOGITS = 2**25  # numbers of logits held at once while references are scored: 128 MiB
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpecialIds:
-    """Ids of a checkpoint's tokens: padding, the ends of a text, and what a decoder after an encoder starts with."""
-
-    pad: int
-    ends: tuple[int, ...]
-    start: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,9 @@ from raybench.core.file_hashes import hash_of_file
 from raybench.core.identity import content_hash
 from raybench.core.stamps import Stamp
 from raybench.models.files import small_files, small_stamps, tokenizer_directory
+from raybench.models.later_torch import import_configurations
 from raybench.models.quiet import quiet
+from raybench.models.saved_config import read_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -34,13 +37,19 @@ def open_tokenizer(model: ModelSpec) -> PreTrainedTokenizerBase:
 
 @lru_cache(maxsize=8)
 def _open(directory: str, stamps: tuple[Stamp, ...]) -> PreTrainedTokenizerBase:
+    import_configurations()
     from transformers import AutoTokenizer
 
     if not _files(Path(directory)):
         raise ModelError(f"tokenizer {directory}: no tokenizer files there; name the tokenizer with 'tokenizer:'")
     try:
         with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
+            config = None
+            with suppress(Exception):  # of a configuration that cannot be read AutoTokenizer makes what it can
+                config = read_config(Path(directory))
+            tokenizer = AutoTokenizer.from_pretrained(
+                directory, config=config, trust_remote_code=False, local_files_only=True
+            )
     except Exception as error:  # what is in the files decides what transformers stumbles over
         raise ModelError(f"tokenizer {directory}: cannot be opened: {summary(error)}") from error
     longest = tokenizer.model_max_length

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from raybench.core import DatasetKey, ModelSpec
 from raybench.core.errors import IncompatibleError
 from raybench.models.configuration import from_scratch
+from raybench.models.saved_embeddings import check_embeddings
 from raybench.tasks.task import Task
 from raybench.tasks.text import refuse_without_vocabulary, tokens_key
 
@@ -27,8 +28,6 @@ class EmbeddingTask(Task):
         return tokens_key(model)
 
     def check(self, model: ModelSpec, config: PretrainedConfig) -> None:
-        from raybench.models.embedding import check_embeddings
-
         refuse_without_vocabulary(model, config, self.name)
         check_embeddings(model)
 

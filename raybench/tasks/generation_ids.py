@@ -9,13 +9,12 @@ from raybench.core import ModelSpec
 from raybench.core.errors import IncompatibleError
 from raybench.models.configuration import open_config
 from raybench.models.files import model_directory, read_object
+from raybench.models.special_ids import SpecialIds
 from raybench.models.tokenizer import open_tokenizer
 from raybench.tasks.language import is_causal
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
-
-    from raybench.models.generation import SpecialIds
 
 __all__ = ["has_encoder", "language_token", "special_ids", "stop_ids", "tokenizer_between"]
 
@@ -45,8 +44,6 @@ def special_ids(model: ModelSpec) -> SpecialIds:
     Raises:
         IncompatibleError: nothing says which token ends a text.
     """
-    from raybench.models.generation import SpecialIds
-
     tokenizer: Any = open_tokenizer(model)
     said: list[dict[str, Any]] = []
     if not model.reference.startswith("arch:"):
