@@ -3,7 +3,7 @@
     found = examine(Candidacy(recipe, task, ("text-classification", "full"), model, labels, hyperparameters))
     found.problem, found.weights, found.processor
 
-Looking into a configuration imports transformers and so torch; so what was found is remembered on this machine by all
+Looking into a configuration imports transformers; so what was found is remembered on this machine by all
 that it hangs on: the spec, the task and its options, the labels, every file of the model and its tokenizer, all that is
 installed. Errors of a candidate's files are not: they are looked into anew each time.
 """
