@@ -8,6 +8,7 @@ The embedded Ray never attaches to whatever a temporary directory happens to nam
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import socket
@@ -24,7 +25,7 @@ from raybench.core.errors import RaybenchError
 from raybench.job import Resources
 from raybench.runtime.allocator import KEEPS_FREED_MEMORY
 
-__all__ = ["connect", "is_own", "reachable", "starts_without_agents"]
+__all__ = ["connect", "import_ray", "is_own", "reachable", "starts_without_agents"]
 
 _ENVIRONMENT = KEEPS_FREED_MEMORY | {  # of this process, and of an embedded Ray's actors
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # an actor without a GPU sees none ("0", Ray's default: it sees all)
@@ -33,6 +34,17 @@ _ENVIRONMENT = KEEPS_FREED_MEMORY | {  # of this process, and of an embedded Ray
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
 _INSIDE = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # where Ray runs a submitted job
+
+
+def import_ray() -> None:
+    """Import it in its environment, of which it reads some when it is imported."""
+    _set_environment()
+    importlib.import_module("ray")
+
+
+def _set_environment() -> None:
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
 def _use_saved_token() -> None:
@@ -119,8 +131,7 @@ def starts_without_agents(num_cpus: int) -> bool:
 @contextmanager
 def connect(resources: Resources, address: str | None = None) -> Iterator[ActorPlan]:
     """Connect, yield what may be used, and shut the connection down: an embedded Ray ends with it."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    _set_environment()
     named, embedded = _address(address)
     if embedded:
         num_cpus = check_machine(resources, os.cpu_count() or 1)

@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from raybench.cluster.connect import connect, is_own
+from raybench.cluster.connect import connect, import_ray, is_own
 from raybench.cluster.placement import ActorPlan
 from raybench.cluster.start import start_actor
 from raybench.core.timing import Timing
@@ -59,6 +59,7 @@ class Connection:
         if self._thread is None and not self._is_over.is_set() and is_own(self._address):
             # not for a while by catch_warnings, which is of the whole process: the main thread has blocks of its own
             warnings.filterwarnings("ignore", module=r"ray\.")
+            import_ray()  # not in the thread, where it would share the interpreter with the plan
             self._thread = threading.Thread(target=self._keep, name="ray", daemon=True)
             self._thread.start()
 
