@@ -30,6 +30,9 @@ __all__ = ["connect", "import_ray", "is_own", "reachable", "starts_without_agent
 _ENVIRONMENT = KEEPS_FREED_MEMORY | {  # of this process, and of an embedded Ray's actors
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # an actor without a GPU sees none ("0", Ray's default: it sees all)
     "RAY_DEDUP_LOGS": "0",
+    # a raylet that asks for its object store a moment too soon, as one in six did, asks again after a whole second
+    "RAY_raylet_client_connect_timeout_milliseconds": "20",
+    "RAY_raylet_client_num_connect_attempts": "500",  # ten seconds in all, as without these
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
