@@ -43,8 +43,8 @@ class _LaterTorch(ModuleType):
 
 def import_configurations() -> None:
     """Import what configurations need, and torch only where they cannot do without."""
-    if "torch" not in sys.modules:
-        importlib.import_module("transformers.utils").is_torch_available()  # looked for as ever
+    importlib.import_module("transformers.utils")
+    if not {"torch", _IMPORTS_TORCH} & sys.modules.keys():
         later = sys.modules["torch"] = _LaterTorch()
         try:
             importlib.import_module(_IMPORTS_TORCH)
