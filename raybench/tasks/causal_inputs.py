@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,7 @@ import pyarrow as pa
 from raybench.core import ModelSpec
 from raybench.models.tokenizer import open_tokenizer
 from raybench.tasks.language import beginning, context_length, encode_after
-from raybench.tasks.rows import key_column, ragged_column
+from raybench.tasks.rows import ragged_column, ragged_keys
 from raybench.tasks.scored_texts import ScoredTexts, text_sizes
 from raybench.tasks.task import Batch
 from raybench.tasks.windows import num_rolling, rolling_windows
@@ -33,7 +32,6 @@ def prepare_documents(rows: pa.Table, model: ModelSpec, max_length: int, stride:
     first = np.array([len(begin) + len(before) for before, _ in parts], dtype=np.int32)
     inputs = np.diff(ids.offsets.to_numpy()) - 1  # the last token is only predicted
     num_windows = [num_rolling(int(count), longest, window_stride(longest, stride)) for count in inputs]
-    values, bounds = ids.values.to_numpy(), ids.offsets.to_numpy().tolist()
     kept = {name: rows.column(name) for name in rows.column_names if name != "text"}
     begins_with = open_tokenizer(model).convert_ids_to_tokens(begin)
     return pa.table(
@@ -46,7 +44,7 @@ def prepare_documents(rows: pa.Table, model: ModelSpec, max_length: int, stride:
             "num_tokens": pa.array([len(own) for _, own in parts], pa.int64()),
             "rows": pa.array(num_windows, pa.int32()),
             "length": pa.array(np.clip(inputs, 1, longest).astype(np.int32)),
-            "key": key_column(values[a:b].tobytes() for a, b in itertools.pairwise(bounds)),
+            "key": ragged_keys(ids),
         }
     )
 

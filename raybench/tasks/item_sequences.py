@@ -5,7 +5,6 @@ Shapes: B users, T positions, S places that have a next item, V words.
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ import pyarrow as pa
 
 from raybench.tasks.items import rows_of
 from raybench.tasks.language import padded_rows
-from raybench.tasks.rows import input_keys, key_column, ragged, ragged_column, single_chunk
+from raybench.tasks.rows import input_keys, ragged, ragged_column, ragged_keys, single_chunk
 from raybench.tasks.task import Batch
 
 if TYPE_CHECKING:
@@ -29,10 +28,8 @@ def item_sequences(rows: pa.Table, longest: int) -> pa.Table:
     history = ragged(rows, "history")
     newest = [history.row(row)[max(0, len(history.row(row)) + 1 - longest) :] for row in range(rows.num_rows)]
     ids = ragged_column([[_BEGIN, *(own + 1).tolist()] for own in newest])
-    values, bounds = ids.values.to_numpy(), ids.offsets.to_numpy()
-    key = key_column(values[a:b].tobytes() for a, b in itertools.pairwise(bounds.tolist()))
-    lengths = pa.array(np.diff(bounds).astype(np.int32))
-    return rows.append_column("input_ids", ids).append_column("length", lengths).append_column("key", key)
+    lengths = pa.array(np.diff(ids.offsets.to_numpy()).astype(np.int32))
+    return rows.append_column("input_ids", ids).append_column("length", lengths).append_column("key", ragged_keys(ids))
 
 
 class Sequences(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +25,7 @@ __all__ = [
     "multi_hot",
     "ragged",
     "ragged_column",
+    "ragged_keys",
     "record_columns",
     "row_key",
     "single_chunk",
@@ -60,9 +62,9 @@ def ragged(table: pa.Table, name: str) -> Ragged:
 
 def ragged_column(rows: list[list[int]]) -> pa.Array:
     """Lists of ints as list<int32>."""
-    lengths = np.fromiter((len(row) for row in rows), dtype=np.int32, count=len(rows))
+    lengths = np.fromiter(map(len, rows), dtype=np.int32, count=len(rows))
     offsets = np.concatenate([np.zeros(1, dtype=np.int32), np.cumsum(lengths, dtype=np.int32)])
-    values = np.fromiter((value for row in rows for value in row), dtype=np.int32, count=int(offsets[-1]))
+    values = np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int32, count=int(offsets[-1]))
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
 
 
@@ -78,7 +80,24 @@ def cell_keys(table: pa.Table, names: Sequence[str]) -> pa.Array:
         batches = table.select(list(names)).to_batches(max_chunksize=BLOCK)
         parts = [pc.binary_join_element_wise(*batch.columns, "\0") for batch in batches]
         joined = pa.chunked_array(parts, joined.type)
-    digests = cell_digests([joined], KEY_BYTES)
+    return _keys(joined)
+
+
+def ragged_keys(*columns: pa.ListArray) -> pa.Array:
+    """`key_column` of the bytes of each row's numbers, of one column after the other."""
+    cells = [_number_bytes(column) for column in columns]
+    joined = cells[0] if len(cells) == 1 else pc.binary_join_element_wise(*cells, pa.scalar(b"", pa.large_binary()))
+    return _keys(pa.chunked_array([joined]))
+
+
+def _number_bytes(column: pa.ListArray) -> pa.LargeBinaryArray:
+    values, offsets = column.values.to_numpy(), column.offsets.to_numpy()
+    buffers = [None, pa.py_buffer(offsets.astype(np.int64) * values.itemsize), pa.py_buffer(values)]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(column), buffers)
+
+
+def _keys(cells: pa.ChunkedArray) -> pa.Array:
+    digests = cell_digests([cells], KEY_BYTES)
     return pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(KEY_BYTES), len(digests), [None, pa.py_buffer(digests.reshape(-1))]
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +11,7 @@ from raybench.core import ModelSpec
 from raybench.core.errors import DataError, ModelError
 from raybench.models.configuration import open_config
 from raybench.models.tokenizer import open_tokenizer
-from raybench.tasks.rows import input_keys, key_column, ragged, ragged_column, single_chunk, target_tensor
+from raybench.tasks.rows import input_keys, ragged, ragged_column, ragged_keys, single_chunk, target_tensor
 from raybench.tasks.task import Batch
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["TextExamples", "longest_input", "num_positions", "pad_id", "tokenize"]
 
 _RAW = ("text", "text_pair")
+_ROWS = 1 << 13  # at once: what a tokenizer gives takes 4 kB a row until it is in columns
 
 
 def tokenize(rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
@@ -28,13 +28,21 @@ def tokenize(rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
 
     A pair is cut at its longer side; `max_length` counts the tokenizer's special tokens.
     """
-    tokenizer = open_tokenizer(model)
-    texts = [model.instruction + text for text in _texts(rows, "text")]
+    starts = range(0, max(rows.num_rows, 1), _ROWS)
+    parts = [_token_columns(rows.slice(start, _ROWS), start, model, max_length) for start in starts]
+    columns = {name: pa.chunked_array([part[name] for part in parts]).combine_chunks() for name in parts[0]}
+    kept = {name: rows.column(name) for name in rows.column_names if name not in _RAW}
+    return pa.table({**kept, **columns})
+
+
+def _token_columns(rows: pa.Table, start: int, model: ModelSpec, max_length: int) -> dict[str, pa.Array]:
+    """What `tokenize` makes of some rows, of which the first is `start`."""
+    texts = [model.instruction + text for text in _texts(rows, "text", start)]
     paired = "text_pair" in rows.column_names
     encoded = (
-        tokenizer(
+        open_tokenizer(model)(
             texts,
-            _texts(rows, "text_pair") if paired else None,
+            _texts(rows, "text_pair", start) if paired else None,
             truncation="longest_first",
             max_length=longest_input(model, max_length),
             padding=False,
@@ -45,16 +53,10 @@ def tokenize(rows: pa.Table, model: ModelSpec, max_length: int) -> pa.Table:
         if texts
         else {"input_ids": [], "token_type_ids": []}
     )
-    columns = {"input_ids": ragged_column(encoded["input_ids"])}
-    if paired:
-        columns["token_type_ids"] = ragged_column(encoded["token_type_ids"])
-    ids = columns["input_ids"]
-    values, offsets = ids.values.to_numpy(), ids.offsets.to_numpy()
-    types = columns["token_type_ids"].values.to_numpy() if paired else np.zeros(0, dtype=np.int32)
-    bounds = offsets.tolist()
-    key = key_column(values[a:b].tobytes() + types[a:b].tobytes() for a, b in itertools.pairwise(bounds))
-    kept = {name: rows.column(name) for name in rows.column_names if name not in _RAW}
-    return pa.table({**kept, **columns, "length": pa.array(np.diff(offsets).astype(np.int32)), "key": key})
+    names = ["input_ids", "token_type_ids"] if paired else ["input_ids"]
+    columns = {name: ragged_column(encoded[name]) for name in names}
+    lengths = np.diff(columns["input_ids"].offsets.to_numpy()).astype(np.int32)
+    return {**columns, "length": pa.array(lengths), "key": ragged_keys(*columns.values())}
 
 
 def longest_input(model: ModelSpec, max_length: int) -> int:
@@ -79,11 +81,11 @@ def num_positions(model: ModelSpec) -> int | None:
     return positions
 
 
-def _texts(rows: pa.Table, name: str) -> list[str]:
+def _texts(rows: pa.Table, name: str, start: int) -> list[str]:
     texts: list[str | None] = rows.column(name).to_pylist()
     missing = next((i for i, text in enumerate(texts) if text is None), None)
     if missing is not None:
-        raise DataError(f"column {name!r}: row {missing} has no text (null); fill it or leave the row out")
+        raise DataError(f"column {name!r}: row {start + missing} has no text (null); fill it or leave the row out")
     return [text for text in texts if text is not None]
 
 

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 import torch
 
 from raybench.core import DatasetKey, ModelSpec
+from raybench.core.errors import DataError
 from raybench.core.pictures import IMAGE
 from raybench.models.tokenizer import open_tokenizer
+from raybench.tasks import text_inputs
 from raybench.tasks.catalog import get_task
 from raybench.tasks.image_inputs import pixels, resize_images
+from raybench.tasks.rows import ragged_column, ragged_keys, row_key
 
 CPU = torch.device("cpu")
 DATASET = DatasetKey(name="toy", task="text-classification", labels=("a", "b", "c"), fingerprint="toy", max_length=48)
@@ -59,6 +63,31 @@ def test_equal_inputs_have_equal_keys_and_others_do_not(tiny_bert: Path, make_te
     keys = task.prepare(rows, model, 48).column("key").to_pylist()
     texts = rows.column("text").to_pylist()
     assert len(set(keys)) == len(set(texts)) < len(texts)
+
+
+def test_keys_are_the_hashes_of_each_rows_own_bytes() -> None:
+    draw = np.random.default_rng(0)
+    first, second = ([draw.integers(9, size=size).tolist() for size in draw.integers(4, size=50)] for _ in range(2))
+    for columns in ([first], [first, second]):
+        expected = [row_key(*(np.array(ids, np.int32).tobytes() for ids in row)) for row in zip(*columns, strict=True)]
+        assert ragged_keys(*map(ragged_column, columns)).to_pylist() == expected
+        assert ragged_keys(*(ragged_column(one).slice(7, 20) for one in columns)).to_pylist() == expected[7:27]
+    assert len(ragged_keys(ragged_column([]))) == 0
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_rows_are_tokenised_some_at_a_time_and_alike(
+    paired: bool, tiny_bert: Path, make_texts: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, task, rows = ModelSpec(reference=str(tiny_bert)), get_task("text-classification"), make_texts(20)
+    if paired:
+        rows = rows.append_column("text_pair", make_texts(20, seed=1).column("text"))
+    whole = task.prepare(rows, model, 24)
+    monkeypatch.setattr(text_inputs, "_ROWS", 3)
+    assert task.prepare(rows, model, 24).equals(whole)
+    torn = rows.set_column(rows.column_names.index("text"), "text", pa.array([*["a"] * 17, None, "b", None]))
+    with pytest.raises(DataError, match="row 17 has no text"):
+        task.prepare(torn, model, 24)
 
 
 def test_texts_are_cut_to_the_positions_that_both_model_and_tokenizer_know(
