@@ -19,12 +19,12 @@ from raybench.core import Column
 from raybench.core.errors import DataError
 from raybench.core.large_columns import gather
 from raybench.core.suggestion import did_you_mean
-from raybench.data.files import RawSplit, SplitReader
 from raybench.data.fingerprint import RowHashes
 from raybench.data.images import canonical_images, image_paths
 from raybench.data.kinds import LABEL_KINDS, LIST_LABEL_KINDS, as_text, read_cells, refuse_null
 from raybench.data.labels import class_names, label_lists, label_names
 from raybench.data.objects import object_columns, object_names
+from raybench.data.raw_split import RawSplit, SplitReader
 from raybench.data.sounds import canonical_sounds
 
 __all__ = ["PICTURE_KINDS", "Rows", "canonical_rows", "map_columns", "refuse_repeated"]

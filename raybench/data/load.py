@@ -21,7 +21,6 @@ from raybench.core import Column, slice_column
 from raybench.core.errors import DataError, summary
 from raybench.data.broken import check_rows
 from raybench.data.columns import Rows
-from raybench.data.files import SplitReader
 from raybench.data.fingerprint import RowHashes, fingerprint
 from raybench.data.images import check_images, decode_images
 from raybench.data.interactions import by_user
@@ -30,6 +29,7 @@ from raybench.data.labels import encode, encode_lists, flat_names, label_diction
 from raybench.data.lengths import LENGTH, with_lengths
 from raybench.data.loaded import LoadedDataset
 from raybench.data.masks import decode_masks
+from raybench.data.raw_split import SplitReader
 from raybench.data.shared_sources import SharedSources
 from raybench.data.siblings import elsewhere, perturbed
 from raybench.data.sounds import check_sounds

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from functools import cached_property
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raybench.data.files import RawSplit, read_files
+from raybench.data.files_in_pieces import FilesInPieces
+from raybench.data.raw_split import open_file
 
 __all__ = ["ParquetFiles"]
 
@@ -23,47 +23,36 @@ _PIECE_BYTES = 32 << 20  # as they lie in memory, on average of a file
 _MOST_ROWS = 1 << 17
 
 
-class ParquetFiles:
+class ParquetFiles(FilesInPieces):
     """Files of one split, in their order."""
 
-    def __init__(self, files: list[str]) -> None:
-        self.files = files
-
-    def __call__(self, wanted: Collection[str]) -> RawSplit:
-        return read_files("parquet", self.files, wanted)
+    format = "parquet"
 
     @cached_property
     def _footers(self) -> list[tuple[pq.FileMetaData, pa.Schema]]:
         found = []
         for file in self.files:
-            with _open(file) as opened:
+            with open_file(file) as opened:
                 parquet = pq.ParquetFile(opened)
                 found.append((parquet.metadata, parquet.schema_arrow))
         return found
 
     @property
     def num_bytes(self) -> int:
-        """Of all columns, in memory."""
+        """Of all columns, as they lie in memory."""
         groups = ((footer, number) for footer, _ in self._footers for number in range(footer.num_row_groups))
         return sum(footer.row_group(number).total_byte_size for footer, number in groups)
 
-    @property
-    def schema(self) -> pa.Schema:
-        """The first file's."""
-        return self._footers[0][1]
-
-    @property
-    def alike(self) -> bool:
-        """Whether all files have the same columns, each name once, and no types that would have to be made alike."""
-        schemas = [schema for _, schema in self._footers]
-        return len(set(schemas[0].names)) == len(schemas[0].names) and all(one.equals(schemas[0]) for one in schemas)
+    @cached_property
+    def schemas(self) -> list[pa.Schema]:
+        return [schema for _, schema in self._footers]
 
     def pieces(self, wanted: Collection[str], numbers: np.ndarray | None = None) -> Iterator[tuple[int, pa.Table]]:
-        """The wanted columns of all rows, or of the row groups that hold one of `numbers`, which ascend."""
+        """Of `numbers`, the row groups that hold one."""
         first = 0
         for file, (footer, schema) in zip(self.files, self._footers, strict=True):
             chosen = [name for name in schema.names if name in wanted]
-            with _open(file) as opened:
+            with open_file(file) as opened:
                 parquet = pq.ParquetFile(opened)
                 for group in range(footer.num_row_groups):
                     head = footer.row_group(group)
@@ -77,7 +66,3 @@ class ParquetFiles:
                             yield start, table.replace_schema_metadata(schema.metadata)
                             start += batch.num_rows
                     first = last
-
-
-def _open(file: str) -> fsspec.core.OpenFile:
-    return fsspec.open(file, "rb", compression="infer").open()

@@ -21,9 +21,9 @@ from raybench.core import Column
 from raybench.core.errors import DataError
 from raybench.core.large_columns import gather
 from raybench.data.columns import Rows, canonical_rows, map_columns, refuse_repeated
-from raybench.data.files import RawSplit, SplitReader
+from raybench.data.files_in_pieces import FilesInPieces
 from raybench.data.fingerprint import RowHashes
-from raybench.data.parquet_files import ParquetFiles
+from raybench.data.raw_split import RawSplit, SplitReader
 
 __all__ = ["thin_rows"]
 
@@ -37,7 +37,7 @@ def thin_rows(
     reader: SplitReader, columns: tuple[Column, ...], given: Mapping[str, str], split: str, directory: Path
 ) -> Rows | None:
     """A split's rows without their inputs; None where it must be read whole, as whenever anything is wrong with it."""
-    if not isinstance(reader, ParquetFiles) or any(one.kind not in _KINDS or one.role == "group" for one in columns):
+    if not isinstance(reader, FilesInPieces) or any(one.kind not in _KINDS or one.role == "group" for one in columns):
         return None
     try:
         if reader.num_bytes <= _WHOLE_BYTES or not reader.alike:

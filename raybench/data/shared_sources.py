@@ -18,8 +18,8 @@ from pathlib import Path
 from raybench.core import Column
 from raybench.core.errors import DataError
 from raybench.data.columns import Rows, canonical_rows, map_columns
-from raybench.data.files import SplitReader
 from raybench.data.pieces import thin_rows
+from raybench.data.raw_split import SplitReader
 from raybench.data.sources import open_source
 from raybench.job.spec import DatasetSpec
 

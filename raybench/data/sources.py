@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +18,19 @@ import pyarrow as pa
 
 from raybench.core.errors import DataError
 from raybench.data.called import called
-from raybench.data.files import (
-    FORMATS,
-    RawSplit,
-    SplitReader,
-    find_files,
-    format_of,
-    project,
-    read_files,
-    refuse_twice,
-    rows_split,
-    subfolders,
-)
+from raybench.data.files import FORMATS, find_files, format_of, read_files, subfolders
 from raybench.data.parquet_files import ParquetFiles
+from raybench.data.raw_split import RawSplit, SplitReader, project, refuse_twice, rows_split
+from raybench.data.text_files import CsvFiles, JsonFiles
 from raybench.job.spec import DatasetSpec
 
 __all__ = ["open_source", "read_given"]
+
+_IN_PIECES: dict[str, Callable[[list[str]], SplitReader]] = {
+    "parquet": ParquetFiles,
+    "csv": CsvFiles,
+    "json": JsonFiles,
+}
 
 
 def open_source(spec: DatasetSpec, directory: Path) -> dict[str, SplitReader]:
@@ -57,8 +54,8 @@ def _files(format: str, data_files: Mapping[str, tuple[str, ...]]) -> dict[str, 
     if format in ("imagefolder", "audiofolder") and list(found) == ["train"] and len(found["train"]) == 1:
         inside = subfolders(found["train"][0])
         found = {split: [folder] for split, folder in inside.items()} or found
-    if format == "parquet":
-        return {split: ParquetFiles(files) for split, files in found.items()}
+    if format in _IN_PIECES:
+        return {split: _IN_PIECES[format](files) for split, files in found.items()}
     return {split: functools.partial(read_files, format, files) for split, files in found.items()}
 
 

@@ -1,15 +1,17 @@
 """What a plan or a run of many short texts costs: processor seconds and peak memory of the whole command.
 
-    python tests/bench/bench_size.py [--train 1000000] [--test 1000000] [--limit N] [--run] [--folder DIRECTORY]
+    python tests/bench/bench_size.py [--train 1000000] [--test 1000000] [--format csv] [--limit N] [--run] [--folder F]
 
 Texts of 4 to 12 words of BBC news, with words that tell one of four labels; seeded, in row groups of 100,000; one in a
-hundred is the text of another row. Two baselines (majority, tfidf-logistic); nothing is remembered. With --run the run
-goes on from a plan that is remembered, and what Ray's processes take is counted too.
+hundred is the text of another row; as Parquet, CSV or lines of JSON. Two baselines (majority, tfidf-logistic); nothing
+is remembered. With --run the run goes on from a plan that is remembered, and what Ray's processes take is counted too.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import json
 import os
 import subprocess
 import sys
@@ -35,7 +37,7 @@ candidates:
   - baseline: majority
   - baseline: tfidf-logistic
 datasets:
-  - {{name: texts, source: parquet, data_files: {{train: {folder}/train.parquet, test: {folder}/test.parquet}},
+  - {{name: texts, source: {format}, data_files: {{train: {folder}/train.{format}, test: {folder}/test.{format}}},
      task: text-classification{limit}}}
 metrics: [accuracy]
 resources: {{actors: 2, cpus_per_actor: 1}}
@@ -68,6 +70,19 @@ def write_texts(path: Path, rows: int, seed: int) -> None:
             place[::100] = draw.integers(count, size=len(place[::100]))
             names = pa.array(LABELS).take(pa.array(labels))
             file.write_table(pa.table([texts.take(pa.array(place)), names.take(pa.array(place))], schema))
+
+
+def write_as(format: str, path: Path) -> None:
+    """The same rows as CSV or lines of JSON, beside the Parquet file."""
+    with open(path.with_suffix(f".{format}"), "w", encoding="utf-8") as file:
+        written = csv.writer(file)
+        if format == "csv":
+            written.writerow(["text", "label"])
+        for batch in pq.ParquetFile(path).iter_batches(GROUP):
+            if format == "csv":
+                written.writerows(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+            else:
+                file.writelines(json.dumps(row) + "\n" for row in batch.to_pylist())
 
 
 class Peak:
@@ -124,6 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train", type=int, default=1_000_000)
     parser.add_argument("--test", type=int, default=1_000_000)
+    parser.add_argument("--format", choices=["parquet", "csv", "json"], default="parquet")
     parser.add_argument("--limit", type=int, help="rows of each split that the job asks for")
     parser.add_argument("--run", action="store_true")
     parser.add_argument("--folder", type=Path, help="where texts are written, and found if they are there")
@@ -135,8 +151,10 @@ def main() -> None:
         for seed, (split, rows) in enumerate({"train": asked.train, "test": asked.test}.items()):
             if not (folder / f"{split}.parquet").exists():
                 write_texts(folder / f"{split}.parquet", rows, seed)
+            if not (folder / f"{split}.{asked.format}").exists():
+                write_as(asked.format, folder / f"{split}.parquet")
         limit = f",\n     limit: {{train: {asked.limit}, test: {asked.limit}}}" if asked.limit else ""
-        (folder / "job.yaml").write_text(JOB.format(folder=folder, limit=limit))
+        (folder / "job.yaml").write_text(JOB.format(folder=folder, format=asked.format, limit=limit))
         with tempfile.TemporaryDirectory() as cache:
             time.sleep(2.5)  # until files count as settled
             command("plan", folder / "job.yaml", Path(cache))

@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from raybench.core import Column
+from raybench.core.errors import DataError
 from raybench.core.pictures import picture_arrays
-from raybench.data import LoadedDataset
+from raybench.data import LoadedDataset, csv_rows
 
 Load = Callable[..., LoadedDataset]
 
@@ -160,6 +161,29 @@ def test_csv_text_that_looks_like_something_else_stays_text(load: Load, tmp_path
     found = load("csv", data_files=str(tmp_path / "x.csv"), splits={"test": "train"})
     assert sorted(found.splits["test"]["text"].to_pylist()) == ["007", "1e5", "2024-01-01", "null"]
     assert found.labels == ("NA", "true")
+
+
+def test_a_csv_cell_may_be_as_long_as_a_book(load: Load, tmp_path: Path) -> None:
+    book = "a line,\n" * 200_000
+    (tmp_path / "x.csv").write_text(f'text,label\n"{book}",long\nb,short\n')
+    found = load("csv", data_files=str(tmp_path / "x.csv"), splits={"test": "train"})
+    assert sorted(found.splits["test"]["text"].to_pylist()) == [book, "b"]
+
+
+@pytest.mark.parametrize("end", ["a", "a,b,c"])
+def test_a_torn_line_of_a_csv_is_shown(end: str, load: Load, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("text,label\n" + "a,b\n" * 600_000 + end)
+    with pytest.raises(DataError, match=f"Row #600002: Expected 2 columns, got {3 if end[-1] == 'c' else 1}: {end}"):
+        load("csv", data_files=str(tmp_path / "x.csv"), splits={"test": "train"})
+
+
+def test_a_quote_that_never_closes_is_shown(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.csv").write_text("text,label\n" + "a,b\n" * 1000 + '"open,b\n' + "a,b\n" * 800_000)
+    with pytest.raises(DataError, match='Row #1002: Expected 2 columns, got 1: "open,b a,b'):
+        load("csv", data_files=str(tmp_path / "x.csv"), splits={"test": "train"})
+    monkeypatch.setattr(csv_rows, "_LARGE_BYTES", 1 << 20)
+    with pytest.raises(DataError, match="a row is longer than 1 MiB; look for a quote"):
+        load("csv", data_files=str(tmp_path / "x.csv"), splits={"test": "train"})
 
 
 def test_json_text_that_looks_like_a_date_stays_text(load: Load, tmp_path: Path) -> None:
