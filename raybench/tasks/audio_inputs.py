@@ -20,7 +20,7 @@ from raybench.core.sounds import read_sound, sound_shape
 from raybench.models.audio_processor import open_audio_processor
 from raybench.models.quiet import quiet
 from raybench.tasks.audio_windows import quiet_cuts
-from raybench.tasks.rows import input_keys, key_column, ragged, ragged_column, single_chunk
+from raybench.tasks.rows import cell_keys, input_keys, ragged, ragged_column, single_chunk
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +44,7 @@ def sound_key(model: ModelSpec, window_seconds: float) -> str:
 def plain_clips(rows: pa.Table) -> pa.Table:
     """Rows as baselines read them: with the encoded bytes, `length` 1 and `key`."""
     lengths = pa.array(np.ones(rows.num_rows, dtype=np.int32))
-    keys = key_column(rows.column("audio").to_pylist())
+    keys = cell_keys(rows, ["audio"])
     return rows.append_column("length", lengths).append_column("key", keys)
 
 
@@ -53,7 +53,7 @@ def prepare_clips(rows: pa.Table, model: ModelSpec, window_seconds: float) -> pa
     processor = open_audio_processor(model)
     longest = _longest(processor, window_seconds)
     starts, lengths = [], []
-    for name, data in zip(rows.column("id").to_pylist(), rows.column("audio").to_pylist(), strict=True):
+    for name, data in zip(rows.column("id").to_pylist(), (cell.as_py() for cell in rows.column("audio")), strict=True):
         try:
             count = sound_shape(data).at(processor.rate)
             begins = [0] if count <= longest else quiet_cuts(read_sound(data, processor.rate), longest, processor.rate)
@@ -66,7 +66,7 @@ def prepare_clips(rows: pa.Table, model: ModelSpec, window_seconds: float) -> pa
         "starts": ragged_column(starts),
         "rows": pa.array([len(one) for one in starts], pa.int32()),
         "length": pa.array(lengths, pa.int32()),
-        "key": key_column(rows.column("audio").to_pylist()),
+        "key": cell_keys(rows, ["audio"]),
     }
     return pa.table({**{name: rows.column(name) for name in rows.column_names}, **columns})
 
@@ -85,7 +85,7 @@ class Clips:
         self.rows = single_chunk(prepared, "rows").to_numpy()
         self.lengths = single_chunk(prepared, "length").to_numpy()
         self.keys = input_keys(prepared)
-        self._data = single_chunk(prepared, "audio")
+        self._data = prepared.column("audio")
         self._starts = ragged(prepared, "starts")
         self._kept: dict[int, list[tuple[np.ndarray, int]]] = {}
         self._room = _KEPT_BYTES

@@ -17,6 +17,7 @@ from pydantic import Field
 from raybench.core import Column, DatasetKey, ModelSpec
 from raybench.core.errors import DataError, IncompatibleError, ModelError
 from raybench.core.identity import content_hash
+from raybench.core.large_columns import gather_table
 from raybench.core.pictures import ENCODED, image_array
 from raybench.models.configuration import open_config
 from raybench.models.fingerprint import weights_fingerprint
@@ -208,8 +209,12 @@ def with_made(rows: pa.Table, made: pa.Array, network: ModelSpec) -> pa.Table:
     except DataError as error:
         raise ModelError(f"images: {error}") from error
     if real_rows.num_rows:
-        seen = pa.concat_tables([model_images(real_rows, network), seen])
-    return seen.take(np.argsort(np.argsort(is_made, kind="stable"), kind="stable"))
+        real = model_images(real_rows, network)
+        if real.schema != seen.schema:
+            told = "the real or the made ones are more than a GiB of pixels as the network reads them"
+            raise ModelError(f"images: {told}; want as many of both, as files, or a limit")
+        seen = pa.concat_tables([real, seen])
+    return gather_table(seen, np.argsort(np.argsort(is_made, kind="stable"), kind="stable"))
 
 
 def shown(prepared: pa.Table, network: ModelSpec) -> ImageExamples:

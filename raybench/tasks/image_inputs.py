@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raybench.core import ModelSpec
 from raybench.core.errors import ModelError
@@ -17,7 +18,8 @@ from raybench.models.configuration import open_config, pixel_channels
 from raybench.models.files import model_directory, read_object
 from raybench.models.image_processor import SETTINGS, ImageProcessor, open_image_processor
 from raybench.tasks.augmentation import AugmentOptions, drawn, views, warped
-from raybench.tasks.rows import input_keys, key_column, row_key, single_chunk, target_tensor
+from raybench.tasks.prepared_pictures import Again, PreparedPictures, shapes_of, with_pictures
+from raybench.tasks.rows import cell_keys, input_keys, single_chunk, target_tensor
 from raybench.tasks.task import Batch
 
 if TYPE_CHECKING:
@@ -29,11 +31,11 @@ __all__ = [
     "as_read",
     "image_format",
     "model_images",
+    "opened_again",
     "pixels",
     "processed",
     "raw_pictures",
     "resize_images",
-    "with_images",
 ]
 
 _MAX_SIDE = 2**14  # pixels; what is larger is a slip, and would take a GiB a picture
@@ -103,21 +105,10 @@ def _check_by_channel(value: Any, channels: int, place: str, *, nonzero: bool = 
 
 
 def pixels(table: pa.Table) -> np.ndarray:
-    """Column `image` of equally sized images as one array [N, height, width, channels] of uint8 or float32, a view."""
-    array = single_chunk(table, "image")
-    if len(array) == 0:
-        return np.zeros((0, 1, 1, 1), dtype=np.uint8)
-    height, width, channels = (int(array.field(name)[0].as_py()) for name in _SHAPE)
-    data = array.field("data")
-    offsets = np.frombuffer(data.buffers()[1], dtype=np.int32)[data.offset :]
-    view = np.frombuffer(data.buffers()[2], dtype=np.uint8)[offsets[0] : offsets[len(array)]]
-    if len(view) == len(array) * height * width * channels * _WIDE:
-        view = view.view(np.float32)
-    return view.reshape(len(array), height, width, channels)
+    """Prepared pictures of one size, one at least, as an array [N, height, width, channels] of uint8 or float32."""
+    return PreparedPictures(table, _scaled)[np.arange(table.num_rows)]
 
 
-_SHAPE = ("height", "width", "channels")
-_WIDE = np.dtype(np.float32).itemsize
 _AT_ONCE = 64  # pictures given to a processor together
 _PIXELS_AT_ONCE = 8 * 224**2  # forwarded together by a CPU
 
@@ -128,19 +119,20 @@ def resize_images(rows: pa.Table, size: tuple[int, int] | None, channels: int | 
 
     Bilinear, as the usual image processors; an image already of that shape is left as it is, byte for byte.
     """
-    arrays = list(picture_arrays(rows))
-    if channels is None:
-        channels = max((array.shape[2] for array in arrays), default=1)
-    size = size or (arrays[0].shape[:2] if arrays else (1, 1))
-    return with_images(rows, [as_read(array, size, channels) for array in arrays], patch)
+    arrays: Iterable[np.ndarray] = picture_arrays(rows)
+    if channels is None or size is None:  # which hang on the pictures themselves
+        arrays = list(arrays)
+        channels = channels or max((array.shape[2] for array in arrays), default=1)
+        size = size or (arrays[0].shape[:2] if arrays else (1, 1))
+    return with_pictures(rows, (as_read(array, size, channels) for array in arrays), patch)
 
 
 def raw_pictures(rows: pa.Table) -> pa.Table:
     """Rows with their pictures as they are, encoded ones too, `length` and `key`: for a baseline."""
-    image = rows.column("image").combine_chunks()
-    data = image.field("bytes" if image.type.get_field_index("bytes") >= 0 else "data").to_pylist()
+    image = rows.column("image")
+    data = pc.struct_field(image, "bytes" if image.type.get_field_index("bytes") >= 0 else "data")
     length = pa.array(np.ones(rows.num_rows, dtype=np.int32))
-    return rows.append_column("length", length).append_column("key", key_column(data))
+    return rows.append_column("length", length).append_column("key", cell_keys(pa.table({"data": data}), ["data"]))
 
 
 def model_images(rows: pa.Table, model: ModelSpec) -> pa.Table:
@@ -153,12 +145,12 @@ def model_images(rows: pa.Table, model: ModelSpec) -> pa.Table:
     processor = open_image_processor(model, wanted.channels)
     if processor is None:
         return resize_images(rows, wanted.size, wanted.channels, wanted.patch)
-    arrays = list(processed(rows, processor, wanted.channels))
-    shapes = {array.shape for array in arrays}
-    if len(shapes) > 1:
-        some = " and ".join(f"{height} × {width}" for height, width, _ in sorted(shapes)[:2])
+    table = with_pictures(rows, processed(rows, processor, wanted.channels), wanted.patch)
+    sizes = np.unique(shapes_of(table)[:, :2], axis=0).tolist()
+    if len(sizes) > 1:
+        some = " and ".join(f"{height} × {width}" for height, width in sizes[:2])
         raise ModelError(f"model {model.reference!r}: its processor makes pictures of {some}; want one size for all")
-    return with_images(rows, arrays, wanted.patch)
+    return table
 
 
 def processed(rows: pa.Table, processor: ImageProcessor, channels: int) -> Iterator[np.ndarray]:
@@ -168,24 +160,14 @@ def processed(rows: pa.Table, processor: ImageProcessor, channels: int) -> Itera
         yield from processor.resized(part)
 
 
-def with_images(rows: pa.Table, arrays: Sequence[np.ndarray], patch: int, *, by_size: bool = False) -> pa.Table:
-    """Rows with pictures [height, width, channels] in place of theirs, `length` and `key`.
+def opened_again(processor: ImageProcessor | None, channels: int) -> Again:
+    """How pictures that were prepared so are made once more."""
+    return _scaled if processor is None else lambda rows, _: processed(rows, processor, channels)
 
-    `by_size` puts pictures of one size beside each other in the batch plan: their keys begin alike.
-    """
-    shapes = np.array([array.shape for array in arrays], dtype=np.int32).reshape(-1, 3)
-    parts = [pa.array(sizes) for sizes in shapes.T]
-    encoded = [array.tobytes() for array in arrays]
-    data = pa.array(encoded, type=pa.binary())
-    found = [row_key(bytes(side % 256 for side in a.shape), one) for a, one in zip(arrays, encoded, strict=True)]
-    if by_size:
-        firsts = [size.tobytes() for size in shapes[:, :2].astype(">u2")]
-        found = [first + key[: -len(first)] for first, key in zip(firsts, found, strict=True)]
-    keys = pa.array(found, type=pa.binary(len(row_key())))
-    lengths = np.maximum(1, (shapes[:, 0] // max(1, patch)) * (shapes[:, 1] // max(1, patch)))
-    kept = {name: rows.column(name) for name in rows.column_names if name != "image"}
-    image = pa.StructArray.from_arrays([*parts, data], names=[*_SHAPE, "data"])
-    return pa.table({**kept, "image": image, "length": pa.array(lengths.astype(np.int32)), "key": keys})
+
+def _scaled(rows: pa.Table, shapes: np.ndarray) -> Iterator[np.ndarray]:
+    for array, (height, width, channels) in zip(picture_arrays(rows), shapes.tolist(), strict=True):
+        yield as_read(array, (height, width), channels)
 
 
 def as_read(array: np.ndarray, size: tuple[int, int] | None, channels: int | None) -> np.ndarray:
@@ -222,8 +204,9 @@ class ImageExamples:
     def __init__(self, prepared: pa.Table, model: ModelSpec, targets: np.ndarray, options: AugmentOptions) -> None:
         self._options, self._ids = options, prepared.column("id")
         self._views: np.ndarray | None = None  # as an epoch of training sees them
-        self._processor = open_image_processor(model, image_format(model).channels)
-        self.pixels = pixels(prepared)
+        channels = image_format(model).channels
+        self._processor = open_image_processor(model, channels)
+        self._pictures = PreparedPictures(prepared, opened_again(self._processor, channels))
         self.lengths = single_chunk(prepared, "length").to_numpy()
         self.keys = input_keys(prepared)
         self.targets = targets
@@ -235,7 +218,7 @@ class ImageExamples:
     def together(self) -> int:
         """How many a CPU forwards at once: of more, what a layer puts out is larger than what an allocator keeps
         (ResNet-18 took 1.08 times as long by 20 as by 8, with twice the page faults)."""
-        return max(1, _PIXELS_AT_ONCE // (self.pixels.shape[1] * self.pixels.shape[2]))
+        return max(1, _PIXELS_AT_ONCE // int(self._pictures.shapes[:1, :2].prod()))
 
     def units(self, indices: np.ndarray) -> int:
         return len(indices)
@@ -255,7 +238,7 @@ class ImageExamples:
         """
         import torch
 
-        raw = torch.from_numpy(self.pixels[indices]).to(device, non_blocking=True)
+        raw = torch.from_numpy(self._pictures[indices]).to(device, non_blocking=True)
         values = (raw.float() / 255.0 - 0.5) / 0.5 if self._processor is None else self._processor.normalized(raw)
         values = values.permute(0, 3, 1, 2)
         inputs = {"pixel_values": values if self._views is None else warped(values, self._views[indices])}

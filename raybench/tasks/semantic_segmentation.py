@@ -26,7 +26,7 @@ from raybench.tasks.pixel_classes import (
     pixel_counts,
     resized_mask,
 )
-from raybench.tasks.rows import record_columns, single_chunk
+from raybench.tasks.rows import record_columns
 from raybench.tasks.sized_pictures import SizedPictures, sized_pictures
 from raybench.tasks.task import Batch, LossOptions, Task, TaskOptions
 
@@ -184,7 +184,7 @@ class MaskedExamples(SizedPictures):
 
     def __init__(self, prepared: pa.Table, model: ModelSpec, classes: np.ndarray) -> None:
         super().__init__(prepared, model)
-        self._masks, self._classes = single_chunk(prepared, "mask"), classes
+        self._masks, self._classes = prepared.column("mask"), classes
         self._counted: dict[int, int] = {}  # pixels that count at the network's size, by row
 
     def mask(self, index: int) -> np.ndarray:

@@ -18,7 +18,8 @@ import pyarrow as pa
 from raybench.core import ModelSpec
 from raybench.core.pictures import picture_arrays
 from raybench.models.image_processor import open_image_processor
-from raybench.tasks.image_inputs import as_read, image_format, processed, with_images
+from raybench.tasks.image_inputs import as_read, image_format, opened_again, processed
+from raybench.tasks.prepared_pictures import PreparedPictures, with_pictures
 from raybench.tasks.rows import input_keys, single_chunk
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ def sized_pictures(rows: pa.Table, model: ModelSpec) -> pa.Table:
     wanted = image_format(model)
     processor = open_image_processor(model, wanted.channels, whole=True)
     if processor is not None:
-        arrays = list(processed(rows, processor, wanted.channels))
+        arrays = processed(rows, processor, wanted.channels)
     else:
-        arrays = [as_read(array, wanted.size, wanted.channels) for array in picture_arrays(rows)]
-    return with_images(rows, arrays, wanted.patch, by_size=True)
+        arrays = (as_read(array, wanted.size, wanted.channels) for array in picture_arrays(rows))
+    return with_pictures(rows, arrays, wanted.patch, by_size=True)
 
 
 class SizedPictures:
@@ -56,11 +57,10 @@ class SizedPictures:
     def __init__(self, prepared: pa.Table, model: ModelSpec) -> None:
         wanted = image_format(model)
         self._processor = open_image_processor(model, wanted.channels, whole=True)
-        self._images = single_chunk(prepared, "image")
+        self._pictures = PreparedPictures(prepared, opened_again(self._processor, wanted.channels))
         self.lengths = single_chunk(prepared, "length").to_numpy()
         self.keys = input_keys(prepared)
-        sides = [self._images.field(name).to_numpy() for name in ("height", "width")]
-        self.sizes = np.stack(sides, axis=1)  # [N, 2], as the model sees them
+        self.sizes = self._pictures.shapes[:, :2]  # [N, 2], as the model sees them
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -73,14 +73,8 @@ class SizedPictures:
         _, group_of = np.unique(self.sizes[indices], axis=0, return_inverse=True)
         for group in range(int(group_of.max(initial=-1)) + 1):
             places = np.flatnonzero(group_of.ravel() == group)
-            raw = torch.from_numpy(np.stack([self._pixels(int(indices[place])) for place in places]))
+            raw = torch.from_numpy(self._pictures[indices[places]])
             raw = raw.to(device, non_blocking=True)
             values = (raw.float() / 255.0 - 0.5) / 0.5 if self._processor is None else self._processor.normalized(raw)
             groups.append(Group(places, values.permute(0, 3, 1, 2)))
         return groups
-
-    def _pixels(self, index: int) -> np.ndarray:
-        picture = self._images[index].as_py()
-        shape = picture["height"], picture["width"], picture["channels"]
-        kind = np.uint8 if len(picture["data"]) == np.prod(shape) else np.float32
-        return np.frombuffer(picture["data"], dtype=kind).reshape(shape)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 
@@ -19,17 +21,16 @@ def fit_pixels(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
 
     The shape is that of the first picture, its longer side at most 32 pixels, with the most channels that any has.
     """
-    arrays = list(picture_arrays(rows))
-    height, width = arrays[0].shape[:2]
-    shrunk = min(1.0, _LARGEST / max(height, width))
-    sides = [max(1, round(side * shrunk)) for side in (height, width)]
-    shape = np.array([*sides, max(array.shape[2] for array in arrays)], dtype=np.int64)
+    arrays: list[np.ndarray] = []
+    for array in picture_arrays(rows):
+        arrays.append(_shrunk(array, arrays[0].shape[:2] if arrays else _small(array)))
+    shape = np.array([*arrays[0].shape[:2], max(array.shape[2] for array in arrays)], dtype=np.int64)
     return _flat(arrays, shape), shape
 
 
 def pixel_features(rows: pa.Table, shape: np.ndarray) -> np.ndarray:
     """float64 [N, H·W·C] in that shape."""
-    return _flat(list(picture_arrays(rows)), shape)
+    return _flat(picture_arrays(rows), shape)
 
 
 def colour_features(rows: pa.Table) -> np.ndarray:
@@ -45,7 +46,13 @@ def colour_features(rows: pa.Table) -> np.ndarray:
     return np.array(features).reshape(rows.num_rows, _BINS**3 + _GREY_BINS + 6)
 
 
-def _flat(arrays: list[np.ndarray], shape: np.ndarray) -> np.ndarray:
+def _small(array: np.ndarray) -> tuple[int, int]:
+    height, width = array.shape[:2]
+    shrunk = min(1.0, _LARGEST / max(height, width))
+    return max(1, round(height * shrunk)), max(1, round(width * shrunk))
+
+
+def _flat(arrays: Iterable[np.ndarray], shape: np.ndarray) -> np.ndarray:
     height, width, channels = shape.tolist()
     pictures = [_shrunk(as_read(array, None, channels), (height, width)) for array in arrays]
     return np.array(pictures, dtype=np.float64).reshape(len(pictures), -1) / 255.0

@@ -78,8 +78,8 @@ class PixelLogistic:
 def _masks(rows: pa.Table, dataset: DatasetKey) -> Iterator[np.ndarray]:
     """uint8 [H, W] of classes."""
     classes = task_of(dataset).classes  # type: ignore[attr-defined]
-    for cell in rows.column("mask").to_pylist():
-        yield mask_array(cell, classes)
+    for cell in rows.column("mask"):
+        yield mask_array(cell.as_py(), classes)
 
 
 def _pictures(rows: pa.Table) -> Iterator[np.ndarray]:
