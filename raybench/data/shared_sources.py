@@ -57,11 +57,18 @@ class OpenedSource:
 class SharedSources:
     """The sources of these datasets, each of which is opened or passed over once."""
 
-    def __init__(self, specs: Iterable[DatasetSpec]) -> None:
-        specs = list(specs)
-        self._left = Counter(map(_key, specs))
-        self._wholly = {_key(spec) for spec in specs if not _is_limited(spec)}
+    def __init__(self, specs: Iterable[DatasetSpec] = ()) -> None:
+        self._left: Counter[str] = Counter()
+        self._wholly: set[str] = set()
         self._opened: dict[str, OpenedSource] = {}
+        for spec in specs:
+            self.expect(spec)
+
+    def expect(self, spec: DatasetSpec) -> None:
+        """The dataset will be opened or passed over, too."""
+        self._left[_key(spec)] += 1
+        if not _is_limited(spec):
+            self._wholly.add(_key(spec))
 
     @contextmanager
     def opened(self, spec: DatasetSpec, directory: Path) -> Iterator[OpenedSource]:
@@ -81,6 +88,12 @@ class SharedSources:
         self._left[key] -= 1
         if self._left[key] <= 0 and key in self._opened:
             self._opened.pop(key).let_go()
+
+    def let_go(self) -> None:
+        """Nothing is held any more for those that have not been opened; who opens one now reads alone."""
+        self._left.clear()
+        while self._opened:
+            self._opened.popitem()[1].let_go()
 
 
 def _is_limited(spec: DatasetSpec) -> bool:

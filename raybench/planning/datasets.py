@@ -1,6 +1,6 @@
 """A job's datasets as a plan has them: their rows, what is measured on them, and what is tried on validation rows.
 
-    datasets = plan_datasets(job)                       # those that others are like, too
+    datasets = plan_datasets(job, SharedSources())      # those that others are like, too
     validation = validation_datasets(job, datasets)     # by dataset, its validation rows in the place of the test rows
 
 A dataset at fault is a DataError with its place in the job file, for nothing can be compared.
@@ -86,8 +86,8 @@ def validation_name(dataset: str) -> str:
     return f"{dataset} (validation)"
 
 
-def plan_datasets(job: Job) -> dict[str, PlannedDataset]:
-    """The job's datasets and those that they are like, by name."""
+def plan_datasets(job: Job, later: SharedSources) -> dict[str, PlannedDataset]:
+    """The job's datasets and those that they are like, by name; rows that are remembered are read from `later`."""
     as_read: dict[str, LoadedDataset] = {}
     planned: dict[str, PlannedDataset] = {}
     alone = all(spec.original is None for spec in job.datasets)
@@ -101,7 +101,7 @@ def plan_datasets(job: Job) -> dict[str, PlannedDataset]:
         task = _task(job, spec)
         try:
             if alone:
-                rows = planned_rows(spec, task, job.directory, sources)
+                rows = planned_rows(spec, task, job.directory, sources, later)
             else:  # one is made of another's rows
                 known = as_read[spec.original.name] if spec.original is not None else None
                 as_read[spec.name] = load_dataset(spec, task.columns, job.directory, known, sources)

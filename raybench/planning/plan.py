@@ -18,6 +18,7 @@ from raybench.core import DatasetKey, ModelSpec, Status, Trial
 from raybench.core.code import code_digests
 from raybench.core.errors import JobError
 from raybench.core.identity import RESULT_VERSION, canonical_json, content_hash
+from raybench.data.shared_sources import SharedSources
 from raybench.job import Configuration, Job
 from raybench.job.catalogs import remarks
 from raybench.models.files import pinned
@@ -98,6 +99,7 @@ class Plan:
     fitted_on: Mapping[str, PlannedDataset] = field(default_factory=dict)
     races: Mapping[str, PlannedRace] = field(default_factory=dict)  # by key
     halvings: tuple[PlannedHalving, ...] = ()  # of whose trials those of the first rung are among `trials`
+    sources: SharedSources = field(default_factory=SharedSources)  # of datasets whose rows are read when asked for
 
     @property
     def later(self) -> tuple[PlannedTrial, ...]:
@@ -152,7 +154,8 @@ def make_plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> P
 
     `told` hears of each trial as soon as it is planned, once all rows are known to be good.
     """
-    planned_datasets = plan_datasets(job)
+    sources = SharedSources()
+    planned_datasets = plan_datasets(job, sources)
     datasets = {spec.name: planned_datasets[spec.name] for spec in job.datasets}
     validation = validation_datasets(job, planned_datasets)
     named = [candidate.baseline or candidate.images or candidate.method.name for candidate in job.candidates]
@@ -209,6 +212,7 @@ def make_plan(job: Job, told: Callable[[PlannedTrial], None] | None = None) -> P
             for one in (*datasets.values(), *validation.values())
             if one.fitted_on is not None
         },
+        sources=sources,
     )
     if job.halving is not None:
         plan = with_halvings(plan)

@@ -1,6 +1,6 @@
 """A dataset's rows as its task sees them, and what is found out of them; found out once on a machine, then remembered.
 
-loaded, statistics = planned_rows(spec, task, job.directory, sources)
+loaded, statistics = planned_rows(spec, task, job.directory, sources, later)
 loaded.fingerprint, loaded.num_rows        # known
 loaded.splits["test"]                      # read now, if it was remembered, and held against the fingerprint
 """
@@ -39,12 +39,18 @@ class PlannedRows(NamedTuple):
     statistics: Mapping[str, float]
 
 
-def planned_rows(spec: DatasetSpec, task: Task, directory: Path, sources: SharedSources) -> PlannedRows:
-    """DataError, one line that begins with the dataset's name, where there is nothing to be learned or scored."""
+def planned_rows(
+    spec: DatasetSpec, task: Task, directory: Path, sources: SharedSources, later: SharedSources
+) -> PlannedRows:
+    """DataError, one line that begins with the dataset's name, where there is nothing to be learned or scored.
+
+    What is remembered is read, when somebody asks for it, from the sources of `later`.
+    """
     key = _key(spec, task, directory)
     if key is not None and (known := recall(_KIND, key)) is not None:
         sources.pass_over(spec)
-        return _remembered(known, key, spec, task, directory)
+        later.expect(spec)
+        return _remembered(known, key, spec, task, directory, later)
     read = _read(spec, task, directory, sources)
     if key is not None and key == _key(spec, task, directory):  # else its files were written meanwhile
         loaded = read.loaded
@@ -75,9 +81,11 @@ def _opens(task: Task) -> bool:
         return True
 
 
-def _remembered(known: Mapping[str, Any], key: Any, spec: DatasetSpec, task: Task, directory: Path) -> PlannedRows:
+def _remembered(
+    known: Mapping[str, Any], key: Any, spec: DatasetSpec, task: Task, directory: Path, later: SharedSources
+) -> PlannedRows:
     def read() -> Mapping[str, Any]:
-        found = _read(spec, task, directory).loaded
+        found = _read(spec, task, directory, later).loaded
         if found.fingerprint != known["fingerprint"]:
             forget(_KIND, key)
             raise DataError(f"dataset {spec.name}: its rows have changed meanwhile; run the same command again")
@@ -93,7 +101,7 @@ def _remembered(known: Mapping[str, Any], key: Any, spec: DatasetSpec, task: Tas
     return PlannedRows(loaded, dict(known["statistics"]))
 
 
-def _read(spec: DatasetSpec, task: Task, directory: Path, sources: SharedSources | None = None) -> PlannedRows:
+def _read(spec: DatasetSpec, task: Task, directory: Path, sources: SharedSources) -> PlannedRows:
     return rows_as_read(spec, task, load_dataset(spec, task.columns, directory, sources=sources))
 
 

@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_it_is_read_once_and_each_has_the_rows_that_it_has_alone(folder: Path) -> None:
     job = load_job(folder / "job.yaml")
-    planned = plan_datasets(job)
+    planned = plan_datasets(job, SharedSources())
     assert (folder / "read").read_text() == "once "
     for spec in job.datasets:
         alone = load_dataset(spec, get_task(spec.task, {}).columns, folder)

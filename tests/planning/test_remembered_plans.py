@@ -11,6 +11,7 @@ import pytest
 
 from raybench.core import stamps
 from raybench.core.errors import DataError
+from raybench.data import shared_sources
 from raybench.data.later import LaterSplits
 from raybench.job import parse_job
 from raybench.planning.plan import Plan, make_plan
@@ -77,6 +78,25 @@ def test_the_second_plan_is_the_first_and_reads_rows_when_they_are_asked_for(
     assert {name: table.to_pylist() for name, table in rows.items()} == {
         name: table.to_pylist() for name, table in first.datasets["rows"].loaded.splits.items()
     }
+
+
+def test_rows_remembered_are_read_once_of_a_source_that_several_datasets_name(
+    planned: Callable[[], Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned()  # writes the files
+    files = "source: csv, data_files: {train: train.csv, test: test.csv}, task: text-classification"
+    entries = [f"  - {{name: curve-{n}, {files}, limit: {{train: {n}}}}}" for n in (5, 10, 20)]
+    job = parse_job(f"{JOB.split('  - {model')[0]}datasets:\n" + "\n".join(entries), str(tmp_path / "job.yaml"))
+    first, second = make_plan(job), make_plan(job)
+    opened = []
+    open_source = shared_sources.open_source
+    monkeypatch.setattr(shared_sources, "open_source", lambda *given: opened.append(given) or open_source(*given))
+    for name in ("curve-5", "curve-20"):
+        assert second.datasets[name].loaded.splits["train"].equals(first.datasets[name].loaded.splits["train"])
+    assert len(opened) == 1
+    second.sources.let_go()
+    assert second.datasets["curve-10"].loaded.splits["train"].equals(first.datasets["curve-10"].loaded.splits["train"])
+    assert len(opened) == 2
 
 
 def test_a_row_that_changes_in_place_with_equal_size_and_time_is_seen(
