@@ -124,7 +124,8 @@ class Driver:
                     self._observer.found_scored(trial_id, sum(stop - start for start, stop in ranges))
                     if (basis := self.ledger.basis(trial_id)) is not None:
                         verdicts += self._races.found(trial_id, basis)
-            case Fitted(failures=failures):
+            case Fitted(failures=failures, metas=metas):
+                self.ledger.fitted(metas)
                 for fitted, failure in failures.items():
                     _end_run_on(failure)
                     for trial_id in self._queue.trials_of(Fit(trial_ids=(fitted,))):

@@ -278,7 +278,9 @@ class Pool:
                 self._keep(work, left)
                 return Featured(actor=actor, work=work)
             case Fit():
-                return Fitted(actor=actor, work=work, failures=value)
+                failures = {one: outcome for one, outcome in value.items() if isinstance(outcome, Failure)}
+                metas = {one: outcome for one, outcome in value.items() if one not in failures}
+                return Fitted(actor=actor, work=work, failures=failures, metas=metas)
             case Shard():
                 self._commits.append(value)
                 return Scored(actor=actor, shard=work)

@@ -69,12 +69,14 @@ def run_trials(
         loaded = {name: one.loaded for name, one in {**plan.fitted_on, **plan.datasets}.items()}
         read = datasets | {one.trial.dataset.name for one in fits.values()}
         resources = plan.job.resources
+        rows = {name: ray.put(dict(loaded[name].splits)) for name in read}
+        plan.sources.let_go()
         context = RunContext(
             store_url=store.files.absolute_url,
             planned={**fits, **planned},
             data={key: needs for key, needs in plan.data.items() if needs.dataset.name in read},
             features=plan.features(wanted),
-            rows={name: ray.put(dict(loaded[name].splits)) for name in read},
+            rows=rows,
             measuring={name: Measuring.of(plan.datasets[name]) for name in datasets},
             threads=resources.cpus_per_actor,
             gpus_per_actor=cluster.gpus_per_actor,
@@ -97,6 +99,7 @@ def run_trials(
             expected={name: Coverage.of(plan.datasets[name].loaded.splits["test"].column("id")) for name in datasets},
             usable=lambda one, digest: found.usable(one, digest, plan.datasets[one.trial.dataset.name].measures),
             kept=frozenset(one.work.checkpoint for one in plan.offered),
+            metas=found.metas,
             store=store,
             skipped=skipped,
             check=check,

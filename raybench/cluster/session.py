@@ -43,7 +43,7 @@ from raybench.schedule.classify import classify
 from raybench.schedule.retry import Failure
 from raybench.schedule.work import Features, Fit, Missing, Part, Prepare
 from raybench.store.basis import basis_of
-from raybench.store.checkpoints import is_intact, read_checkpoint, write_checkpoint
+from raybench.store.checkpoints import is_intact, read_checkpoint, read_metadata, write_checkpoint
 from raybench.store.files import Files
 from raybench.store.provenance import library_versions, processor_name
 from raybench.store.records import write_records
@@ -165,14 +165,18 @@ class Session:
         if missing:
             raise _MissingError(*missing)
 
-    def fit(self, trial_ids: tuple[str, ...]) -> dict[str, Failure] | Failure | Missing:
-        """Fit a bundle; each trial's checkpoint is in the store before its name is returned as fitted."""
+    def fit(self, trial_ids: tuple[str, ...]) -> dict[str, Failure | str] | Failure | Missing:
+        """Fit a bundle; each trial's checkpoint is in the store before the JSON beside its arrays is returned."""
         try:
             # an actor that died in the middle of a bundle has left whole checkpoints
             bundle = trial_ids
-            trial_ids = tuple(trial_id for trial_id in trial_ids if not is_intact(self._files, trial_id))
+            left = [trial_id for trial_id in trial_ids if is_intact(self._files, trial_id)]
+            outcomes: dict[str, Failure | str] = {
+                one: read_metadata(self._files, one).get("raybench", "{}") for one in left
+            }
+            trial_ids = tuple(trial_id for trial_id in trial_ids if trial_id not in outcomes)
             if not trial_ids:
-                return {}
+                return outcomes
             trials = [self._context.planned[trial_id].trial for trial_id in trial_ids]
             for trial in trials:
                 self._planned.check(trial)
@@ -180,7 +184,6 @@ class Session:
             self._predictor = None  # its memory is needed
             for trial_id in trial_ids:
                 self._include(trial_id, self._context.planned[trial_id].work.train_features)
-            failures = {}
             unfinished = UnfinishedFits(self._files)
             saving = Saving(
                 shelf=unfinished,
@@ -194,12 +197,12 @@ class Session:
             fits = fit_in_turn(trials, prepared.train, self._workspace, validation=prepared.validation, saving=saving)
             for place, outcome in fits:  # no more than one checkpoint is held at a time
                 if isinstance(outcome, Exception):
-                    failures[trial_ids[place]] = classify(outcome)
+                    outcomes[trial_ids[place]] = classify(outcome)
                 else:
-                    self._keep(trial_ids[place], outcome)
+                    outcomes[trial_ids[place]] = self._keep(trial_ids[place], outcome)
             with suppress(StoreError):  # the driver removes what is left
                 unfinished.remove(bundle)
-            return failures
+            return outcomes
         except _ANY as error:
             return _answer(error)
 
@@ -219,11 +222,13 @@ class Session:
         machine = [_device_name(self._device), torch.get_num_threads(), library_versions()]
         return content_hash([RESULT_VERSION, prepared.digest, machine])
 
-    def _keep(self, trial_id: str, checkpoint: Checkpoint) -> None:
-        """Write a fit's outcome with what it was made on."""
+    def _keep(self, trial_id: str, checkpoint: Checkpoint) -> str:
+        """Write a fit's outcome with what it was made on; the JSON that stands beside its arrays."""
         device = self._device if checkpoint.meta.get("device") == self._device.type else torch.device("cpu")
         made_on = {"device_name": _device_name(device), "versions": library_versions()}
-        write_checkpoint(self._files, trial_id, replace(checkpoint, meta={**checkpoint.meta, **made_on}).to_bytes())
+        kept = replace(checkpoint, meta={**checkpoint.meta, **made_on})
+        write_checkpoint(self._files, trial_id, kept.to_bytes())
+        return kept.meta_json
 
     def score(self, trial_id: str, start: int, stop: int) -> ShardCommit | Failure | Missing:
         """Score some batches; their records are in the store before their state is returned."""

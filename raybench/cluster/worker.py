@@ -73,8 +73,8 @@ class Worker:
         self._session.held_are_at(held)
         return self._session.features(part)
 
-    def fit(self, trial_ids: tuple[str, ...], held: Held) -> dict[str, Failure] | Failure | Missing:
-        """Fit trials and leave their checkpoints in the store; those that failed are returned."""
+    def fit(self, trial_ids: tuple[str, ...], held: Held) -> dict[str, Failure | str] | Failure | Missing:
+        """Fit trials and leave their checkpoints in the store; of each its failure or the JSON of its checkpoint."""
         self._session.held_are_at(held)
         return self._session.fit(trial_ids)
 

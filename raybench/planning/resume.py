@@ -15,7 +15,8 @@ from raybench.planning.plan import Plan, PlannedTrial
 from raybench.schedule.work import TrialWork
 from raybench.store import Store
 from raybench.store.basis import basis_of
-from raybench.store.checkpoints import is_intact, list_checkpoints, read_digest
+from raybench.store.checkpoints import is_intact, list_checkpoints, read_metadata
+from raybench.store.files import Files
 from raybench.store.parquet import Skipped
 from raybench.store.records import count_records, has_records, list_records
 from raybench.store.shards import ShardCommit, usable
@@ -36,6 +37,7 @@ class Found:
     rows: Mapping[str, TrialRow]
     commits: Mapping[str, list[ShardCommit]]
     fitted: Mapping[str, str]  # key of a checkpoint → its digest
+    metas: Mapping[str, str]  # key of a checkpoint → the JSON that its fit left beside the arrays
     failures: Mapping[str, TrialRow]  # trials that ended badly and are tried again: why, for who only looks
     leftovers: Mapping[str, str] = field(default_factory=dict)  # trials that have ended and still lie there as if under
     # way, each with the checkpoint that nobody reads any more, or ""
@@ -89,7 +91,7 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
         stored = sorted(kept & needed)
         whole = dict(zip(stored, pool.map(lambda one: is_intact(store.files, one), stored), strict=True))
         good = [checkpoint for checkpoint, is_good in whole.items() if is_good]
-        fitted = dict(zip(good, pool.map(lambda one: read_digest(store.files, one), good), strict=True))
+        heads = dict(zip(good, pool.map(lambda one: _head(store.files, one), good), strict=True))
         for checkpoint in (one for one, is_good in whole.items() if is_good is False):  # None: it has gone meanwhile
             skipped(f"checkpoints: {checkpoint}", "torn; fitted again")
     stopped = {trial_id for trial_id, row in rows.items() if row.status is Status.STOPPED}  # another race goes on there
@@ -103,11 +105,19 @@ def look_up(plan: Plan, store: Store, skipped: Skipped) -> Found:
     return Found(
         rows=rows,
         commits=commits,
-        fitted=fitted,
+        fitted={checkpoint: head.get("digest", "") for checkpoint, head in heads.items()},
+        metas={checkpoint: head.get("raybench", "{}") for checkpoint, head in heads.items()},
         failures=failures,
         leftovers=leftovers,
         past=tuple(past.values()),
     )
+
+
+def _head(files: Files, checkpoint: str) -> dict[str, str]:
+    try:
+        return read_metadata(files, checkpoint)
+    except FileNotFoundError:  # it has gone meanwhile
+        return {}
 
 
 def _was_stopped(row: TrialRow, race: str | None) -> bool:

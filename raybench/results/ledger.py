@@ -16,8 +16,9 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from raybench.core import Status, Trial
@@ -49,12 +50,14 @@ class Ledger:
         expected: Mapping[str, Coverage],  # dataset → the coverage that the examples of its trials must have
         usable: Callable[[PlannedTrial, str], list[ShardCommit]],  # under a batch plan, from earlier runs
         kept: frozenset[str] = frozenset(),  # checkpoints that are read when all of these trials have ended, too
+        metas: Mapping[str, str] = MappingProxyType({}),  # what earlier runs' fits left, by checkpoint, as JSON
         store: Store,
         skipped: Skipped,
         check: Callable[[], None],  # raises when another run has taken the trials over
     ) -> None:
         self._planned, self._expected, self._usable, self._store = planned, expected, usable, store
         self._kept, self._kept_bytes = kept, 0
+        self._metas = dict(metas)
         self._readers: dict[str, set[str]] = defaultdict(set)  # of each checkpoint those that have not ended well
         for trial_id, one in planned.items():
             self._readers[one.work.checkpoint].add(trial_id)
@@ -82,6 +85,10 @@ class Ledger:
         self._commits |= found
         return {trial_id: tuple((one.start, one.stop) for one in commits) for trial_id, commits in found.items()}
 
+    def fitted(self, metas: Mapping[str, str]) -> None:
+        """What fits of this run left beside their arrays, by checkpoint."""
+        self._metas |= metas
+
     def commit(self, commit: ShardCommit) -> bool:
         """Whether the shard is of a trial that has not ended, and so is kept."""
         if commit.trial_id in self.rows:
@@ -107,12 +114,14 @@ class Ledger:
         if status is Status.OK:
             try:
                 expected = self._expected[planned.trial.dataset.name]
-                row = reduce_trial(row, commits, expected, self._fit_meta(planned.work.checkpoint))
+                row = reduce_trial(row, commits, expected, self._fit_meta(planned))
             except RaybenchError as error:  # examples missing or counted twice: named, and never published
                 row = replace(row, status=Status.FAILED, reason=str(error))
             checkpoint = planned.work.checkpoint
             self._readers[checkpoint].discard(trial_id)
             unread = not self._readers[checkpoint] and not self._keeps(checkpoint)
+            if not self._readers[checkpoint]:
+                self._metas.pop(checkpoint, None)
             # also where shards do not add up, or the next run would find them again
             self._writer.ended(row, checkpoint if unread else "")
         if status is Status.STOPPED and is_settled(status, reason) and commits:  # shards stay for other races
@@ -136,11 +145,13 @@ class Ledger:
         self._kept_bytes += size
         return True
 
-    def _fit_meta(self, checkpoint: str) -> dict[str, Any]:
-        try:
-            return json.loads(read_metadata(self._store.files, checkpoint).get("raybench", "{}"))
-        except FileNotFoundError:
-            return {}  # nothing was fitted
+    def _fit_meta(self, planned: PlannedTrial) -> dict[str, Any]:
+        """As it came with the fit; a store far away would keep the loop waiting at each end."""
+        checkpoint = planned.work.checkpoint
+        if checkpoint not in self._metas and planned.work.needs_fit:  # its actor was lost after it was written
+            with suppress(FileNotFoundError):
+                self._metas[checkpoint] = read_metadata(self._store.files, checkpoint).get("raybench", "{}")
+        return json.loads(self._metas.get(checkpoint, "{}"))
 
 
 def blank_row(trial: Trial) -> TrialRow:

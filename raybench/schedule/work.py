@@ -165,11 +165,12 @@ class Featured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """A fit returned; trials in `failures` did not fit, the others did."""
+    """A fit returned; trials in `failures` did not fit, the others did; `metas` is the JSON beside their arrays."""
 
     actor: int
     work: Fit
     failures: Mapping[str, Failure] = field(default_factory=dict)
+    metas: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

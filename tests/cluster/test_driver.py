@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 
@@ -16,10 +19,12 @@ from raybench.results.ledger import Ledger
 from raybench.results.racing import Races
 from raybench.schedule.queue import Queue
 from raybench.schedule.retry import Failure, FailureKind
-from raybench.schedule.work import ActorReady, Lost, Prepare, Prepared, Scored, TrialWork
+from raybench.schedule.work import ActorReady, Fit, Fitted, Lost, Prepare, Prepared, Scored, TrialWork
 from raybench.store import Store
 from raybench.store.checkpoints import list_checkpoints, write_checkpoint
-from raybench.store.shards import ShardCommit, usable
+from raybench.store.files import Files
+from raybench.store.shards import ShardCommit, ShardLog, usable
+from raybench.store.trials import TrialLog
 
 METRICS = MetricSet(["accuracy"], {"labels": ["a", "b"]})
 NUM_SHARDS = 6
@@ -89,6 +94,9 @@ class FakePool:
             for piece in work:
                 if isinstance(piece, Prepare):
                     events.append(Prepared(actor=actor, data_key=piece.data_key, num_batches=NUM_SHARDS))
+                if isinstance(piece, Fit):
+                    metas = dict.fromkeys(piece.trial_ids, '{"fit_seconds": 7.0}')
+                    events.append(Fitted(actor=actor, work=piece, metas=metas))
                 if isinstance(piece, Shard):
                     if self.interrupt_after == piece.start:
                         raise KeyboardInterrupt
@@ -103,8 +111,10 @@ class FakePool:
         return events
 
 
-def driver(store, pool, num_expected=NUM_SHARDS, found=lambda planned, plan: [], deadline=None):
-    work = TrialWork(trial_id="t", data_key="d", needs_fit=False, bundle="t")
+def driver(
+    store, pool, num_expected=NUM_SHARDS, found=lambda planned, plan: [], deadline=None, needs_fit=False, fitted=None
+):
+    work = TrialWork(trial_id="t", data_key="d", needs_fit=needs_fit, bundle="t")
     key = DatasetKey(name="words", task="text-classification", labels=(), fingerprint="", max_length=1)
     trial = Trial(
         trial_id="t", candidate="t", model=ModelSpec(reference="m"), dataset=key, method="none", hyperparameters={},
@@ -115,11 +125,13 @@ def driver(store, pool, num_expected=NUM_SHARDS, found=lambda planned, plan: [],
         {"t": planned},
         expected={"words": Coverage.of([f"{number}" for number in range(num_expected)])},
         usable=found,
+        metas={} if fitted is None else {"t": fitted},
         store=store,
         skipped=pytest.fail,
         check=lambda: None,
     )
-    queue = Queue([work], num_actors=1, shard_batches=1)
+    todo = work if fitted is None else replace(work, needs_fit=False)
+    queue = Queue([todo], num_actors=1, shard_batches=1)
     races = Races({}, {}, {}, {"t"}, store.files, pytest.fail)
     return Driver(queue=queue, pool=pool, ledger=ledger, observer=Observer(), races=races, deadline=deadline)
 
@@ -191,6 +203,24 @@ def test_only_shards_on_the_same_basis_are_taken_over(tmp_path, basis, sent):
     assert sorted(set(pool.scored)) == sent
     assert again.ledger.rows["t"].status is Status.OK
     assert again.ledger.rows["t"].num_examples == NUM_SHARDS
+
+
+class WrittenBeside(Files):
+    """A store that no main thread may ask anything of."""
+
+    def _do(self, *given, **options):
+        assert threading.current_thread() is not threading.main_thread()
+        return super()._do(*given, **options)
+
+
+@pytest.mark.parametrize("fitted", [None, '{"fit_seconds": 7.0}'])
+def test_the_loop_asks_nothing_of_the_store(tmp_path, fitted):
+    files = WrittenBeside(str(tmp_path))
+    store = Store(files=files, shards=ShardLog(files), trials=TrialLog(files))
+    run = driver(store, FakePool(), needs_fit=True, fitted=fitted)
+    run.run()
+    assert run.ledger.rows["t"].status is Status.OK
+    assert run.ledger.rows["t"].cost["fit_seconds"] == 7.0
 
 
 @pytest.mark.parametrize(("kept", "limit", "left"), [((), 9, 0), (("t",), 1 << 20, 1), (("t",), 9, 0)])

@@ -62,10 +62,17 @@ def session(tmp_path: Path, tiny_bert: Path) -> Session:
     return session
 
 
+def fitted_by(session: Session, *trial_ids: str) -> set[str]:
+    """Those that did not fail."""
+    outcomes = session.fit(trial_ids)
+    assert isinstance(outcomes, dict)
+    return {name for name, outcome in outcomes.items() if isinstance(outcome, str)}
+
+
 def test_what_a_dead_actor_fitted_is_not_fitted_again(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert session.fit(("t1",)) == {}
+    assert fitted_by(session, "t1") == {"t1"}
     fitted: list[str] = []
     fit_in_turn = session_module.fit_in_turn
 
@@ -74,13 +81,13 @@ def test_what_a_dead_actor_fitted_is_not_fitted_again(
         return fit_in_turn(trials, *rest, **options)
 
     monkeypatch.setattr(session_module, "fit_in_turn", watched)
-    assert session.fit(("t1", "t2")) == {}
+    assert fitted_by(session, "t1", "t2") == {"t1", "t2"}
     assert fitted == ["t2"]
     assert list_checkpoints(Files(str(tmp_path))) == {"t1", "t2"}
 
 
 def test_a_session_that_is_over_holds_nothing_of_what_it_was_given_or_opened(session: Session) -> None:
-    assert session.fit(("t1",)) == {}
+    assert fitted_by(session, "t1") == {"t1"}
     assert len(session._workspace.networks)
     session.end()
     assert not len(session._workspace.networks)
@@ -101,7 +108,7 @@ def test_features_of_another_actor_are_not_computed_again(session: Session, monk
     monkeypatch.setattr(session_module.ray, "get", lambda ref: ref)
     monkeypatch.setattr(features, "_forward", lambda *_: pytest.fail("forwarded again"))
     other.held_are_at({"net:train": [(part, [computed])]})
-    assert other.fit(("t1", "t2")) == {}
+    assert fitted_by(other, "t1", "t2") == {"t1", "t2"}
 
 
 def test_before_scoring_is_out_of_memory_everything_else_is_let_go(
@@ -117,7 +124,7 @@ def test_before_scoring_is_out_of_memory_everything_else_is_let_go(
         anew=False,
     )
     session._context = replace(session._context, measuring={"words": how})
-    assert session.fit(("t1",)) == {}
+    assert fitted_by(session, "t1") == {"t1"}
     other = replace(session._context.planned["t2"].trial, weights_fingerprint="other")
     session._workspace.network(other, get_task("text-classification"), own_head=False)
     plain, tried = session_module.score_shard, []
@@ -199,15 +206,17 @@ def test_a_fit_goes_on_in_another_process_and_leaves_nothing_but_its_checkpoint(
     run.clear()
     other = Session(session._context)
     other._prepared = session._prepared
-    assert other.fit(("t1",)) == {}
+    assert fitted_by(other, "t1") == {"t1"}
     assert run == [2]
     assert list((tmp_path / "unfinished").iterdir()) == []
     assert list_checkpoints(Files(str(tmp_path))) == {"t1"}
 
 
 def test_a_fit_says_what_it_was_made_on(session: Session) -> None:
-    session.fit(("t1",))
-    meta = json.loads(read_metadata(session._files, "t1")["raybench"])
+    told = session.fit(("t1",))
+    kept = read_metadata(session._files, "t1")["raybench"]
+    assert told == session.fit(("t1",)) == {"t1": kept}
+    meta = json.loads(kept)
     assert meta["versions"] == library_versions()
     assert (meta["device"], meta["device_name"], meta["dtype"]) == ("cpu", processor_name(), "float32")
     assert meta["threads"] == 1
@@ -266,10 +275,10 @@ def test_what_is_nowhere_any_more_is_told_and_not_made_by_whoever_misses_it(
     assert actor.features(parts[0]) == (None, Missing(parts=(rows,)))
     actor._prepared = session._prepared
     assert actor.fit(("t1",)) == Missing(parts=tuple(parts))
-    assert session.fit(("t1",)) == {}
+    assert fitted_by(session, "t1") == {"t1"}
     (tmp_path / "checkpoints" / "trial=t1.safetensors").write_bytes(b"torn")
     for _ in range(2):
         assert actor.score("t1", 0, 1) == Missing(parts=(Fit(trial_ids=("t1",)),))
         (tmp_path / "checkpoints" / "trial=t1.safetensors").unlink(missing_ok=True)
-    assert session.fit(("t1",)) == {}
+    assert fitted_by(session, "t1") == {"t1"}
     assert isinstance(actor.score("t1", 0, 1), ShardCommit)

@@ -29,7 +29,7 @@ def planned(needs_fit):
 
 
 def found(commits, fitted):
-    return Found(rows={}, commits={"t": commits}, fitted=fitted, failures={})
+    return Found(rows={}, commits={"t": commits}, fitted=fitted, metas={}, failures={})
 
 
 BASIS = basis_of(plan="plan", checkpoint="digest", measures="measures")

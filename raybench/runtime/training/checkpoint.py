@@ -30,9 +30,13 @@ class Checkpoint:
     arrays: Mapping[str, np.ndarray]
     meta: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def meta_json(self) -> str:
+        """`meta` as it stands beside the arrays."""
+        return json.dumps(dict(self.meta), sort_keys=True)
+
     def to_bytes(self) -> bytes:
-        meta = json.dumps(dict(self.meta), sort_keys=True)
-        return safetensors_numpy.save(dict(self.arrays), metadata={_META: meta, "digest": self.digest()})
+        return safetensors_numpy.save(dict(self.arrays), metadata={_META: self.meta_json, "digest": self.digest()})
 
     def digest(self) -> str:
         """The hash of the arrays: the same fit, the same digest, however long it took."""
