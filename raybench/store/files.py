@@ -75,6 +75,11 @@ class Files:
         return f"{self._root.rstrip('/')}/{relative}"
 
     @property
+    def is_local(self) -> bool:
+        """Whether it is a directory that this machine sees as its own."""
+        return self._local
+
+    @property
     def absolute_url(self) -> str:
         """The store's URL for a process in another directory."""
         return self._root if self._local else self.url
