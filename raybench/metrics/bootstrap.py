@@ -19,17 +19,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raybench.metrics.coverage import id_hashes, mix
+from raybench.metrics.coverage import id_hashes, mix, once_for_ids
 from raybench.metrics.metric import Contribution, OneHot
 from raybench.metrics.state import Field, Sums
 
-__all__ = ["REPLICATES", "Units", "on_grid", "poisson_weights", "weighted"]
+__all__ = ["REPLICATES", "Units", "on_grid", "poisson_weights", "units_of", "weighted"]
 
 REPLICATES = 1000
 MAX_UNITS = 1 << 14
 _MAX_TABLE = 1 << 24  # counts a unit and place, held at once
 _NARROW = 64  # sums of a contribution
-_MAX_KEPT = 1 << 21  # weights that are kept as float64, 16 MiB
+_MAX_KEPT = 1 << 21  # weights that are kept, 16 MiB as float64 and 8 as float32
+_MOST_DRAWN = 12  # times that a unit can be drawn in a replicate
+_SINGLE = 1 << 24  # float32 holds all integers below
 
 
 def _poisson_table() -> np.ndarray:
@@ -48,28 +50,38 @@ class Units:
 
     @classmethod
     def of(cls, records: pa.Table, *, seed: int, group: str | None = None) -> Units:
-        keys_U, unit_N = np.unique(id_hashes(records.column(group or "id"))[:, 0], return_inverse=True)
+        keys_U, unit_N = units_of(records.column(group or "id"))
         if keys_U.size > MAX_UNITS:
             bag_of_key = mix(keys_U ^ np.uint64(seed % (1 << 64))) % np.uint64(MAX_UNITS)
             bags_U, place = np.unique(bag_of_key, return_inverse=True)
             keys_U, unit_N = bags_U.astype(np.uint64), place[unit_N]
         return cls(keys_U, unit_N, seed)
 
-    def weights(self) -> np.ndarray:
+    def weights(self, kind: str = "f8") -> np.ndarray:
         """How often each unit is drawn in each of 1,000 replicates, [R, U]."""
-        return poisson_weights(self.keys_U, seed=self.seed, replicates=REPLICATES)
+        return poisson_weights(self.keys_U, seed=self.seed, replicates=REPLICATES, kind=kind)
 
     def replicate(self, contributions: Mapping[str, Contribution]) -> Sums:
         """The weighted sums of each contribution in every replicate."""
-        weights_RU = self.weights()
         made = {name: self.table(contribution) for name, contribution in contributions.items()}
-        narrow = {name: table_UK for name, (_, table_UK, _) in made.items() if table_UK.shape[1] <= _NARROW}
-        drawn = {name: weighted(weights_RU, table_UK) for name, (_, table_UK, _) in made.items() if name not in narrow}
-        if narrow:  # together: reading the weights is most of their work
-            ends = np.cumsum([table_UK.shape[1] for table_UK in narrow.values()])[:-1]
-            parts = np.split(weights_RU @ np.concatenate(list(narrow.values()), axis=1), ends, axis=1)
-            drawn |= {name: np.ascontiguousarray(part_RK) for name, part_RK in zip(narrow, parts, strict=True)}
+        narrow = [name for name, (_, table_UK, _) in made.items() if table_UK.shape[1] <= _NARROW]
+        counts = [name for name in narrow if self._is_exact_in_single(contributions[name], made[name][1])]
+        drawn: dict[str, np.ndarray] = {}
+        for kind, together in (("f4", counts), ("f8", [name for name in narrow if name not in counts])):
+            if together:  # reading the weights is most of their work
+                tables = [made[name][1] for name in together]
+                sums_RK = self.weights(kind) @ np.concatenate(tables, axis=1, dtype=kind)
+                ends = np.cumsum([table_UK.shape[1] for table_UK in tables])[:-1]
+                parts = np.split(sums_RK.T.astype(np.float64, order="C"), ends)
+                drawn |= {name: part_KR.T for name, part_KR in zip(together, parts, strict=True)}
+        drawn |= {name: weighted(self.weights(), table) for name, (_, table, _) in made.items() if name not in drawn}
         return Sums({name: Field(places, drawn[name], size) for name, (places, _, size) in made.items()})
+
+    def _is_exact_in_single(self, contribution: Contribution, table_UK: np.ndarray) -> bool:
+        """Whether these are counts whose sums float32 holds, in whatever order they are added."""
+        whole = contribution.weights is None if isinstance(contribution, OneHot) else contribution.dtype.kind in "biu"
+        largest = max(float(table_UK.max(initial=0.0)), -float(table_UK.min(initial=0.0))) if whole else 0.0
+        return whole and largest * _MOST_DRAWN * self.keys_U.size < _SINGLE
 
     def table(self, contribution: Contribution, places: np.ndarray | None = None) -> tuple[np.ndarray, Any, int | None]:
         """The sums of each unit: their places [K], a matrix [U, K] (sparse for many places), the size they fill."""
@@ -92,11 +104,21 @@ class Units:
 
             return places, coo_array((weights, (unit_N, code_N)), shape).tocsr(), contribution.size
         size = None if contribution.ndim == 1 else contribution.shape[1]
-        values_NK = on_grid(contribution.reshape(len(contribution), -1).astype(np.float64))
+        values_NK = contribution.reshape(len(contribution), -1).astype(np.float64)
+        if contribution.dtype.kind == "f":
+            values_NK = on_grid(values_NK)
         table_UK = np.zeros((num_units, values_NK.shape[1]))
         for k, column_N in enumerate(values_NK.T):
             table_UK[:, k] = np.bincount(self.unit_N, weights=column_N, minlength=num_units)
         return np.arange(values_NK.shape[1]), table_UK, size
+
+
+@once_for_ids
+def units_of(names: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """The hashes of distinct names (ids, groups) [U], ascending, and of each row the place of its own [N]."""
+    keys_U, unit_N = np.unique(id_hashes(names)[:, 0], return_inverse=True)
+    keys_U.flags.writeable = unit_N.flags.writeable = False
+    return keys_U, unit_N
 
 
 def weighted(weights_RU: np.ndarray, table_UK: Any) -> np.ndarray:
@@ -104,16 +126,16 @@ def weighted(weights_RU: np.ndarray, table_UK: Any) -> np.ndarray:
     return np.asarray(weights_RU @ table_UK) if isinstance(table_UK, np.ndarray) else (table_UK.T @ weights_RU.T).T
 
 
-def poisson_weights(keys_U: np.ndarray, *, seed: int, replicates: int) -> np.ndarray:
-    """Poisson(1) counts [R, U] as float64; column u depends on (seed, keys_U[u]) alone."""
+def poisson_weights(keys_U: np.ndarray, *, seed: int, replicates: int, kind: str = "f8") -> np.ndarray:
+    """Poisson(1) counts [R, U] as floats; column u depends on (seed, keys_U[u]) alone."""
     keys = keys_U.astype(np.uint64).tobytes()
     few = keys_U.size * replicates <= _MAX_KEPT
-    return _few_weights(keys, seed, replicates) if few else _counts(keys, seed, replicates).astype(np.float64)
+    return _few_weights(keys, seed, replicates, kind) if few else _counts(keys, seed, replicates).astype(kind)
 
 
-@lru_cache(maxsize=1)
-def _few_weights(keys: bytes, seed: int, replicates: int) -> np.ndarray:
-    weights_RU = _counts(keys, seed, replicates).astype(np.float64)
+@lru_cache(maxsize=2)  # one of each kind
+def _few_weights(keys: bytes, seed: int, replicates: int, kind: str) -> np.ndarray:
+    weights_RU = _counts(keys, seed, replicates).astype(kind)
     weights_RU.flags.writeable = False
     return weights_RU
 

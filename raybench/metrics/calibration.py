@@ -14,7 +14,7 @@ alone explains the value. It needs no records, unless they are grouped.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,7 @@ _SOURCE = "Naeini, Cooper and Hauskrecht 2015; Guo et al. 2017, arXiv:1706.04599
 _DRAWS = 2000
 _TAIL = 0.025
 _STEPS = 16  # halvings: to 2⁻¹⁵ of the value, far below what the draws leave open
+_MOST_AT_ONCE, _MOST_PARTS = 1 << 14, 32  # numbers looked at together: they stay in the cache
 
 
 def _contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
@@ -93,16 +94,15 @@ def _mce(sums: Sums, options: Options) -> np.ndarray:
 def _ends(largest: bool) -> Callable[[Sums, Options, UnitTables | None], Ends]:
     """The interval of the expected or of the largest gap."""
 
+    def error(gaps_BR: np.ndarray, share_B1: np.ndarray) -> np.ndarray:
+        sizes_BR = np.abs(gaps_BR, out=gaps_BR)
+        return np.asarray((sizes_BR / share_B1).max(axis=0) if largest else sizes_BR.sum(axis=0))
+
     def ends(sums: Sums, options: Options, units: UnitTables | None) -> Ends:
         n = float(sums["n"][0])
         count_B, right_B, confidence_B = (to_float(sums[name][0]) for name in ("count", "right", "confidence"))
         gap_B = (right_B - confidence_B) / n
         share_B1 = np.where(count_B > 0, count_B, 1.0)[:, None] / n
-
-        def error(gaps_BR: np.ndarray) -> np.ndarray:
-            sizes_BR = np.abs(gaps_BR, out=gaps_BR)
-            return np.asarray((sizes_BR / share_B1).max(axis=0) if largest else sizes_BR.sum(axis=0))
-
         accuracy_B = (right_B + 0.5) / (count_B + 1)
         inside_B = np.where(count_B > 0, gap_B * n / np.where(count_B > 0, count_B, 1.0), 0.0)
         squares_B = count_B * (accuracy_B * (1 - accuracy_B) + inside_B**2) / n**2
@@ -116,8 +116,11 @@ def _ends(largest: bool) -> Callable[[Sums, Options, UnitTables | None], Ends]:
             covariance_BB = np.einsum("ub,uc->bc", gaps_UB, gaps_UB) * num_units / (num_units - 1)
             covariance_BB += np.diag(np.maximum(0.0, least_B - covariance_BB.diagonal()))
         values, vectors = np.linalg.eigh(covariance_BB)
-        noise_RB = np.einsum("rk,bk->rb", _normal(count_B.size), vectors * np.sqrt(np.maximum(values, 0.0)))
-        return _inverted(gap_B[:, None], np.ascontiguousarray(noise_RB.T), error)
+        moves_BB = vectors * np.sqrt(np.maximum(values, 0.0))
+        moved = (gap_B != 0) | moves_BB.any(axis=1)  # where nothing is, nothing is added
+        noise_BR = np.einsum("bk,rk->br", moves_BB[moved], _normal(count_B.size))
+        seen = float(error(gap_B[:, None].copy(), share_B1)[0])
+        return _inverted(gap_B[moved, None], noise_BR, seen, lambda gaps_BR: error(gaps_BR, share_B1[moved]))
 
     return ends
 
@@ -130,54 +133,73 @@ def _normal(num_bins: int) -> np.ndarray:
     return normal_RB
 
 
-def _inverted(gap_B1: np.ndarray, noise_BR: np.ndarray, error: Callable[[np.ndarray], np.ndarray]) -> Ends:
+def _inverted(gap_B1: np.ndarray, noise_BR: np.ndarray, seen: float, error: Callable[[np.ndarray], np.ndarray]) -> Ends:
     """The errors of all multiples of the gaps under which the error seen lies between the tails; `error` takes gaps
     [B, R] and leaves something else in their place."""
-    seen, few = float(error(gap_B1.copy())[0]), _TAIL * noise_BR.shape[1]
+    few = _TAIL * noise_BR.shape[1]
 
-    def errors(multiple: float, draws_BR: np.ndarray) -> np.ndarray:
-        return error(multiple * gap_B1 + draws_BR)
+    def errors(multiples_P: np.ndarray, draws_BR: np.ndarray) -> np.ndarray:
+        if multiples_P.size == 1:
+            return error(multiples_P * gap_B1 + draws_BR)[None]
+        gaps_BPR = (gap_B1 * multiples_P)[:, :, None] + draws_BR[:, None, :]
+        return error(gaps_BPR.reshape(len(gap_B1), -1)).reshape(multiples_P.size, -1)
 
-    by_chance_R = errors(0.0, noise_BR)
+    (by_chance_R,) = errors(np.zeros(1), noise_BR)
     if seen == 0:
         return 0.0, float(np.quantile(by_chance_R, 1 - _TAIL))
     low = 0.0
     if np.count_nonzero(by_chance_R <= seen) > noise_BR.shape[1] - few:  # chance alone is hardly ever so large
-        low = _crossing(errors, noise_BR, seen, noise_BR.shape[1] - few, (0.0, 1.0))
+        (once_R,) = errors(np.ones(1), noise_BR)
+        low = _crossing(errors, noise_BR, seen, noise_BR.shape[1] - few, (0.0, 1.0), (by_chance_R, once_R))
     top = 2.0
-    while np.count_nonzero(errors(top, noise_BR) <= seen) > few:
+    while np.count_nonzero((at_top_R := errors(np.array([top]), noise_BR)[0]) <= seen) > few:
         top *= 2
-    high = _crossing(errors, noise_BR, seen, few, (0.0, top))
+    high = _crossing(errors, noise_BR, seen, few, (0.0, top), (by_chance_R, at_top_R))
     return low * seen, max(high, 1.0) * seen
 
 
 def _crossing(
-    errors: Callable[[float, np.ndarray], np.ndarray],
+    errors: Callable[[np.ndarray, np.ndarray], np.ndarray],
     draws_BR: np.ndarray,
     seen: float,
     least: float,
     between: tuple[float, float],
+    at_ends: tuple[np.ndarray, np.ndarray],
 ) -> float:
-    """The multiple from which on at most `least` draws have an error up to the one seen.
+    """The multiple from which on at most `least` draws have an error up to the one seen, by halving `between`.
 
-    An error is convex in the multiple, so a draw that is below at both ends is so between them, and one that is above
-    where its error grows already stays above: only draws of which it is open are looked at again.
+    `errors` of multiples [P] and draws [B, R] are [P, R]; `at_ends` are those of `between`. Of few draws all multiples
+    that several halvings may come to are looked at together. An error is convex in the multiple, so a draw that is
+    below at both ends is so between them, and one that is above where its error grows already stays above: only draws
+    of which it is open are looked at again.
     """
-    (low, high), surely = between, 0
-    at_low_R, at_high_R = errors(low, draws_BR), errors(high, draws_BR)
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        at_middle_R = errors(middle, draws_BR)
-        if surely + np.count_nonzero(at_middle_R <= seen) > least:
-            above_R = (at_middle_R > seen) & (at_middle_R >= at_low_R)
-            low, at_low_R = middle, at_middle_R
-        else:
-            above_R = (at_middle_R > seen) & (at_middle_R >= at_high_R)
-            high, at_high_R = middle, at_middle_R
-        below_R = (at_low_R <= seen) & (at_high_R <= seen)
+    (low, high), surely, left = between, 0, _STEPS
+    at_low_R, at_high_R = at_ends
+    while left:
+        parts = 2
+        while parts < _MOST_PARTS and 2 * parts * draws_BR.size <= _MOST_AT_ONCE:
+            parts *= 2
+        parts = min(parts, 1 << left)
+        left -= parts.bit_length() - 1
+        step = (high - low) / parts
+        inner_PR = errors(low + step * np.arange(1, parts), draws_BR)
+        holds = ((inner_PR <= seen).sum(axis=1) > least - surely).tolist()
+        first, last = 0, parts
+        while last - first > 1:
+            middle = (first + last) // 2
+            first, last = (middle, last) if holds[middle - 1] else (first, middle)
+        decided = []
+        if first > 0:
+            before_R, at_low_R = inner_PR[first - 2] if first > 1 else at_low_R, inner_PR[first - 1]
+            decided.append((at_low_R > seen) & (at_low_R >= before_R))
+        if last < parts:
+            after_R, at_high_R = inner_PR[last] if last < parts - 1 else at_high_R, inner_PR[last - 1]
+            decided.append((at_high_R > seen) & (at_high_R >= after_R))
+        low, high = low + step * first, low + step * last
+        below_R = np.maximum(at_low_R, at_high_R) <= seen
         surely += int(np.count_nonzero(below_R))
-        open_R = ~(above_R | below_R)
-        draws_BR = np.compress(open_R, draws_BR, axis=1)  # row by row, as the whole: sums keep their order
+        (open_R,) = (~reduce(np.logical_or, decided, below_R)).nonzero()
+        draws_BR = draws_BR.take(open_R, axis=1)  # row by row, as the whole: sums keep their order
         at_low_R, at_high_R = at_low_R[open_R], at_high_R[open_R]
     return (low + high) / 2
 

@@ -40,11 +40,9 @@ _Z = _NORMAL.inv_cdf(0.975)
 
 @dataclass(frozen=True, slots=True)
 class CellDraws:
-    """Draws for the low end, for the high end, and of samples as large as the one at hand."""
+    """Draws for the low end, for the high end, and of samples as large as the one at hand: a third of `drawn` each."""
 
-    low: Sums
-    high: Sums
-    again: Sums
+    drawn: Sums
 
     @classmethod
     def of(cls, state: State, *, seed: int) -> CellDraws:
@@ -52,27 +50,32 @@ class CellDraws:
         cells = state.fields["cells"]
         assert cells.size is not None
         width = round((0.25 + cells.size) ** 0.5 + 0.5)  # C + 1 of C · (C + 1)
-        target, prediction = np.divmod(cells.keys, width)
-        classes = np.union1d(target, prediction[prediction < width - 1])
-        hits = classes * width + classes
+        counts = dict(zip(cells.keys.tolist(), cells.values.tolist(), strict=True))
+        seen = {place for key in counts for place in divmod(key, width)}
+        classes = sorted(seen - {width - 1})
+        hits = [place * width + place for place in classes]
         # formulas read hits and the sums of rows and columns, so the misses of a class may all go to the next one
-        misses = classes * width + (np.roll(classes, -1) if classes.size > 1 else width - 1)
-        keys = np.union1d(cells.keys, np.concatenate([hits, misses]))
-        size = min(_DRAWS, max(_FEWEST, _MAX_TABLE // keys.size))
-        counted, hit, missed = (np.searchsorted(keys, some) for some in (cells.keys, hits, misses))
-        low_KR, again_KR = np.zeros((keys.size, size)), np.zeros((keys.size, size))
-        for place, key, count in zip(counted.tolist(), cells.keys.tolist(), cells.values.tolist(), strict=True):
-            low_KR[place], again_KR[place] = _draws(seed, key, count, size)
-        high_KR = low_KR.copy()
-        for place, key in zip(missed.tolist(), misses.tolist(), strict=True):
-            low_KR[place] += _gamma(seed, key, _MISS_A_CLASS, size)
-            high_KR[place] += _gamma(seed, key, _MISS_IN_ALL / classes.size, size)
-        for place, key in zip(hit.tolist(), hits.tolist(), strict=True):
-            high_KR[place] += _gamma(seed, key, _HIT_A_CLASS, size)
-        total = int(cells.values.astype(object).sum())
-        for drawn_KR in (low_KR, high_KR):
-            drawn_KR *= total / drawn_KR.sum(axis=0)
-        return cls(*(Sums(_fields(keys, drawn_KR, cells.size)) for drawn_KR in (low_KR, high_KR, again_KR)))
+        others = [*classes[1:], classes[0]] if len(classes) > 1 else [width - 1]
+        misses = [place * width + other for place, other in zip(classes, others, strict=True)]
+        places = {key: place for place, key in enumerate(sorted({*counts, *hits, *misses}))}
+        size = min(_DRAWS, max(_FEWEST, _MAX_TABLE // len(places)))
+        drawn_K3R = np.empty((len(places), 3, size))
+        for key, (low_R, high_R, again_R) in zip(places, drawn_K3R, strict=True):
+            low_R[:], again_R[:] = _draws(seed, key, counts[key], size) if key in counts else (0.0, 0.0)
+            high_R[:] = low_R
+        for key in misses:
+            low_R, high_R, _ = drawn_K3R[places[key]]
+            low_R += _gamma(seed, key, _MISS_A_CLASS, size)
+            high_R += _gamma(seed, key, _MISS_IN_ALL / len(classes), size)
+        for key in hits:
+            drawn_K3R[places[key], 1] += _gamma(seed, key, _HIT_A_CLASS, size)
+        total = sum(counts.values())
+        for probability_KR in (drawn_K3R[:, 0], drawn_K3R[:, 1]):
+            probability_KR *= total / probability_KR.sum(axis=0)
+        keys = np.array(list(places), dtype=np.int64)
+        drawn_KS = drawn_K3R.reshape(keys.size, 3 * size)
+        n = Field(np.zeros(1, dtype=np.int64), drawn_KS.sum(axis=0)[:, None], None)
+        return cls(Sums({"cells": Field(keys, drawn_KS.T, cells.size), "n": n}))
 
     def ends(self, value: float, formula: Callable[[Sums], np.ndarray]) -> Ends:
         """The interval of `formula`, [R] values of sums."""
@@ -80,10 +83,11 @@ class CellDraws:
 
     def all_ends(self, values_C: np.ndarray, formula: Callable[[Sums], np.ndarray]) -> list[Ends]:
         """The intervals of several values of one formula, [R, C]."""
-        low_RC, high_RC, again_RC = (formula(sums) for sums in (self.low, self.high, self.again))
+        found_CS = np.ascontiguousarray(formula(self.drawn).T)
+        drawn_C3R = found_CS.reshape(len(found_CS), 3, -1)
         return [
-            None if np.isnan(value) else _ends(float(value), low_RC[:, c], high_RC[:, c], again_RC[:, c])
-            for c, value in enumerate(values_C)
+            None if np.isnan(value) else _ends(value, *drawn_3R)
+            for value, drawn_3R in zip(values_C.tolist(), drawn_C3R, strict=True)
         ]
 
 
@@ -105,13 +109,9 @@ def _frozen(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _fields(keys: np.ndarray, drawn_KR: np.ndarray, size: int) -> dict[str, Field]:
-    n = Field(np.zeros(1, dtype=np.int64), drawn_KR.sum(axis=0)[:, None], None)
-    return {"cells": Field(keys, drawn_KR.T, size), "n": n}
-
-
 def _ends(value: float, low_R: np.ndarray, high_R: np.ndarray, again_R: np.ndarray) -> Ends:
-    low_R, high_R, again_R = (drawn_R[~np.isnan(drawn_R)] for drawn_R in (low_R, high_R, again_R))
+    if np.isnan(low_R.sum() + high_R.sum() + again_R.sum()):
+        low_R, high_R, again_R = (drawn_R[~np.isnan(drawn_R)] for drawn_R in (low_R, high_R, again_R))
     if not (low_R.size and high_R.size and again_R.size):
         return None
     margin = 1e-12 * max(1.0, abs(value))

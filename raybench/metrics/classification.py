@@ -48,7 +48,9 @@ Formula = Callable[[Marginals], np.ndarray]
 def mean_over(values_RC: np.ndarray, weights_RC: np.ndarray) -> np.ndarray:
     """The mean of defined and undefined (0) values over classes with a positive weight; NaN without any."""
     weights_RC = to_float(weights_RC)
-    total = (np.where(weights_RC > 0, np.nan_to_num(values_RC), 0.0) * weights_RC).sum(axis=1)
+    if not (np.isfinite(values_RC).all() and (weights_RC > 0).all()):
+        values_RC = np.where(weights_RC > 0, np.nan_to_num(values_RC), 0.0)
+    total = (values_RC * weights_RC).sum(axis=1)
     return ratio(total, weights_RC.sum(axis=1))
 
 

@@ -20,6 +20,7 @@ __all__ = ["CONFUSION", "IGNORE_INDEX", "ConfusionCounter", "Marginals", "count_
 
 IGNORE_INDEX = -100
 _CHUNK = 1 << 15  # rows a pass: the fused index stays in the cache
+_MOST_CELLS, _FEW = 256, 8  # cells, and those a place, that are added one by one
 
 
 class Marginals(NamedTuple):
@@ -55,12 +56,37 @@ def _marginals(sums: Sums, num_classes: int) -> Marginals:
 def _scatter(values_RK: np.ndarray, places_K: np.ndarray, size: int) -> np.ndarray:
     """The sum of the columns of each place, [R, size], in the dtype of the values."""
     out = np.zeros((values_RK.shape[0], size), dtype=values_RK.dtype)
-    if places_K.size:
-        order = np.argsort(places_K, kind="stable")
-        sorted_places = places_K[order]
-        starts = np.flatnonzero(np.diff(sorted_places, prepend=-1))
-        out[:, sorted_places[starts]] = np.add.reduceat(values_RK[:, order], starts, axis=1)
+    if not places_K.size:
+        return out
+    columns = _columns_of_places(places_K) if places_K.size <= _MOST_CELLS else {}
+    if columns and max(map(len, columns.values())) <= _FEW:
+        values_KR = np.ascontiguousarray(values_RK.T)
+        for place, rows in columns.items():
+            out[:, place] = _in_reduceat_order(values_KR, rows)
+        return out
+    order = np.argsort(places_K, kind="stable")
+    sorted_places = places_K[order]
+    starts = np.flatnonzero(np.diff(sorted_places, prepend=-1))
+    out[:, sorted_places[starts]] = np.add.reduceat(values_RK[:, order], starts, axis=1)
     return out
+
+
+def _columns_of_places(places_K: np.ndarray) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for column, place in enumerate(places_K.tolist()):
+        found.setdefault(place, []).append(column)
+    return found
+
+
+def _in_reduceat_order(values_KR: np.ndarray, rows: list[int]) -> np.ndarray:
+    """The sum of up to `_FEW` rows, to the bit as `np.add.reduceat` adds them: the first to the sum of the others."""
+    first, *others = rows
+    if not others:
+        return values_KR[first]
+    total = values_KR[others[0]]
+    for row in others[1:]:
+        total = total + values_KR[row]
+    return values_KR[first] + total
 
 
 def count_cells(target: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:

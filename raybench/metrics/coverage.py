@@ -10,18 +10,25 @@ The fingerprint is the sum modulo 2¹²⁸ of a 128-bit hash an id: any order an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from raybench.core.errors import CoverageError, MergeError, MetricError
 
-__all__ = ["Coverage", "id_hashes", "mix"]
+__all__ = ["Coverage", "id_hashes", "mix", "once_for_ids"]
+
+Ids: TypeAlias = pa.Array | pa.ChunkedArray
+T = TypeVar("T")
 
 _LONG = 64  # a longer id is replaced by its digest first, so that one long id does not widen all
 _MASK = (1 << 128) - 1
+_FEW = 1 << 16  # ids of which it is remembered what was made of them
+_KEPT = 8  # such columns of ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,23 +44,8 @@ class Coverage:
     hashes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64), compare=False)
 
     @classmethod
-    def of(cls, ids: pa.ChunkedArray | pa.Array | Sequence[str]) -> Coverage:
-        hashes_N2 = id_hashes(ids)
-        n = len(hashes_N2)
-        if n == 0:
-            return cls()
-        hashes = np.sort(hashes_N2[:, 0])
-        if (hashes[1:] == hashes[:-1]).any():  # half of a hash may agree by chance, the whole does not
-            order = np.lexsort(hashes_N2.T)
-            repeated = np.flatnonzero((hashes_N2[order][1:] == hashes_N2[order][:-1]).all(axis=1))
-            if repeated.size:
-                first = ids[int(order[int(repeated[0])])]
-                raise MetricError(
-                    f"example id {str(first)!r} occurs twice in one table of records; an example counts once"
-                )
-        low, high = (sum(int(part) for part in _wide_sum(hashes_N2[:, lane])) for lane in (0, 1))
-        fingerprint = (low + (high << 64)) & _MASK
-        return cls(n=n, fingerprint=fingerprint, parts=frozenset([fingerprint]), hashes=hashes)
+    def of(cls, ids: Ids | Sequence[str]) -> Coverage:
+        return _coverage(_column(ids))
 
     def merge(self, *others: Coverage) -> Coverage:
         n, fingerprint, parts = self.n, self.fingerprint, set(self.parts)
@@ -83,10 +75,66 @@ class Coverage:
             raise CoverageError(f"the {self.n} examples merged are not the {expected.n} of the split")
 
 
-def id_hashes(ids: pa.ChunkedArray | pa.Array | Sequence[str]) -> np.ndarray:
-    """A 128-bit hash of each id as two uint64, [N, 2]."""
-    array = ids if isinstance(ids, pa.Array | pa.ChunkedArray) else pa.array(ids, type=pa.string())
-    words_NW, lengths = _words(array)
+class _Ids:
+    """A column of ids as a key."""
+
+    def __init__(self, column: pa.Array) -> None:
+        self.column = column
+
+    def __hash__(self) -> int:
+        return len(self.column)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Ids) and self.column.equals(other.column)
+
+
+def once_for_ids(make: Callable[[Ids], T]) -> Callable[[Ids], T]:
+    """A function of a column of ids that finds again what it made of an equal one, as trials of a dataset have it."""
+
+    @lru_cache(maxsize=_KEPT)
+    def kept(ids: _Ids) -> T:
+        found = make(ids.column)
+        ids.column = ids.column.take(pa.array(np.arange(len(ids.column))))  # whatever it is a slice of may go
+        return found
+
+    def found(ids: Ids) -> T:
+        if len(ids) > _FEW:
+            return make(ids)
+        return kept(_Ids(ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids))
+
+    return found
+
+
+def id_hashes(ids: Ids | Sequence[str]) -> np.ndarray:
+    """A 128-bit hash of each id as two uint64, [N, 2]; not to be written to."""
+    return _hashes(_column(ids))
+
+
+def _column(ids: Ids | Sequence[str]) -> Ids:
+    return ids if isinstance(ids, pa.Array | pa.ChunkedArray) else pa.array(ids, type=pa.string())
+
+
+@once_for_ids
+def _coverage(ids: Ids) -> Coverage:
+    hashes_N2 = _hashes(ids)
+    n = len(hashes_N2)
+    if n == 0:
+        return Coverage()
+    hashes = np.sort(hashes_N2[:, 0])
+    if (hashes[1:] == hashes[:-1]).any():  # half of a hash may agree by chance, the whole does not
+        order = np.lexsort(hashes_N2.T)
+        repeated = np.flatnonzero((hashes_N2[order][1:] == hashes_N2[order][:-1]).all(axis=1))
+        if repeated.size:
+            first = ids[int(order[int(repeated[0])])]
+            raise MetricError(f"example id {str(first)!r} occurs twice in one table of records; an example counts once")
+    low, high = (sum(int(part) for part in _wide_sum(hashes_N2[:, lane])) for lane in (0, 1))
+    fingerprint = (low + (high << 64)) & _MASK
+    return Coverage(n=n, fingerprint=fingerprint, parts=frozenset([fingerprint]), hashes=hashes)
+
+
+@once_for_ids
+def _hashes(ids: Ids) -> np.ndarray:
+    words_NW, lengths = _words(ids)
     lanes = []
     for lane in (0x243F6A8885A308D3, 0x13198A2E03707344):  # digits of pi
         state = mix(lengths ^ np.uint64(lane))
@@ -95,10 +143,12 @@ def id_hashes(ids: pa.ChunkedArray | pa.Array | Sequence[str]) -> np.ndarray:
             mixed = mix(state ^ words_NW[:, word])
             state = mixed if inside.all() else np.where(inside, mixed, state)
         lanes.append(state)
-    return np.stack(lanes, axis=1)
+    hashes_N2 = np.stack(lanes, axis=1)
+    hashes_N2.flags.writeable = False
+    return hashes_N2
 
 
-def _words(ids: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarray]:
+def _words(ids: Ids) -> tuple[np.ndarray, np.ndarray]:
     """The bytes of each id as little-endian words, zeros behind, [N, W], and how many bytes it has, [N]."""
     texts = ids.cast(pa.large_string())
     texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts

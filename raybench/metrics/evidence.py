@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from raybench.core.errors import CoverageError
 from raybench.core.identity import content_hash
-from raybench.metrics.bootstrap import Units
+from raybench.metrics.bootstrap import Units, units_of
 from raybench.metrics.columns import keys_of
-from raybench.metrics.coverage import Coverage, id_hashes
+from raybench.metrics.coverage import Coverage, once_for_ids
 from raybench.metrics.influence import MovedSums, jackknife_groups, jackknife_influence, unit_sums
 from raybench.metrics.metric import Contribution, Metric, Options, TableMetric
 from raybench.metrics.permutation import SwappedSums
@@ -24,7 +24,15 @@ __all__ = ["Evidence", "canonical"]
 
 def canonical(records: pa.Table) -> pa.Table:
     """The records sorted by id, so that neither shards nor their order can show."""
-    return records.take(pc.sort_indices(records, sort_keys=[("id", "ascending")])).combine_chunks()
+    order = _order(records.column("id"))
+    return (records if order is None else records.take(order)).combine_chunks()
+
+
+@once_for_ids
+def _order(ids: pa.Array | pa.ChunkedArray) -> pa.Array | None:
+    """The places of the ids in ascending order; None where they are in it."""
+    places = pc.sort_indices(ids)
+    return None if bool(np.array_equal(places.to_numpy(), np.arange(len(ids)))) else places
 
 
 class Evidence:
@@ -135,8 +143,7 @@ class Evidence:
     def _units(self) -> np.ndarray:
         """The unit (example or cluster) of each row, numbered in the order of their hashes."""
         if self._units_N is None:
-            hashes = id_hashes(self.table.column(self._group or "id"))[:, 0]
-            self._units_N = np.unique(hashes, return_inverse=True)[1]
+            _, self._units_N = units_of(self.table.column(self._group or "id"))
         return self._units_N
 
     def linear_replicates(self, metric: Metric | TableMetric, options: Options, value: float) -> np.ndarray:

@@ -172,6 +172,12 @@ class Metric:
     undefined: str = "the records leave it undefined"
     undefined_class: str = "not defined for this class"
 
+    @property
+    def of_counts(self) -> bool:
+        """Whether its score follows from the sums alone, records apart, and these are counts."""
+        told = self.ends is None and self.interval in ("cells", "wilson")
+        return told and (self.per_class is None or self.interval == "cells" or self.class_proportion)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableMetric:
@@ -239,6 +245,8 @@ def ratio(numerator: Any, denominator: Any) -> np.ndarray:
     numerator, denominator = np.broadcast_arrays(np.asarray(numerator), np.asarray(denominator))
     zero = denominator == 0
     if numerator.dtype != object and denominator.dtype != object:
+        if not zero.any():
+            return np.asarray(numerator / denominator)
         return np.where(zero, np.nan, numerator / np.where(zero, 1, denominator))
     safe = np.where(zero, 1, denominator)
     try:

@@ -24,6 +24,7 @@ from raybench.metrics.description import info_of
 from raybench.metrics.metric import Info, Measure, Metric, Options, TableMetric, declared_options, resolve_options
 from raybench.metrics.options import check_options
 from raybench.metrics.scoring import Scorer
+from raybench.metrics.shared import Shared
 from raybench.metrics.state_set import StateSet
 from raybench.metrics.weights import weighted
 
@@ -49,6 +50,12 @@ class MetricSet:
         declared = {name: declared_options(metric) for name, metric in self._metrics.items()}
         self._options = {
             name: resolve_options(name, declared[name], {**self.config, **bound}) for name, (_, bound) in found.items()
+        }
+        self._shared = Shared()
+        self._keys = {
+            name: f"{metric.measure.name}:{metric.measure.config(self._options[name])}"
+            for name, metric in self._metrics.items()
+            if isinstance(metric, Metric)
         }
 
     @property
@@ -97,17 +104,17 @@ class MetricSet:
         return {name: self.score(name, scorer) for name in self.names}
 
     def scorer(self, states: StateSet, records: Records | None = None, *, seed: int = 0) -> Scorer:
-        return Scorer(states, records, seed=seed, group=self.group)
+        return Scorer(states, records, seed=seed, group=self.group, shared=self._shared)
 
     def score(self, name: str, scorer: Scorer) -> Score:
         metric, options = self.metric(name)
         if isinstance(metric, TableMetric):
             return scorer.table_score(metric, options)
-        return scorer.score(metric, options, _key(metric.measure, options))
+        return scorer.score(metric, options, self._keys[name])
 
     def covers(self, states: StateSet) -> bool:
         """Whether these states hold all that the metrics sum, measured with this configuration."""
-        return self._measures().keys() <= states.states.keys()
+        return set(self._keys.values()) <= states.states.keys()
 
     def _columns(self, name: str) -> tuple[str, ...]:
         metric = self._metrics[name]
@@ -116,11 +123,7 @@ class MetricSet:
 
     def _measures(self) -> dict[str, tuple[Measure, Options]]:
         return {
-            _key(metric.measure, self._options[name]): (metric.measure, self._options[name])
+            self._keys[name]: (metric.measure, self._options[name])
             for name, metric in self._metrics.items()
             if isinstance(metric, Metric)
         }
-
-
-def _key(measure: Measure, options: Options) -> str:
-    return f"{measure.name}:{measure.config(options)}"

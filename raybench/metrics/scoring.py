@@ -16,6 +16,7 @@ from raybench.metrics.evidence import Evidence, has_value
 from raybench.metrics.influence import edge_variance, spread_of, unit_sums
 from raybench.metrics.intervals import interval_of, mean_spread, wilson
 from raybench.metrics.metric import Ends, Metric, Options, TableMetric, to_float
+from raybench.metrics.shared import Shared, counts_of, digest_of
 from raybench.metrics.state import Field, State, Sums
 from raybench.metrics.state_set import StateSet
 
@@ -24,6 +25,7 @@ __all__ = ["Scorer"]
 NO_EXAMPLES = "no examples"
 
 _ROUNDING = 1e-9
+_MOST_SHARED = 1 << 16  # records of which it is worth while to see whether others are the same
 
 
 class Scorer:
@@ -37,11 +39,13 @@ class Scorer:
         seed: int,
         group: str | None,
         intervals: bool = True,  # a comparison asks for values alone
+        shared: Shared | None = None,  # by scorers of the same metrics with the same options
     ) -> None:
         self._states = states
         self._read = records
         self._group = group
         self._intervals = intervals
+        self._shared = shared if shared is not None else Shared()
         self._cell_seed = seed_from(seed, states.coverage.fingerprint)
         self._seed = seed_from(seed)
         self._found: Evidence | None = None
@@ -58,6 +62,14 @@ class Scorer:
         n = state.n if state is not None else 0
         if state is None or n == 0:
             return Score(value=None, n=n, reason=_nothing(state))
+        counts = counts_of(state) if self._group is None and metric.of_counts else None
+        if counts is None:
+            return self._score(metric, options, key, state)
+        known = (id(metric), id(options), key, self._cell_seed, self._intervals, counts)
+        return self._shared.once(known, lambda: self._score(metric, options, key, state))
+
+    def _score(self, metric: Metric, options: Options, key: str, state: State) -> Score:
+        n = state.n
         if key not in self._sums:
             self._sums[key] = state.sums()
         sums = self._sums[key]
@@ -110,13 +122,25 @@ class Scorer:
             return None
         if isinstance(metric, Metric):
             if metric.influence is None:
-                return metric.value(evidence.resample(metric, options), options)
+                return self._resampled(evidence, metric, options)
             value = float(metric.value(metric.measure.state(evidence.table, options).sums(), options)[0])
         elif has_value(metric, evidence.table, options):
             value = float(metric.value(evidence.measured(metric, options), options))
         else:
             return None
         return evidence.linear_replicates(metric, options, value)
+
+    def _resampled(self, evidence: Evidence, metric: Metric, options: Options) -> np.ndarray:
+        def make() -> np.ndarray:
+            values_R = metric.value(evidence.resample(metric, options), options)
+            values_R.flags.writeable = False
+            return values_R
+
+        if self._group is not None or evidence.table.num_rows > _MOST_SHARED:
+            return make()
+        content = digest_of(evidence.contributions(metric, options))
+        seen = self._states.coverage.fingerprint
+        return self._shared.once((id(metric), id(options), self._seed, seen, content), make)
 
     def _ends(self, metric: Metric, options: Options, value: float, state: State, key: str) -> Ends:
         """The interval by the metric's method; where rows are grouped, by the influence of each group."""

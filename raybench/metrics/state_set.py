@@ -82,28 +82,38 @@ class StateSet:
         if not set(SCHEMA.names) <= set(batch.schema.names):
             raise MetricError(f"not a set of metric states: columns are {batch.schema.names}")
         coverage = Coverage()
-        states: dict[str, State] = {}
-        names = ["measure", "config", "field", "size", "is_float"]
-        keys, values, long_values = (batch.column(name) for name in ("keys", "values", "long_values"))
-        for place, row in enumerate(batch.select(names).to_pylist()):
-            if row["measure"] == _COVERAGE:
-                fingerprint, *parts = map(decode, long_values[place].as_py())
-                seen = values[place]  # null in states written before hashes were kept
-                hashes = seen.values.to_numpy().view(np.uint64) if seen.is_valid else np.empty(0, dtype=np.uint64)
-                n = keys[place].values[0].as_py()
-                coverage = Coverage(n=n, fingerprint=fingerprint, parts=frozenset(parts), hashes=hashes)
+        found: dict[tuple[str, str], dict[str, Cells]] = {}
+        names = ("measure", "config", "field", "size", "is_float")
+        rows = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
+        keys, values = (_lists(batch.column(name)) for name in ("keys", "values"))
+        long_values = batch.column("long_values").to_pylist()
+        for place, (measure, config, name, size, is_float) in enumerate(rows):
+            integers, places_of = values[place], keys[place]
+            assert places_of is not None
+            if measure == _COVERAGE:
+                fingerprint, *parts = map(decode, long_values[place])
+                # null in states written before hashes were kept
+                hashes = np.empty(0, dtype=np.uint64) if integers is None else integers.view(np.uint64)
+                n, seen = int(places_of[0]), frozenset(parts)
+                coverage = Coverage(n=n, fingerprint=fingerprint, parts=seen, hashes=hashes)
                 continue
-            key = f"{row['measure']}:{row['config']}"
-            fields = dict(states[key].fields) if key in states else {}
-            if row["field"] != _PRESENT:
-                fields[row["field"]] = Cells.of(
-                    keys[place].values.to_numpy(),
-                    _exact_values(values[place], long_values[place]),
-                    size=row["size"],
-                    is_float=row["is_float"],
-                )
-            states[key] = State(measure=row["measure"], config=row["config"], fields=fields)
+            fields = found.setdefault((measure, config), {})
+            if name != _PRESENT:
+                exact = as_exact(decode(data) for data in long_values[place]) if integers is None else integers
+                fields[name] = Cells.of(places_of, exact, size=size, is_float=is_float)
+        states = {
+            f"{measure}:{config}": State(measure=measure, config=config, fields=fields)
+            for (measure, config), fields in found.items()
+        }
         return cls(states=states, coverage=coverage)
+
+
+def _lists(column: pa.Array | pa.ChunkedArray) -> list[np.ndarray | None]:
+    """Each list of a column of integers."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    flat, ends = array.values.to_numpy(), array.offsets.to_numpy().tolist()
+    valid = array.is_valid().to_numpy(zero_copy_only=False).tolist()
+    return [flat[ends[n] : ends[n + 1]] if is_there else None for n, is_there in enumerate(valid)]
 
 
 def _row(state: State, name: str, cells: Cells) -> dict[str, object]:
@@ -124,9 +134,3 @@ def _coverage_row(coverage: Coverage) -> dict[str, object]:
     numbers = [encode(number) for number in (coverage.fingerprint, *sorted(coverage.parts))]
     row = {"measure": _COVERAGE, "config": "", "field": "", "keys": [coverage.n], "long_values": numbers}
     return {**row, "values": coverage.hashes.view(np.int64)}
-
-
-def _exact_values(values: pa.ListScalar, long_values: pa.ListScalar) -> np.ndarray:
-    if values.is_valid:
-        return values.values.to_numpy()
-    return as_exact(decode(data) for data in long_values.as_py())

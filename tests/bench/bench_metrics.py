@@ -252,7 +252,8 @@ def trial() -> None:
     num_rows, num_classes, num_trials = 600, 5, 20
     generator = torch.Generator().manual_seed(0)
     target = torch.randint(0, num_classes, (num_rows,), generator=generator)
-    metrics = MetricSet(["accuracy", "macro_f1", "log_loss", "ece"], {"labels": list("abcde")})
+    names, config = ["accuracy", "macro_f1", "log_loss", "ece"], {"labels": list("abcde")}
+    metrics = MetricSet(names, config)
     ids = [f"{number:032x}" for number in range(num_rows)]
     ended = []
     for _ in range(num_trials):
@@ -264,6 +265,7 @@ def trial() -> None:
         ended.append((table, metrics.states(table).to_bytes()))
 
     def measure() -> None:
+        metrics = MetricSet(names, config)  # each time another, which has seen none of these trials
         for table, states in ended:
             scorer = metrics.scorer(StateSet.from_bytes(states), lambda table=table: table)
             for name in metrics.names:

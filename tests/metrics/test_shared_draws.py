@@ -3,10 +3,16 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from raybench.core import Score
 from raybench.metrics import MetricSet, cells
+from raybench.metrics.bootstrap import Units
 from raybench.metrics.calibration import _TAIL, _crossing
 from raybench.metrics.cells import CellDraws
+from raybench.metrics.coverage import once_for_ids
+from raybench.metrics.metric import OneHot
 
 LABELS = list("abcd")
 
@@ -25,16 +31,55 @@ def forget() -> None:
     cells._gamma.cache_clear()
 
 
-def test_a_trial_has_the_same_intervals_alone_and_after_any_others():
-    metrics = MetricSet(["macro_f1", "mcc"], {"labels": LABELS})
-    alone = []
-    for seed in range(4):
+def measured(metrics: MetricSet, records: pa.Table) -> tuple[dict[str, Score], dict[str, list[float]]]:
+    """Scores, and replicates of each metric."""
+    scorer = metrics.scorer(metrics.states(records), lambda: records)
+    scores = {name: metrics.score(name, scorer) for name in metrics.names}
+    return scores, {name: scorer.replicates(*metrics.metric(name)).tolist() for name in metrics.names}
+
+
+def test_a_trial_has_the_same_intervals_and_replicates_alone_and_after_any_others():
+    def metrics() -> MetricSet:
+        return MetricSet(["macro_f1", "mcc", "accuracy"], {"labels": LABELS})
+
+    same_counts = trial(2).set_column(0, "id", pa.array([f"r{299 - row}" for row in range(300)]))
+    other_rows = trial(2).set_column(0, "id", pa.array([f"s{row}" for row in range(300)]))
+    shuffled = trial(2).take(np.random.default_rng(0).permutation(300))
+    trials, alone = [*map(trial, range(4)), same_counts, other_rows, shuffled], []
+    for records in trials:
         forget()
-        alone.append(metrics.compute(metrics.states(trial(seed))))
+        alone.append(measured(metrics(), records))
     forget()
-    for seed in (2, 0, 3, 1):
-        assert metrics.compute(metrics.states(trial(seed))) == alone[seed]
+    shared = metrics()
+    for place in (2, 0, 4, 5, 6, 3, 1, 2, 5):
+        assert measured(shared, trials[place]) == alone[place]
     assert cells._draws.cache_info().hits > 0
+    assert alone[2][0] == alone[4][0] == alone[6][0]
+    assert alone[2] == alone[6]
+    assert alone[2][1] != alone[4][1]  # other examples are right
+    assert alone[2][0] != alone[5][0]  # other examples draw otherwise
+
+
+def test_what_is_made_of_ids_once_is_made_of_equal_ids_alone():
+    made = []
+    length = once_for_ids(lambda ids: made.append(len(ids)) or len(ids))
+    first, again = pa.array(["a", "bc"]), pa.chunked_array([["a"], ["bc"]])
+    others = [pa.array(["ab", "c"]), pa.array([1, 2]), pa.array(["a", "bd"]), pa.array(["bc", "a"])]
+    assert [length(ids) for ids in (first, again, *others, first)] == [2] * 7
+    assert len(made) == 5
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from([np.int64, np.int8, np.uint8, bool]))
+def test_counts_are_resampled_in_single_precision_to_the_same_sums(seed: int, kind: type):
+    rng = np.random.default_rng(seed)
+    units = Units(np.arange(40, dtype=np.uint64) + seed, np.arange(40), seed)
+    counts, codes = rng.integers(0, 2 if kind is bool else 120, (40, 3)).astype(kind), rng.integers(-1, 5, 40)
+    drawn = units.replicate({"counts": counts, "codes": OneHot(codes, 5), "x": rng.normal(size=40)})
+    np.testing.assert_array_equal(drawn["counts"], units.weights() @ counts.astype(np.float64))
+    np.testing.assert_array_equal(drawn["codes"], units.weights() @ (codes[:, None] == np.arange(5)))
+    large = (counts.astype(np.int64) << 24) + 1  # float32 would lose the one
+    np.testing.assert_array_equal(units.replicate({"large": large})["large"], units.weights() @ large)
 
 
 def test_draws_have_the_moments_of_their_distributions():
@@ -49,8 +94,10 @@ def test_draws_have_the_moments_of_their_distributions():
     high[misses] += 0.1 / 4
     high[hits] += 0.25
     draws = [CellDraws.of(state, seed=seed) for seed in range(40)]
-    for side, weights in (("low", low), ("high", high)):
-        drawn = np.concatenate([getattr(one, side)["cells"] for one in draws]) / counts.sum()
+    low_drawn, high_drawn, again = (
+        np.concatenate(parts) for parts in zip(*(np.split(one.drawn["cells"], 3) for one in draws), strict=True)
+    )
+    for drawn, weights in ((low_drawn / counts.sum(), low), (high_drawn / counts.sum(), high)):
         mean = weights / weights.sum()
         deviation = np.sqrt(mean * (1 - mean) / (weights.sum() + 1))
         error = deviation / np.sqrt(len(drawn))
@@ -58,7 +105,6 @@ def test_draws_have_the_moments_of_their_distributions():
         np.testing.assert_allclose(drawn.std(axis=0)[hits], deviation[hits], rtol=0.03)
         covariance = np.cov(drawn[:, hits[0]], drawn[:, hits[1]])[0, 1]
         assert covariance == pytest.approx(-mean[hits[0]] * mean[hits[1]] / (weights.sum() + 1), rel=0.15)
-    again = np.concatenate([one.again["cells"] for one in draws])
     assert (np.abs(again.mean(axis=0) - counts) <= 4.5 * np.sqrt(counts / len(again))).all()
     np.testing.assert_allclose(again.var(axis=0)[hits], counts[hits], rtol=0.03)
 
@@ -67,20 +113,21 @@ def test_draws_have_the_moments_of_their_distributions():
 def test_only_draws_of_which_it_is_open_are_looked_at_and_the_crossing_is_that_of_all(largest: bool):
     rng = np.random.default_rng(3)
 
-    def errors(multiple: float, draws: np.ndarray) -> np.ndarray:
-        sizes = np.abs(multiple * gap[:, None] + draws)
+    def errors(multiples: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        sizes = np.abs(np.multiply.outer(gap, multiples)[:, :, None] + draws[:, None, :])
         return sizes.max(axis=0) if largest else sizes.sum(axis=0)
 
     for scale in rng.lognormal(-1, 1, size=30):
         gap, draws = rng.normal(size=8) * scale, rng.normal(size=(8, 400))
-        seen = errors(1.0, draws)[0]
+        seen = errors(np.ones(1), draws)[0, 0]
         least = _TAIL * 400
         top = 2.0
-        while np.count_nonzero(errors(top, draws) <= seen) > least:
+        while np.count_nonzero(errors(np.array([top]), draws) <= seen) > least:
             top *= 2
         low, high = 0.0, top
         for _ in range(16):
             middle = (low + high) / 2
-            holds = np.count_nonzero(errors(middle, draws) <= seen) > least
+            holds = np.count_nonzero(errors(np.array([middle]), draws) <= seen) > least
             low, high = (middle, high) if holds else (low, middle)
-        assert _crossing(errors, draws, seen, least, (0.0, top)) == (low + high) / 2
+        ends = errors(np.array([0.0, top]), draws)
+        assert _crossing(errors, draws, seen, least, (0.0, top), (ends[0], ends[1])) == (low + high) / 2
