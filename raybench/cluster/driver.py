@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +35,7 @@ from raybench.schedule.work import (
     StartActor,
     StopActor,
 )
+from raybench.store.trials import TrialRow
 
 __all__ = ["Driver"]
 
@@ -92,8 +93,7 @@ class Driver:
                         self._observer.tick(self._at_work())
                 self.ledger.turn()
                 self._observer.reached("scored", time.time())
-                rows = [row for row in self.ledger.rows.values() if row.status is Status.OK]
-                self.measured = self._pool.measure(rows, interrupted)
+                self.measured = self._pool.measure(_to_measure(self.ledger.rows.values()), interrupted)
                 for moment, at in self._pool.moments():
                     self._observer.reached(moment, at)
                 self.idle = self._pool.keep_idle()
@@ -171,6 +171,12 @@ class Driver:
                 self._pool.send(actor, [piece.work for piece in pieces], pieces[0].reads)
         if follow:
             self._act(self._judged(follow))
+
+
+def _to_measure(rows: Iterable[TrialRow]) -> list[TrialRow]:
+    """Of the trials that ended well what measuring reads; those of a dataset together, for they share much of it."""
+    ended = sorted((row for row in rows if row.status is Status.OK), key=lambda row: str(row.identity.get("dataset")))
+    return [replace(row, identity={}, cost={}, provenance={"basis": row.basis}) for row in ended]
 
 
 def _end_run_on(failure: Failure) -> None:

@@ -21,6 +21,7 @@ from raybench.cluster.internals import draining_nodes, node_of
 from raybench.core import Shard
 from raybench.core.training_step import TrainingStep
 from raybench.results.measure import Measured
+from raybench.schedule.divide import divide
 from raybench.schedule.retry import Failure, FailureKind
 from raybench.schedule.timing import TrialClock
 from raybench.schedule.watch import Watch
@@ -48,7 +49,7 @@ from raybench.store.trials import TrialRow
 __all__ = ["Pool"]
 
 _BEAT_SECONDS = 5.0
-_ROWS_A_CALL = 8
+_TRIALS_A_CALL, _RECORDS_A_CALL = (8, 32), 1 << 14  # measured: 1.3 ms of the driver a call
 _MOMENTS_SECONDS = 0.5
 
 
@@ -100,6 +101,7 @@ class Pool:
         self._held: dict[str, dict[Part, ray.ObjectRef[Any]]] = {}  # rows and features by key
         self._told: set[tuple[int, str]] = set()  # actors that know where all parts of a key are
         self._commits: list[ShardCommit] = []
+        self._scored_on: dict[str, int] = {}  # trial → the actor that scored its last shard, and may hold its records
 
     def start(self, actor: int, delay_seconds: float = 0.0) -> None:
         """Start an actor after a while; ActorReady follows when it answers."""
@@ -197,12 +199,13 @@ class Pool:
         """What actors with nothing else to do find out of trials that have ended; those of a lost one are not there."""
         busy = {call.actor for call in self._calls.values()}
         idle = [actor for actor in self._nodes if actor not in busy]
-        asked: dict[ray.ObjectRef[Any], Sequence[TrialRow]] = {}
-        pieces = [rows[start : start + _ROWS_A_CALL] for start in range(0, len(rows), _ROWS_A_CALL)]
+        asked: dict[ray.ObjectRef[Any], list[TrialRow]] = {}
         measured: dict[str, Measured] = {}
         began = time.monotonic()
-        for place, piece in enumerate(pieces if idle else []):
-            asked[self._handles[idle[place % len(idle)]].measure.remote(list(piece))] = piece
+        shares = divide([self._scored_on.get(row.trial_id) for row in rows], idle)
+        for actor, places in shares.items():
+            for piece in _calls([rows[place] for place in places]):
+                asked[self._handles[actor].measure.remote(piece)] = piece
         while asked and not stopped() and time.monotonic() - began < self._hang_seconds:
             done, _ = ray.wait(list(asked), num_returns=1, timeout=1.0)
             for ref in done:
@@ -281,7 +284,8 @@ class Pool:
                 failures = {one: outcome for one, outcome in value.items() if isinstance(outcome, Failure)}
                 metas = {one: outcome for one, outcome in value.items() if one not in failures}
                 return Fitted(actor=actor, work=work, failures=failures, metas=metas)
-            case Shard():
+            case Shard(trial_id=trial_id):
+                self._scored_on[trial_id] = actor
                 self._commits.append(value)
                 return Scored(actor=actor, shard=work)
 
@@ -362,3 +366,17 @@ class Pool:
         self._drained.discard(actor)
         if self._nodes.pop(actor, None) is not None and not self._nodes:
             self._none_since = now
+
+
+def _calls(rows: list[TrialRow]) -> list[list[TrialRow]]:
+    """The trials of each call that measures: more of them where they have few records."""
+    calls: list[list[TrialRow]] = []
+    records = 0
+    for row in rows:
+        least, most = _TRIALS_A_CALL
+        if not calls or (len(calls[-1]) >= least and (len(calls[-1]) == most or records > _RECORDS_A_CALL)):
+            calls.append([])
+            records = 0
+        calls[-1].append(row)
+        records += row.num_examples
+    return calls

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -23,7 +25,7 @@ from raybench.core.errors import StoreError
 from raybench.core.identity import RESULT_VERSION, content_hash
 from raybench.core.training_step import TrainingStep
 from raybench.metrics import MetricSet
-from raybench.results.measure import Measured
+from raybench.results.measure import Measured, Measurer
 from raybench.runtime.prepare import PreparedData, prepare_data
 from raybench.runtime.scoring.latency import Latency, measure_latency
 from raybench.runtime.training.device import device_of
@@ -45,6 +47,7 @@ from raybench.schedule.work import Features, Fit, Missing, Part, Prepare
 from raybench.store.basis import basis_of
 from raybench.store.checkpoints import is_intact, read_checkpoint, read_metadata, write_checkpoint
 from raybench.store.files import Files
+from raybench.store.held_records import HeldRecords
 from raybench.store.provenance import library_versions, processor_name
 from raybench.store.records import write_records
 from raybench.store.shards import ShardCommit
@@ -79,7 +82,8 @@ class Session:
         self._unread: set[str] = set()  # keys of rows and features that no trial reads any more
         self._leaving = Event()
         self._metric_sets: dict[str, MetricSet] = {}
-        self._tests: dict[str, pa.Table] = {}  # dataset → its test rows, of the one measured last
+        self._held_records = HeldRecords()  # of trials that are not measured yet
+        self._measurers: dict[str, Measurer] = {}  # dataset → what measures its trials, of the one measured last
         self._predictor: tuple[str, Predictor, str] | None = None  # trial, what scores it, the digest of its checkpoint
         self._latencies: dict[tuple[str, str, str, int], Latency] = {}
 
@@ -215,7 +219,8 @@ class Session:
         self._let_go()
         self._prepared.clear()
         self._held.clear()
-        self._tests.clear()
+        self._held_records = HeldRecords()
+        self._measurers.clear()
 
     def _fit_basis(self, prepared: PreparedData) -> str:
         """What decides a fit's bits beside its trial."""
@@ -244,11 +249,15 @@ class Session:
         predictor = self._open(trial_id)
         cost = predictor.cost | self._latency(trial_id, predictor, prepared.test) if start == 0 else {}
         began = time.perf_counter()
-        result = score_shard(
-            predictor, prepared.test, prepared.plan.batches(start, stop), self._metric_set(trial.dataset.name)
-        )
+        metric_set = self._metric_set(trial.dataset.name)
+        result = score_shard(predictor, prepared.test, prepared.plan.batches(start, stop), metric_set)
         basis = self._basis(trial, prepared)
         write_records(self._files, trial_id, basis, start, stop, result.records)
+        how = self._context.measuring[trial.dataset.name]
+        read = how.columns(metric_set)
+        self._held_records.add(
+            trial_id, basis, start, stop, result.records if read is None else result.records.select(read)
+        )
         return ShardCommit(
             trial_id=trial_id,
             start=start,
@@ -265,18 +274,22 @@ class Session:
             basis=basis,
             device_name=_device_name(predictor.device),
             versions=json.dumps(library_versions()),
-            drawn=self._context.measuring[trial.dataset.name].drawn(result.records).to_bytes() if planned.race else b"",
+            drawn=how.drawn(result.records).to_bytes() if planned.race else b"",
         )
 
-    def measure(self, row: TrialRow) -> Measured | None:
-        """Scores and replicates of a trial that ended well; None where that fails, for the driver to do and to tell."""
+    def measure(self, rows: list[TrialRow]) -> list[Measured | None]:
+        """Scores and replicates of trials that ended well; None where that fails, for the driver to do and to tell."""
+        datasets = groupby(rows, lambda row: self._context.planned[row.trial_id].trial.dataset.name)
+        return [one for dataset, some in datasets for one in self._measured(dataset, list(some))]
+
+    def _measured(self, dataset: str, rows: list[TrialRow]) -> Sequence[Measured | None]:
         try:
-            dataset = self._context.planned[row.trial_id].trial.dataset.name
-            if dataset not in self._tests:
-                self._tests = {dataset: ray.get(self._context.rows[dataset])["test"]}
-            return self._context.measuring[dataset].measure(row, self._tests[dataset], self._files, _untold)
+            if dataset not in self._measurers:
+                how, test = self._context.measuring[dataset], ray.get(self._context.rows[dataset])["test"]
+                self._measurers = {dataset: Measurer(how, test, self._files, _untold, self._held_records)}
+            return self._measurers[dataset].measure(rows)
         except _ANY:
-            return None
+            return [None] if len(rows) == 1 else [one for row in rows for one in self._measured(dataset, [row])]
 
     def _basis(self, trial: Trial, prepared: PreparedData) -> str:
         """What the shards of the trial in hand are scored on."""

@@ -85,7 +85,7 @@ class Worker:
 
     def measure(self, rows: list[TrialRow]) -> list[Measured | None]:
         """What the tables say of trials that have ended; None where that could not be found out."""
-        return [self._session.measure(row) for row in rows]
+        return self._session.measure(rows)
 
     @ray.method(concurrency_group="control")
     def beat(self) -> tuple[float, int, bool, TrainingStep | None]:

@@ -25,7 +25,7 @@ from raybench.results.drops import drops_table
 from raybench.results.entry import Entry
 from raybench.results.fit_notes import fit_notes
 from raybench.results.made_on import distinct, made_on, mixed_notes
-from raybench.results.measure import Measured, Measuring
+from raybench.results.measure import Measured, Measurer, Measuring
 from raybench.results.published import MADE_OF, basis_of_tables, read_published
 from raybench.results.ranking import Ranking
 from raybench.results.selection import optimism_notes
@@ -97,12 +97,16 @@ def measure_rest(
 ) -> dict[str, Measured]:
     """All of the plan's trials that ended well, measured; those that are not yet, here."""
     known = dict(measured)
+    measurers: dict[str, Measurer] = {}
     for planned in plan.trials:
-        trial_id = planned.trial.trial_id
+        trial_id, name = planned.trial.trial_id, planned.trial.dataset.name
         row = rows.get(trial_id)
         if row is not None and row.status is Status.OK and trial_id not in known:
-            dataset = plan.datasets[planned.trial.dataset.name]
-            known[trial_id] = Measuring.of(dataset).measure(row, dataset.loaded.splits["test"], store.files, skipped)
+            if name not in measurers:
+                dataset = plan.datasets[name]
+                test = dataset.loaded.splits["test"]
+                measurers[name] = Measurer(Measuring.of(dataset), test, store.files, skipped)
+            (known[trial_id],) = measurers[name].measure([row])
     return known
 
 

@@ -239,8 +239,7 @@ def test_ended_trials_are_measured_by_all_idle_actors_and_what_a_dead_or_hung_on
     pool, ray, monkeypatch
 ):
     handles = [start(pool, ray, actor) for actor in range(3)]
-    rows = [SimpleNamespace(trial_id=f"t{number}") for number in range(3)]
-    monkeypatch.setattr(pool_module, "_ROWS_A_CALL", 1)
+    rows = [SimpleNamespace(trial_id=f"t{number}", num_examples=1) for number in range(3)]
     answers = (["one"], exceptions.ActorDiedError(), [None])
 
     def answer(refs, num_returns, timeout):
@@ -255,6 +254,29 @@ def test_ended_trials_are_measured_by_all_idle_actors_and_what_a_dead_or_hung_on
     assert pool.measure(rows, lambda: True) == {}
     pool._hang_seconds = 0.0
     assert pool.measure(rows, lambda: False) == {}
+
+
+def test_a_trial_is_measured_by_the_actor_that_scored_it(pool, ray):
+    handles = [start(pool, ray, actor) for actor in range(2)]
+    pool.send(1, [Shard(trial_id="t0", start=0, stop=1)], [])
+    ray.answer(handles[1], "score", ["commit"])
+    pool.wait(0)
+    rows = [SimpleNamespace(trial_id=f"t{number}", num_examples=1) for number in range(2)]
+    pool.measure(rows, lambda: True)
+    assert [handle.called[-1] for handle in handles] == ["measure"] * 2
+    assert [handle.given[-1] for handle in handles] == [([rows[1]],), ([rows[0]],)]
+
+
+def test_a_call_measures_more_trials_where_they_have_few_records():
+    def sizes(num_examples):
+        rows = [SimpleNamespace(trial_id=f"t{number}", num_examples=num_examples) for number in range(70)]
+        calls = pool_module._calls(rows)
+        assert [row for call in calls for row in call] == rows
+        return [len(call) for call in calls]
+
+    assert sizes(100) == [32, 32, 6]
+    assert sizes(1000) == [17, 17, 17, 17, 2]
+    assert sizes(1_000_000) == [8] * 8 + [6]
 
 
 def test_who_waits_for_a_first_actor_waits_so_long_and_no_longer(ray, monkeypatch):

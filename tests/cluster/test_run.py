@@ -25,7 +25,7 @@ from raybench.metrics.thresholds import pick_threshold
 from raybench.planning.first_job import FirstJob, first_job
 from raybench.planning.plan import make_plan
 from raybench.report.plan_table import print_plan
-from raybench.results.measure import Measuring
+from raybench.results.measure import Measurer
 from raybench.results.references import open_run
 from raybench.results.rescore import rescore
 from raybench.results.stored import read_whole_records
@@ -100,7 +100,7 @@ def test_every_trial_ends_well(reference):
 def test_the_number_of_actors_and_the_size_of_shards_change_no_bit_and_actors_measure(
     make_job, run, reference, monkeypatch
 ):
-    monkeypatch.setattr(Measuring, "measure", lambda *_: pytest.fail("measured by the driver"))
+    monkeypatch.setattr(Measurer, "measure", lambda *_: pytest.fail("measured by the driver"))
     path = make_job().write(resources={"actors": 2, "shard_batches": 3})
     assert bits(run(path)) == bits(reference)
 

@@ -11,7 +11,7 @@ from raybench.core import Status
 from raybench.core.errors import StoreError
 from raybench.core.words import slice_column
 from raybench.metrics import MetricSet
-from raybench.results.measure import Measured, Measuring
+from raybench.results.measure import Measured, Measurer, Measuring
 from raybench.results.rescore import _record_column
 from raybench.results.slices import slice_scores
 from raybench.store.files import Files
@@ -33,7 +33,8 @@ def measured(folder: Path, *, anew: bool) -> Measured:
         trial_id="t", status=Status.OK, num_examples=4, states=states, provenance={"basis": "basis"},
     )  # fmt: skip
     rows = pa.table({"id": list("dbca"), slice_column("source"): ["web", "print", "web", "print"]})
-    return how.measure(row, rows, files, pytest.fail)
+    (found,) = Measurer(how, rows, files, pytest.fail).measure([row])
+    return found
 
 
 def test_a_part_is_scored_on_its_own_rows_whatever_their_order(tmp_path: Path) -> None:
