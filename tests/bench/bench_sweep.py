@@ -1,6 +1,6 @@
 """Sweeps of 6, 24 and 60 trials as a user meets them: raybench run, its floor, Trainer one by one, Tune with Trainer.
 
-    python -m tests.bench.bench_sweep [--epochs 1] [--rounds 2] [--train 128] [--test 400]
+    python -m tests.bench.bench_sweep [--epochs 1] [--rounds 2] [--train 128] [--test 400] [--sizes 6 24 60]
 
 MiniLM on BBC news at 64 tokens, the same rows, epochs, batch size (8, Trainer's default), decay and optimizer on all
 sides. Six trials: 3 learning rates × full and frozen, on all sides. 24: frozen heads (8 learning rates × 3 seeds). 60:
@@ -260,6 +260,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, value in (("epochs", 1), ("rounds", 2), ("train", 128), ("test", 400)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--sizes", type=int, nargs="+", choices=(6, 24, 60), default=(6, 24, 60), help="of sweeps")
     parser.add_argument("--side", help="what a peer's process is called with")
     parser.add_argument("--trials", help="likewise")
     asked = parser.parse_args()
@@ -267,6 +268,21 @@ def main() -> None:
         run_side(asked)
         return
     print(f"{asked.epochs} epochs, {asked.train} rows to train, {asked.test} to score, {psutil.cpu_count()} cores")
+    if 6 in asked.sizes:
+        six(asked)
+    if rest := [trials for trials in (TWENTY_FOUR, SIXTY) if len(trials) in asked.sizes]:
+        of_each = peer("trainer", [("full", 1e-4, 0), ("lora", 1e-3, 0), ("frozen", 1e-2, 0)], asked)
+        for trials in rest:
+            floor = floor_seconds(trials, asked)
+            own, accuracies = raybench(trials, asked)
+            show("floor", Taken(floor / CORES, floor), own)
+            show("raybench", own, own)
+            show("Trainer, reckoned", reckoned(trials, of_each), own)
+            print(f"  best accuracy {max(accuracies.values()):.3f}", flush=True)
+
+
+def six(asked: argparse.Namespace) -> None:
+    """All sides, in turns."""
     taken: dict[str, list[Taken]] = {}
     found: list[dict[str, float]] = []
     for _ in range(asked.rounds):
@@ -282,14 +298,6 @@ def main() -> None:
         show(name, one, middle["raybench"])
     for trial in SIX:
         print(f"  {label(*trial):16s} accuracy {' '.join(f'{side[label(*trial)]:.3f}' for side in found)}")
-    of_each = peer("trainer", [("full", 1e-4, 0), ("lora", 1e-3, 0), ("frozen", 1e-2, 0)], asked)
-    for trials in (TWENTY_FOUR, SIXTY):
-        floor = floor_seconds(trials, asked)
-        own, accuracies = raybench(trials, asked)
-        show("floor", Taken(floor / CORES, floor), own)
-        show("raybench", own, own)
-        show("Trainer, reckoned", reckoned(trials, of_each), own)
-        print(f"  best accuracy {max(accuracies.values()):.3f}")
 
 
 if __name__ == "__main__":
