@@ -31,6 +31,10 @@ ALLOWED = {
     "metrics/overlap.py": ({"_extract_corpus_statistics"}, "tests/metrics/test_texts.py"),
     "models/audio.py": ({"_get_feat_extract_output_lengths"}, "tests/models/test_audio.py"),
     "models/embedding.py": ({"_version"}, "tests/tasks/test_retrieval.py"),  # torch counts a tensor's changes by it
+    "models/padded_attention.py": (
+        {"_supports_flash_attn", "_attn_implementation", "_flash_attention_forward"},
+        "tests/models/test_padded_attention.py",
+    ),
     "recipes/trees.py": ({"_predictors", "_baseline_prediction"}, "tests/recipes/methods/test_on_features.py"),
     "runtime/training/cost.py": (
         {"_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention_for_cpu_backward"},

@@ -29,7 +29,7 @@ __all__ = [
 VERSION = "0.1.0"  # of raybench
 
 # Raised whenever a change of raybench changes a trial's numbers: results of older code are then new work.
-RESULT_VERSION = 7
+RESULT_VERSION = 8
 
 _DIGEST_BYTES = 16
 

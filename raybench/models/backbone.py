@@ -23,6 +23,7 @@ __all__ = [
     "Lacking",
     "StaticEmbeddings",
     "feature_size",
+    "is_encoder",
     "open_backbone",
     "open_partly",
     "open_pretrained",
@@ -74,6 +75,17 @@ def feature_size(backbone: nn.Module) -> int:
     if size is None:
         raise IncompatibleError(f"{type(backbone).__name__} does not say how many features it has (hidden_size)")
     return int(size)
+
+
+def is_encoder(backbone: nn.Module) -> bool:
+    """Whether it is a network of transformers that encodes and does nothing else: no decoder, nothing causal."""
+    from transformers import PreTrainedModel
+
+    if not isinstance(backbone, PreTrainedModel):
+        return False
+    config: Any = backbone.config
+    crosses = getattr(config, "is_encoder_decoder", False) or getattr(config, "add_cross_attention", False)
+    return not crosses and not any(getattr(module, "is_causal", False) for module in backbone.modules())
 
 
 def open_backbone(model: ModelSpec, seed: int) -> nn.Module:

@@ -10,7 +10,7 @@ from torch import nn
 
 from raybench.core import ModelSpec
 from raybench.core.errors import IncompatibleError
-from raybench.models.backbone import torch_dtype
+from raybench.models.backbone import is_encoder, torch_dtype
 from raybench.models.compiled import Compiled
 from raybench.models.convolutions import ready_convolutions
 from raybench.models.network import Network
@@ -52,7 +52,9 @@ def scoring_variant(network: Network, model: ModelSpec, device: torch.device, co
     if compute != torch.float32 and torch_dtype(model) == torch.float32:
         _cast_products(network.backbone, compute)
     if model.compile:
-        network.backbone = Compiled(network.backbone, model.reference)
+        # of an encoder; a decoder's cache is of another shape at every word
+        recorded = device.type == "cuda" and is_encoder(network.backbone)
+        network.backbone = Compiled(network.backbone, model.reference, recorded=recorded)
     return network
 
 

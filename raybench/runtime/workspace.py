@@ -24,6 +24,7 @@ from raybench.core import Trial
 from raybench.core.identity import RESULT_VERSION, content_hash, seed_from
 from raybench.core.training_step import TrainingStep
 from raybench.models.network import Network
+from raybench.models.padded_attention import attend_by_length, has_kernel
 from raybench.models.variant import scoring_variant
 from raybench.recipes.methods.method import Method
 from raybench.recipes.sharing import network_identity
@@ -87,6 +88,8 @@ class Workspace:
             model = trial.model if for_scoring else dataclasses.replace(trial.model, dtype="float32", compile=False)
             network = task.network(model, trial.dataset, trial.seed, own_head=own_head)
             network = network.requires_grad_(False).to(self.device).eval()
+            if has_kernel(self.device):
+                attend_by_length(network.backbone)
             compute = compute_dtype("auto" if own_head else "float32", self.device)  # as whoever scores with it does
             trained = own_head and not for_scoring
             return network if trained else scoring_variant(network, model, self.device, compute)

@@ -1,8 +1,10 @@
 """Quality against cost: dtypes, compilation, latency."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +15,12 @@ from torch import nn
 
 from raybench.core import ModelSpec, Trial
 from raybench.core.errors import IncompatibleError, ModelError
+from raybench.data.batches import BatchSlice
 from raybench.metrics import MetricSet
 from raybench.models import variant as variant_module
 from raybench.runtime import workspace as workspace_module
 from raybench.runtime.prepare import PreparedData, prepare_data
+from raybench.runtime.scoring.predictor import Predictor
 from raybench.runtime.training import network_fitter
 from raybench.runtime.trial import fit_trial, measure_latency, needs_fit, open_predictor, score_shard
 from raybench.runtime.workspace import Workspace
@@ -131,6 +135,34 @@ def test_latency_is_of_single_examples_and_looks_nothing_up(
     latency = measure_latency(predictor, data.test, samples=10)
     assert len(forwards) == 13  # three to warm up
     assert 0 < latency.p50_ms <= latency.p95_ms
+
+
+def test_latency_of_what_a_gpu_records_is_measured_after_each_length_was_recorded(
+    tiny_bert: Path,
+    make_texts: Callable[..., pa.Table],
+    make_trial: Callable[..., Trial],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trial = make_trial(tiny_bert)
+    data = prepared(trial, make_texts)
+    predictor = open_predictor(trial, fit_trial(trial, data.train, CPU), CPU)
+    compiled = dataclasses.replace(trial, model=dataclasses.replace(trial.model, compile=True))
+    seen: list[int] = []
+    read = predictor.read(data.test)
+    forward = predictor.outputs
+
+    def outputs(read: object, batch: BatchSlice, *, fresh: bool = False) -> object:
+        seen.append(batch.padded)
+        return forward(read, batch, fresh=fresh)
+
+    stood_in = SimpleNamespace(
+        device=torch.device("cuda"), trial=compiled, read=lambda rows: read, outputs=outputs
+    )  # of whose passes only the lengths count
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    measure_latency(cast(Predictor, stood_in), data.test, samples=10)
+    lengths = len(set(seen))
+    assert lengths > 1
+    assert sorted(seen[: 3 * lengths]) == sorted(3 * list(set(seen)))
 
 
 def test_an_int8_variant_costs_as_many_parameters_and_operations_as_it_has(
