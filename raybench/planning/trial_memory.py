@@ -2,7 +2,8 @@
 
 Fitted to the peaks of actors with float32 on a CPU, 64 rows of 64 tokens (2026-11-26): a head on MiniLM 0.87 GB, LoRA
 1.26, all of it 1.55; of 256 tokens LoRA 2.43, all 2.45; a random network of 768 features and 6 layers 2.85. It tells 1
-to 19 % more than these. An actor that does several networks in turn keeps some of the first beside the second.
+to 19 % more than these. An actor that does several networks in turn keeps some of the first beside the second. Moments
+are told of all words, though a fit of texts has those of the words that occur (0.13 GB less for MiniLM).
 """
 
 from __future__ import annotations

@@ -72,6 +72,7 @@ class Examples(Protocol):
         """How many terms the loss over these examples has (rows for a classifier, tokens for a tagger)."""
 
     # where training sees other than scoring: in_epoch(seed, epoch) -> Examples
+    # where all ids that any batch may hold are known: occurring_words() -> int64 [U], sorted, each once
 
 
 class TaskOptions(BaseModel):

@@ -108,6 +108,11 @@ class TextExamples:
     def units(self, indices: np.ndarray) -> int:
         return len(indices)
 
+    def occurring_words(self) -> np.ndarray:
+        counts = np.bincount(self.ids.values, minlength=self.pad_id + 1)
+        counts[self.pad_id] += 1
+        return np.flatnonzero(counts)
+
     def batch(self, indices: np.ndarray, padded: int, device: torch.device) -> Batch:
         """input_ids and attention_mask int64 [B, padded], targets [B, …]."""
         import torch

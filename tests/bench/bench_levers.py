@@ -26,6 +26,7 @@ from raybench.metrics import MetricSet
 from raybench.recipes.fingerprint import candidate_fingerprint as weights_fingerprint
 from raybench.recipes.methods.catalog import get_method
 from raybench.runtime.prepare import PreparedData, prepare_data
+from raybench.runtime.training import epochs as epochs_module
 from raybench.runtime.training import step
 from raybench.runtime.training.heads import HeadSpec, fit_heads
 from raybench.runtime.training.heads import fit as heads_fit
@@ -157,6 +158,20 @@ def training_buckets(texts: pa.Table) -> tuple[Callable[[], Result], Callable[[]
     return run, padded
 
 
+def words_that_occur(data: PreparedData) -> tuple[Callable[[], Result], Callable[[], Result]]:
+    """Four epochs of full fine-tuning of two short texts a step; without: all words have gradients and moments."""
+    trial = make_trial("full", epochs=4, batch_size=2, head="random")
+
+    def all_words() -> Result:
+        own, epochs_module.train_seen_words = epochs_module.train_seen_words, lambda *given: None
+        try:
+            return weights(fit([trial], data))
+        finally:
+            epochs_module.train_seen_words = own
+
+    return lambda: weights(fit([trial], data)), all_words
+
+
 def no_repeats(texts: pa.Table) -> tuple[Callable[[], Result], Callable[[], Result]]:
     """Scoring a text set of which every text stands there three times; without: each is forwarded."""
     trial = make_trial("full", tokens=128, epochs=1, head="random")
@@ -204,6 +219,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=64, help="articles to train on; as many again are scored")
     parser.add_argument("--texts", type=int, default=300, help="paragraphs of natural length")
+    parser.add_argument("--only", default="", help="levers whose name holds this")
     asked = parser.parse_args()
     os.environ["RAYBENCH_CACHE"] = ""
     torch.set_num_threads(1)
@@ -220,10 +236,12 @@ def main() -> None:
         "the same first steps run once, 1, 2, 3 epochs": shared_steps(data),
         "one base for 8 adapters of 8 rows": one_base(data),
         "length buckets in training": training_buckets(paragraphs),
+        "of the words those trained that occur": words_that_occur(data),
         "equal inputs forwarded once, each three times": no_repeats(paragraphs),
         "tokenised once for 6 trials": tokenising(splits),
     }
-    seconds_of(levers["one base for 8 adapters of 8 rows"][0])  # imports are nobody's
+    levers = {name: both for name, both in levers.items() if not asked.only or asked.only in name}
+    seconds_of(one_base(data)[0])  # imports are nobody's
     for name, (with_it, without) in levers.items():
         fast, one = seconds_of(with_it)
         slow, other = seconds_of(without)

@@ -16,6 +16,7 @@ from raybench.core.errors import DivergedError, IncompatibleError
 from raybench.core.training_step import TrainingStep
 from raybench.data.batches import bucket
 from raybench.models.network import Network
+from raybench.models.seen_words import SeenWords, train_seen_words
 from raybench.recipes.methods.fine_tuning import FineTuning
 from raybench.recipes.methods.learning_rate import rate_factor
 from raybench.recipes.methods.method import Method
@@ -82,6 +83,8 @@ class Epochs:
     ) -> None:
         self._tell = tell
         self._trial, self._given, self._method, self._validation = trial, given, method, validation
+        self._sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
+        self._seen = _train_seen_words(network, train, method, given)
         self._names = [[name for name, _ in method.trained(network, h)] for h in given]
         union = {name for names in self._names for name in names}
         self._trained = [(name, parameter) for name, parameter in network.named_parameters() if name in union]
@@ -142,6 +145,8 @@ class Epochs:
                 losses.append(loss)
                 stepper.update(optimizer)
         mean = _finite_mean(losses, epoch)
+        if self._seen is not None:
+            self._seen.left = self._left(h, len(steps), before.steps + len(steps))
         best, stopped = self._judge(h, before.best, epoch)
         assert flops_per_token is not None
         return Progress(
@@ -174,10 +179,23 @@ class Epochs:
             for name, buffer in self._stepper.network.named_buffers()
             if name.endswith(("running_mean", "running_var"))
         ]
-        return {
+        arrays = {
             name: tensor.detach().to("cpu", torch.float32, copy=True).numpy()
             for name, tensor in [*self._trained, *buffers]
         }
+        if self._seen is not None:
+            name = next(name for name, parameter in self._trained if parameter is self._seen.weight)
+            arrays[name] = self._seen.whole().to("cpu", torch.float32).numpy()
+        return arrays
+
+    def _left(self, h: FineTuning, steps_of_epoch: int, steps: int) -> float:
+        """What so many steps of decay leave of a word that no row holds."""
+        assert self._seen is not None
+        weight = self._seen.weight
+        group = next(group for group in self._optimizer.param_groups if any(one is weight for one in group["params"]))
+        rate, decay = group["initial_lr"], group["weight_decay"]
+        factors = (rate_factor(n, steps_of_epoch * h.epochs, warmup=h.warmup, decay=h.decay) for n in range(steps))
+        return math.prod(1 - rate * factor * decay for factor in factors)
 
     def tuned(self, index: int, progress: Progress) -> Tuned:
         """A trial's outcome, of what its own epochs train."""
@@ -190,9 +208,26 @@ class Epochs:
         return Tuned(
             arrays={name: array for name, array in arrays.items() if name not in others},
             best_epoch=progress.epochs - 1 if progress.best is None else progress.best.epoch,
-            num_trained=sum(parameter.numel() for name, parameter in self._trained if name not in others),
+            num_trained=sum(self._sizes[name] for name, _ in self._trained if name not in others),
             progress=progress,
         )
+
+
+def _train_seen_words(
+    network: Network, train: Examples, method: Method, given: Sequence[FineTuning]
+) -> SeenWords | None:
+    """Where every trial trains the word embeddings in all of its steps, and what words there are is known."""
+    words = getattr(train, "occurring_words", None)
+    if words is None or given[0].precision == "float16":  # which leaves steps out, and their decay
+        return None
+    before: Any = network.backbone
+    whole = before.get_input_embeddings().weight if hasattr(before, "get_input_embeddings") else None
+    for h in given:
+        for epoch in range(h.epochs):
+            method.unfreeze(network, h, epoch)
+            if whole is None or not whole.requires_grad:
+                return None
+    return train_seen_words(network.backbone, words())
 
 
 def _finite_mean(losses: list[torch.Tensor], epoch: int) -> float:
