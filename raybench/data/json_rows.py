@@ -67,7 +67,7 @@ def json_rows(file: str, wanted: Collection[str]) -> RawSplit:
     if text.lstrip()[:1] == "[":
         return rows_split(json.loads(text), wanted)
     rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         rows += [_object(line, number)] if line.strip() else []
     return rows_split(rows, wanted)
 

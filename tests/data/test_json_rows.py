@@ -71,6 +71,12 @@ def test_pieces_give_what_the_whole_gives(
     assert read(path) == whole
 
 
+def test_a_single_line_ends_where_a_file_of_lines_says(tmp_path: Path) -> None:
+    path = tmp_path / "one.jsonl"
+    path.write_text(ODD["another line's end"] + "\r\n", encoding="utf-8")
+    assert read(path, "text")[1] == [{"text": "a\u2028b\u0085c"}]
+
+
 def test_what_is_no_text_is_told_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_rows, "_PIECE_BYTES", 50)
     path = tmp_path / "rows.jsonl"
