@@ -9,6 +9,8 @@ import torch
 from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import (
+    AutoConfig,
+    AutoModel,
     BertConfig,
     BertModel,
     GPT2Config,
@@ -81,6 +83,26 @@ def test_rows_attend_as_under_a_mask(by_hand: list[int]) -> None:
     masked = network(**given).last_hidden_state
     attend_by_length(network)
     torch.testing.assert_close(real(network(**given).last_hidden_state), real(masked))
+    assert by_hand == [12, 12]
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    ["roberta", "distilbert", "electra", "albert", "data2vec-text", "nomic_bert", "eurobert", "roc_bert"],
+)
+def test_every_architecture_that_hands_its_mask_on_does(architecture: str, by_hand: list[int]) -> None:
+    torch.manual_seed(0)
+    sizes = {
+        "vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8,
+        "num_key_value_heads": 4, "intermediate_size": 48, "embedding_size": 32, "max_position_embeddings": 40,
+        "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "pad_token_id": 0,
+    }  # fmt: skip
+    config = AutoConfig.for_model(architecture)
+    config = type(config)(**{name: value for name, value in sizes.items() if hasattr(config, name)})
+    network = AutoModel.from_config(config).eval()
+    masked = network(**inputs()).last_hidden_state
+    attend_by_length(network)
+    torch.testing.assert_close(real(network(**inputs()).last_hidden_state), real(masked), atol=1e-5, rtol=1e-4)
     assert by_hand == [12, 12]
 
 
