@@ -13,7 +13,7 @@ alone explains the value. It needs no records, unless they are grouped.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, reduce
 
 import numpy as np
@@ -33,7 +33,8 @@ _SOURCE = "Naeini, Cooper and Hauskrecht 2015; Guo et al. 2017, arXiv:1706.04599
 _DRAWS = 2000
 _TAIL = 0.025
 _STEPS = 16  # halvings: to 2⁻¹⁵ of the value, far below what the draws leave open
-_MOST_AT_ONCE, _MOST_PARTS = 1 << 14, 32  # numbers looked at together: they stay in the cache
+_MOST_AT_ONCE, _MOST_PARTS = 1 << 14, 64  # numbers looked at together: they stay in the cache
+_STEEP, _MARGIN = 1e-6, 1e-9  # of the error seen and of what is halved: more than rounding moves a line by
 
 
 def _contributions(records: pa.Table, options: Options) -> dict[str, Contribution]:
@@ -144,17 +145,22 @@ def _inverted(gap_B1: np.ndarray, noise_BR: np.ndarray, seen: float, error: Call
         gaps_BPR = (gap_B1 * multiples_P)[:, :, None] + draws_BR[:, None, :]
         return error(gaps_BPR.reshape(len(gap_B1), -1)).reshape(multiples_P.size, -1)
 
-    (by_chance_R,) = errors(np.zeros(1), noise_BR)
+    at_R = {multiple: errors(np.array([multiple]), noise_BR)[0] for multiple in (0.0, 1.0, 2.0)}
     if seen == 0:
-        return 0.0, float(np.quantile(by_chance_R, 1 - _TAIL))
-    low = 0.0
-    if np.count_nonzero(by_chance_R <= seen) > noise_BR.shape[1] - few:  # chance alone is hardly ever so large
-        (once_R,) = errors(np.ones(1), noise_BR)
-        low = _crossing(errors, noise_BR, seen, noise_BR.shape[1] - few, (0.0, 1.0), (by_chance_R, once_R))
+        return 0.0, float(np.quantile(at_R[0.0], 1 - _TAIL))
+    low, most = 0.0, noise_BR.shape[1] - few
+    if np.count_nonzero(at_R[0.0] <= seen) > most:  # chance alone is hardly ever so large
+        low = _crossing(errors, noise_BR, seen, most, at_R, (0.0, 1.0), 2.0, _STEPS)
     top = 2.0
-    while np.count_nonzero((at_top_R := errors(np.array([top]), noise_BR)[0]) <= seen) > few:
+    while np.count_nonzero(at_R[top] <= seen) > few:
         top *= 2
-    high = _crossing(errors, noise_BR, seen, few, (0.0, top), (by_chance_R, at_top_R))
+        (at_R[top],) = errors(np.array([top]), noise_BR)
+    half = top / 2  # the first halving of (0, top)
+    between, beyond = (0.0, half), top
+    if np.count_nonzero(at_R[half] <= seen) > few:
+        between, beyond = (half, top), 2 * top
+        (at_R[beyond],) = errors(np.array([beyond]), noise_BR)
+    high = _crossing(errors, noise_BR, seen, few, at_R, between, beyond, _STEPS - 1)
     return low * seen, max(high, 1.0) * seen
 
 
@@ -163,18 +169,36 @@ def _crossing(
     draws_BR: np.ndarray,
     seen: float,
     least: float,
+    at_R: Mapping[float, np.ndarray],
     between: tuple[float, float],
-    at_ends: tuple[np.ndarray, np.ndarray],
+    beyond: float,
+    left: int,
 ) -> float:
     """The multiple from which on at most `least` draws have an error up to the one seen, by halving `between`.
 
-    `errors` of multiples [P] and draws [B, R] are [P, R]; `at_ends` are those of `between`. Of few draws all multiples
-    that several halvings may come to are looked at together. An error is convex in the multiple, so a draw that is
-    below at both ends is so between them, and one that is above where its error grows already stays above: only draws
-    of which it is open are looked at again.
+    `errors` of multiples [P] and draws [B, R] are [P, R]; `at_R` has those of the ends and of a multiple `beyond` one.
+    An error is convex in the multiple: between two multiples it is below the line through its values there, outside
+    of them above it. So most halvings are decided by lines. Of the draws of which they leave it open, all multiples
+    that several halvings may come to are looked at together, and those that are decided then are not looked at again.
     """
-    (low, high), surely, left = between, 0, _STEPS
-    at_low_R, at_high_R = at_ends
+    low, high = between
+    at_low_R, at_high_R = at_R[low], at_R[high]
+    below_R, above_R = _below_and_above(at_R, between, beyond, seen)
+    rank = below_R.size - 1 - int(least)
+    holds_to, holds_up_to = np.partition(below_R, rank)[rank], np.partition(above_R, rank)[rank]
+    while left:
+        middle = (low + high) / 2
+        if middle < holds_to:
+            low = middle
+        elif middle > holds_up_to:
+            high = middle
+        else:
+            break
+        left -= 1
+    surely = int(np.count_nonzero(below_R > high))
+    (open_R,) = ((below_R <= high) & (above_R >= low)).nonzero()
+    draws_BR = draws_BR.take(open_R, axis=1)  # row by row, as the whole: sums keep their order
+    at_low_R, at_high_R = at_low_R[open_R], at_high_R[open_R]
     while left:
         parts = 2
         while parts < _MOST_PARTS and 2 * parts * draws_BR.size <= _MOST_AT_ONCE:
@@ -199,13 +223,35 @@ def _crossing(
         below_R = np.maximum(at_low_R, at_high_R) <= seen
         surely += int(np.count_nonzero(below_R))
         (open_R,) = (~reduce(np.logical_or, decided, below_R)).nonzero()
-        draws_BR = draws_BR.take(open_R, axis=1)  # row by row, as the whole: sums keep their order
+        draws_BR = draws_BR.take(open_R, axis=1)
         at_low_R, at_high_R = at_low_R[open_R], at_high_R[open_R]
     return (low + high) / 2
 
 
-def _bins(options: Options) -> list[str]:
-    return [f"{k / options['bins']:.3g}-{(k + 1) / options['bins']:.3g}" for k in range(options["bins"])]
+def _below_and_above(
+    at_R: Mapping[float, np.ndarray], between: tuple[float, float], beyond: float, seen: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of each draw up to which multiple between two its error is surely up to the one seen, from which on surely above.
+
+    -inf and inf where lines do not tell, and a little less than they tell, so that rounding decides nothing.
+    """
+    (low, high), margin = between, _MARGIN * (between[1] - between[0])
+    near = high if beyond > high else low
+    slope_R = (at_R[high] - at_R[low]) / (high - low)
+    outer_R = (at_R[beyond] - at_R[near]) / (beyond - near)
+    steep = _STEEP * seen
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reached_R = low + (seen - at_R[low]) / slope_R - margin
+        passed_R = near + (seen - at_R[near]) / outer_R + margin
+    starts_below_R, ends_below_R = at_R[low] <= seen, at_R[high] <= seen
+    below_R = np.where(starts_below_R & (slope_R > steep), reached_R, -np.inf)
+    below_R[starts_below_R & ends_below_R] = np.inf
+    return below_R, np.where(outer_R > steep, passed_R, np.inf)
+
+
+@lru_cache(maxsize=8)
+def _names(num_bins: int) -> tuple[str, ...]:
+    return tuple(f"{k / num_bins:.3g}-{(k + 1) / num_bins:.3g}" for k in range(num_bins))
 
 
 _BINS = Measure(
@@ -222,7 +268,7 @@ ECE = Metric(
     ends=_ends(largest=False),
     per_class=lambda sums, options: (ratio(sums["right"], sums["count"]), sums["count"]),
     class_proportion=True,
-    classes=_bins,
+    classes=lambda options: _names(options["bins"]),
     higher_is_better=False,
     unit="probability",
     source=_SOURCE,

@@ -215,7 +215,7 @@ def same_lengths(records: pa.Table, columns: tuple[str, str], first: Ragged, sec
 
 def column_of(records: pa.Table, column: str) -> pa.ChunkedArray:
     """A column, once, without nulls, decoded if it is a dictionary."""
-    if records.column_names.count(column) != 1:
+    if len(records.schema.get_all_field_indices(column)) != 1:
         times = "twice" if column in records.column_names else "not at all"
         raise MetricError(f"column {column!r} is there {times}; records have {', '.join(records.column_names)}")
     values = records.column(column)
@@ -235,7 +235,7 @@ def keys_of(records: pa.Table, column: str) -> pa.ChunkedArray:
     array = column_of(records, column)
     if not (is_text(array.type) or pa.types.is_integer(array.type)):
         _refuse_kind(records, column, array.type, "strings or integers")
-    return array.cast(pa.string())
+    return array if pa.types.is_string(array.type) else array.cast(pa.string())
 
 
 def _flattened(records: pa.Table, column: str, values: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:

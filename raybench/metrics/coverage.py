@@ -100,7 +100,9 @@ def once_for_ids(make: Callable[[Ids], T]) -> Callable[[Ids], T]:
     def found(ids: Ids) -> T:
         if len(ids) > _FEW:
             return make(ids)
-        return kept(_Ids(ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids))
+        if isinstance(ids, pa.ChunkedArray):  # of one piece it is that piece, which Arrow would copy
+            ids = ids.chunk(0) if ids.num_chunks == 1 else ids.combine_chunks()
+        return kept(_Ids(ids))
 
     return found
 

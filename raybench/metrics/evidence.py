@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raybench.core.errors import CoverageError
-from raybench.core.identity import content_hash
 from raybench.metrics.bootstrap import Units, units_of
 from raybench.metrics.columns import keys_of
 from raybench.metrics.coverage import Coverage, once_for_ids
@@ -49,7 +48,7 @@ class Evidence:
         self._drawn: Units | None = None
         self._units_N: np.ndarray | None = None
         self._groups_N: np.ndarray | None = None
-        self._made: dict[tuple[object, str], Any] = {}
+        self._made: dict[object, Any] = {}
 
     def contributions(self, metric: Metric, options: Options) -> dict[str, Contribution]:
         """What each record adds to the metric's measure."""
@@ -160,7 +159,7 @@ class Evidence:
         return self._drawn
 
     def _once(self, what: object, options: Options, make: Callable[[], Any]) -> Any:
-        key = (what, content_hash({name: repr(option) for name, option in options.items()}))
+        key = (what, tuple((name, repr(options[name])) for name in sorted(options)))
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]

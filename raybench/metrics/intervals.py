@@ -121,21 +121,27 @@ def mean_spread(sums: Sums) -> Spread | None:
     """
     n, total, squares = (sums[name][0] for name in ("n", "x", "xx"))
     num_units = int(n)
-    if num_units < 2:
+    if num_units < 2 or isinstance(squares, float):
         return None
+    known = "moments" in sums.fields and sums["moments"][0] == n
+    higher = [sums[name][0] for name in ("xxx", "xxxx")] if known else []
+    known = known and not any(isinstance(power, float) for power in higher)  # not finite
+    powers = [total, squares, *(higher if known else (0, 0))]
+    # in units of one power of two they are whole numbers; fractions would be reduced at every step
+    unit = max(power.denominator for power in powers)
+    total, squares, cubes, fourths = (power.numerator * (unit // power.denominator) for power in powers)
+    square = total * total
     try:
-        second = max(0.0, float((squares - total * total / n) / n**2))
+        second = max(0.0, (n * unit * squares - square) / (unit**2 * n**3))
     except OverflowError:  # of numbers beyond 1e154 the mean is known and the variance is not
         return None
     plain = Spread(second * num_units / (num_units - 1), num_units - 1, num_units)
-    if "moments" not in sums.fields or sums["moments"][0] != n or second == 0:
+    if not known or second == 0:
         return plain
-    cubes, fourths = (sums[name][0] for name in ("xxx", "xxxx"))
-    if isinstance(cubes, float) or isinstance(fourths, float):  # not finite
+    n_unit = n * unit
+    third = n_unit * (n_unit * cubes - 3 * total * squares) + 2 * total * square
+    fourth = n_unit * (n_unit * (n_unit * fourths - 4 * total * cubes) + 6 * square * squares) - 3 * square * square
+    least, per = (_CANCELLED * (fourths / unit)).as_integer_ratio()
+    if fourth * per <= least * unit * n_unit**3:
         return plain
-    mean = total / n
-    third = cubes - 3 * mean * squares + 2 * n * mean**3
-    fourth = fourths - 4 * mean * cubes + 6 * mean**2 * squares - 3 * n * mean**4
-    if fourth <= _CANCELLED * fourths:
-        return plain
-    return spread_of_moments(second, float(third / n**3), float(fourth / n**4), num_units)
+    return spread_of_moments(second, third / (n_unit**3 * n**2), fourth / (n_unit**4 * n**3), num_units)

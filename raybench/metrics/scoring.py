@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -214,11 +215,9 @@ class Scorer:
         if interval is None:
             return None
         place, count = np.zeros(1, dtype=np.int64), float(counted)
-        ends = []
-        for end in interval:
-            moved = dict(zip(metric.mean_of, (end * count, count), strict=True))
-            fields = {name: Field(place, np.array([[number]]), None) for name, number in moved.items()}
-            ends.append(float(metric.value(Sums(fields), options)[0]))
+        moved = dict(zip(metric.mean_of, ([end * count for end in interval], [count, count]), strict=True))
+        fields = {name: Field(place, np.array(numbers)[:, None], None) for name, numbers in moved.items()}
+        ends = metric.value(Sums(fields), options).tolist()
         return min(ends), max(ends)
 
     def _classes(self, metric: Metric, options: Options, sums: Sums, origin: tuple[State, str]) -> dict[str, Score]:
@@ -232,12 +231,13 @@ class Scorer:
         values_C = values_C.astype(np.float64)
         ends = self._class_ends(metric, options, values_C, counts_C, origin)
         scores = {}
-        for place, name in enumerate(metric.classes(options)):
-            value, n = float(values_C[place]), int(counts_C[place])
-            if np.isnan(value):
+        known = zip(metric.classes(options), values_C.tolist(), counts_C.tolist(), ends, strict=True)
+        for name, value, count, both in known:
+            n = int(count)
+            if isnan(value):
                 scores[str(name)] = Score(value=None, n=n, reason=metric.undefined_class)
                 continue
-            low, high = _within(ends[place], metric.range)
+            low, high = _within(both, metric.range)
             scores[str(name)] = Score(value=value, low=low, high=high, n=n)
         return scores
 
@@ -249,7 +249,8 @@ class Scorer:
         if self._group is None and metric.interval == "cells":
             return self._cell_draws(*origin).all_ends(values_C, lambda drawn: per_class(drawn, options)[0])
         if self._group is None and metric.class_proportion:
-            return [wilson(value * count, float(count)) for value, count in zip(values_C, counts_C, strict=True)]
+            pairs = zip(values_C.tolist(), counts_C.tolist(), strict=True)
+            return [wilson(value * count, float(count)) for value, count in pairs]
         evidence = self.evidence()
         if evidence is None:
             return [None] * values_C.size

@@ -75,7 +75,7 @@ class StateSet:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> StateSet:
-        return cls.from_arrow(pa.ipc.open_stream(data).read_all())
+        return cls.from_arrow(pa.ipc.open_stream(data).read_next_batch())
 
     @classmethod
     def from_arrow(cls, batch: pa.RecordBatch | pa.Table) -> StateSet:
@@ -99,8 +99,11 @@ class StateSet:
                 continue
             fields = found.setdefault((measure, config), {})
             if name != _PRESENT:
-                exact = as_exact(decode(data) for data in long_values[place]) if integers is None else integers
-                fields[name] = Cells.of(places_of, exact, size=size, is_float=is_float)
+                if integers is None:
+                    exact = as_exact(decode(data) for data in long_values[place])
+                    fields[name] = Cells.of(places_of, exact, size=size, is_float=is_float)
+                else:  # nothing to bring into form, or to copy: Arrow's memory is not written to
+                    fields[name] = Cells(keys=places_of, values=integers, size=size, is_float=is_float)
         states = {
             f"{measure}:{config}": State(measure=measure, config=config, fields=fields)
             for (measure, config), fields in found.items()
@@ -112,7 +115,7 @@ def _lists(column: pa.Array | pa.ChunkedArray) -> list[np.ndarray | None]:
     """Each list of a column of integers."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     flat, ends = array.values.to_numpy(), array.offsets.to_numpy().tolist()
-    valid = array.is_valid().to_numpy(zero_copy_only=False).tolist()
+    valid = array.is_valid().to_pylist()
     return [flat[ends[n] : ends[n + 1]] if is_there else None for n, is_there in enumerate(valid)]
 
 

@@ -10,9 +10,9 @@ as far as it can, since it still holds their records; what none of them did is l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,6 +60,7 @@ class Drawn(NamedTuple):
 
 
 _KEY, _VALUE = "draw key", "value"
+_TOGETHER = 1 << 13  # records of trials that are measured side by side: what is made of them is in memory at once
 
 
 class Measured(NamedTuple):
@@ -127,25 +128,35 @@ class Measurer:
 
     def measure(self, rows: Sequence[TrialRow]) -> list[Measured]:
         """StoreError where records are missing."""
-        # first all states: code that has just run is in the processor's cache, and reads the next in half the time
-        states = [StateSet.from_bytes(row.states) for row in rows]
-        return [self._measure(row, one) for row, one in zip(rows, states, strict=True)]
+        measured: list[Measured] = []
+        together: list[TrialRow] = []
+        for row in rows:
+            if sum(one.num_examples for one in (*together, row)) > _TOGETHER:
+                measured += self._measure(together)
+                together = []
+            together.append(row)
+        return measured + self._measure(together)
 
-    def _measure(self, row: TrialRow, states: StateSet) -> Measured:
+    def _measure(self, rows: Sequence[TrialRow]) -> list[Measured]:
+        # each metric of all trials, then the next: code that has just run is in the processor's cache
         how, metric_set = self._how, self._metrics
-
-        @cache
-        def records() -> pa.Table:
-            return self._records(row)
-
+        states = [StateSet.from_bytes(row.states) for row in rows]
+        records = [cache(partial(self._records, row)) for row in rows]
         # Metrics that were not measured then: the records have them.
-        if how.anew or not metric_set.covers(states):
-            states = metric_set.states(records())
-        scorer = metric_set.scorer(states, records)
-        scores = {name: metric_set.score(name, scorer) for name in metric_set.names}
-        slices = slice_scores(metric_set, records(), self._slice_columns(records())) if how.slices else {}
-        picked = pick_threshold(records(), how.picks, how.metric_config) if how.picks else None
-        return Measured(scores, slices, replicates_of(metric_set, how.ranked, scorer), picked)
+        known = [
+            one if metric_set.covers(one) and not how.anew else metric_set.states(read())
+            for one, read in zip(states, records, strict=True)
+        ]
+        scorers = [metric_set.scorer(one, read) for one, read in zip(known, records, strict=True)]
+        by_metric = {name: [metric_set.score(name, scorer) for scorer in scorers] for name in metric_set.names}
+        scores = [{name: of_all[place] for name, of_all in by_metric.items()} for place in range(len(rows))]
+        replicates = [replicates_of(metric_set, how.ranked, scorer) for scorer in scorers]
+        slices = [self._slices(read) for read in records]
+        picked = [pick_threshold(read(), how.picks, how.metric_config) if how.picks else None for read in records]
+        return [Measured(*parts) for parts in zip(scores, slices, replicates, picked, strict=True)]
+
+    def _slices(self, read: Callable[[], pa.Table]) -> dict[str, dict[str, Score]]:
+        return slice_scores(self._metrics, read(), self._slice_columns(read())) if self._how.slices else {}
 
     def _slice_columns(self, records: pa.Table) -> dict[str, pa.ChunkedArray]:
         """The slice columns of the test rows, in the order of the records: a job may name new ones after scoring."""

@@ -110,24 +110,33 @@ def test_draws_have_the_moments_of_their_distributions():
 
 
 @pytest.mark.parametrize("largest", [False, True])
-def test_only_draws_of_which_it_is_open_are_looked_at_and_the_crossing_is_that_of_all(largest: bool):
+@pytest.mark.parametrize(
+    ("between", "beyond"), [((0.0, 1.0), 2.0), ((1.0, 2.0), 0.0), ((1.0, 2.0), 4.0), ((2.0, 4.0), 8.0)]
+)
+def test_only_draws_that_lines_leave_open_are_looked_at_and_the_crossing_is_that_of_all(
+    largest: bool, between: tuple[float, float], beyond: float
+):
     rng = np.random.default_rng(3)
 
     def errors(multiples: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        looked_at.append(multiples.size * draws.shape[1])
         sizes = np.abs(np.multiply.outer(gap, multiples)[:, :, None] + draws[:, None, :])
         return sizes.max(axis=0) if largest else sizes.sum(axis=0)
 
-    for scale in rng.lognormal(-1, 1, size=30):
+    crossings, looked_at = set(), []
+    for scale in rng.lognormal(-1, 1.5, size=60):
         gap, draws = rng.normal(size=8) * scale, rng.normal(size=(8, 400))
-        seen = errors(np.ones(1), draws)[0, 0]
-        least = _TAIL * 400
-        top = 2.0
-        while np.count_nonzero(errors(np.array([top]), draws) <= seen) > least:
-            top *= 2
-        low, high = 0.0, top
-        for _ in range(16):
-            middle = (low + high) / 2
-            holds = np.count_nonzero(errors(np.array([middle]), draws) <= seen) > least
-            low, high = (middle, high) if holds else (low, middle)
-        ends = errors(np.array([0.0, top]), draws)
-        assert _crossing(errors, draws, seen, least, (0.0, top), (ends[0], ends[1])) == (low + high) / 2
+        draws[:, rng.random(400) < 0.02] = 0.0  # all errors of one multiple are the same
+        seen = errors(np.ones(1), draws[:, :1])[0, 0]
+        for least in (_TAIL * 400, 400 - _TAIL * 400):
+            low, high = between
+            for _ in range(15):
+                middle = (low + high) / 2
+                holds = np.count_nonzero(errors(np.array([middle]), draws) <= seen) > least
+                low, high = (middle, high) if holds else (low, middle)
+            known = {one: errors(np.array([one]), draws)[0] for one in (*between, beyond)}
+            looked_at.clear()
+            assert _crossing(errors, draws, seen, least, known, between, beyond, 15) == (low + high) / 2
+            assert sum(looked_at) < 15 * 400
+            crossings.add((low + high) / 2)
+    assert len(crossings) > 10

@@ -1,11 +1,13 @@
 """Intervals of means: exact moments, what they say of the skewness, how often a mean with a long tail is held."""
 
+from fractions import Fraction
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from raybench.metrics import MetricSet, evaluate
-from raybench.metrics.influence import spread_of
+from raybench.metrics.influence import spread_of, spread_of_moments
 from raybench.metrics.intervals import hall, interval_of, mean_spread
 from raybench.metrics.state import State
 from raybench.metrics.state_set import StateSet
@@ -116,3 +118,24 @@ def test_where_higher_powers_say_nothing_the_interval_is_one_of_two_moments(move
     assert score.high - score.value == pytest.approx(2.0 * error, rel=0.3)
     states = MetricSet(["mae"], {}).states(losses().set_column(2, "prediction", pa.array(x)))
     assert mean_spread(next(iter(states.states.values())).sums()).skewness is None
+
+
+@pytest.mark.parametrize("power", [-90, -20, 0, 30, 70])
+def test_the_spread_of_a_mean_is_that_of_exact_fractions_each_rounded_once(power):
+    rng = np.random.default_rng(power + 90)
+    metrics = MetricSet(["mae"], {})
+    for num_rows in (2, 3, 50):
+        x = rng.lognormal(sigma=1.5, size=num_rows) * 10.0**power * (rng.random(num_rows) < 0.9)
+        ids = list(map(str, range(num_rows)))
+        states = metrics.states(pa.table({"id": ids, "target": np.zeros(num_rows), "prediction": x}))
+        sums = next(iter(states.states.values())).sums()
+        n, *moments = (Fraction(sums[name][0]) for name in ("n", "x", "xx", "xxx", "xxxx"))
+        total, squares, cubes, fourths = moments
+        mean = total / n
+        second = (squares - n * mean**2) / n**2
+        third = (cubes - 3 * mean * squares + 2 * n * mean**3) / n**3
+        fourth = (fourths - 4 * mean * cubes + 6 * mean**2 * squares - 3 * n * mean**4) / n**4
+        expected = spread_of_moments(float(second), float(third), float(fourth), num_rows)
+        spread = mean_spread(sums)
+        assert spread == (expected if spread.skewness is not None else (*expected[:1], num_rows - 1, num_rows, None))
+        assert spread.skewness is not None or power < -20 or second == 0
