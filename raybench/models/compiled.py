@@ -12,7 +12,7 @@ from raybench.core.errors import ModelError
 __all__ = ["Compiled"]
 
 
-# a kernel takes a processor 5 to 50 µs to start, and BERT-base's pass over 32,768 tokens, of 200, a GPU 12 ms: recorded
+# a kernel took a processor 20 to 55 µs to start, and BERT-base's pass over 32,768 tokens, of 200, a GPU 12 ms: recorded
 # once for a shape, they start together. Shapes are few, those of the plan; torch warns of the ninth
 _RECORDED = {"triton.cudagraphs": True, "triton.cudagraph_dynamic_shape_warn_limit": None}
 

@@ -1,7 +1,7 @@
 """A fit trains the embeddings of those words alone that its rows hold; of all others AdamW would only take the decay.
 
     seen = train_seen_words(network.backbone, words)      # in place; None where that cannot be done
-    seen.left = 0.98                                      # of the words that no row holds, after some steps of decay
+    seen.decay(1 - rate * weight_decay)                   # what a step does to every word that no row holds
     seen.whole()                                          # all words, as training every one of them would leave them
 
 A word that no row holds never has a gradient, and so no moments: each step multiplies it by 1 - rate × decay, and all
@@ -23,6 +23,8 @@ __all__ = ["SeenWords", "train_seen_words"]
 class SeenWords(nn.Module):
     """In place of an nn.Embedding: `weight` [U, H] is trained, and any word can be looked up in eval mode."""
 
+    left: torch.Tensor
+
     def __init__(self, whole: nn.Embedding, words: np.ndarray) -> None:
         super().__init__()
         device = whole.weight.device
@@ -35,7 +37,11 @@ class SeenWords(nn.Module):
         self._padding_place = int(seen[0]) if len(seen) else None
         self._now: torch.Tensor | None = None
         self.weight = nn.Parameter(self._whole[self._seen], requires_grad=whole.weight.requires_grad)
-        self.left = 1.0
+        self.register_buffer("left", torch.ones((), dtype=torch.float64, device=device))  # of words that no row holds
+
+    def decay(self, factor: float) -> None:
+        """After a step that trained the words."""
+        self.left *= factor
 
     def whole(self) -> torch.Tensor:
         """[V, H], a copy."""

@@ -130,11 +130,13 @@ class Measurer:
         """StoreError where records are missing."""
         measured: list[Measured] = []
         together: list[TrialRow] = []
+        num_records = 0
         for row in rows:
-            if sum(one.num_examples for one in (*together, row)) > _TOGETHER:
+            if num_records + row.num_examples > _TOGETHER:
                 measured += self._measure(together)
-                together = []
+                together, num_records = [], 0
             together.append(row)
+            num_records += row.num_examples
         return measured + self._measure(together)
 
     def _measure(self, rows: Sequence[TrialRow]) -> list[Measured]:

@@ -109,6 +109,7 @@ class TextExamples:
         return len(indices)
 
     def occurring_words(self) -> np.ndarray:
+        """int64 [U], sorted: the ids of all rows, and that of the padding."""
         counts = np.bincount(self.ids.values, minlength=self.pad_id + 1)
         counts[self.pad_id] += 1
         return np.flatnonzero(counts)

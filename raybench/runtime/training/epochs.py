@@ -84,12 +84,15 @@ class Epochs:
         self._tell = tell
         self._trial, self._given, self._method, self._validation = trial, given, method, validation
         self._sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
-        self._seen = _train_seen_words(network, train, method, given)
         self._names = [[name for name, _ in method.trained(network, h)] for h in given]
         union = {name for names in self._names for name in names}
+        self._seen = _train_seen_words(network, train, union, given[0])
         self._trained = [(name, parameter) for name, parameter in network.named_parameters() if name in union]
         self._stepper = Stepper(trial, task, given[0], network, train, device, budget)
         self._optimizer = adamw(network, self._trained, given[0])
+        weight = None if self._seen is None else self._seen.weight
+        groups = self._optimizer.param_groups
+        self._words_group = next((one for one in groups if any(p is weight for p in one["params"])), {})
         if given[0].gradient_checkpointing:
             _checkpoint_activations(network)
         counts = model_rows(train)
@@ -144,9 +147,9 @@ class Epochs:
                 flops_per_token = counted if flops_per_token is None else flops_per_token
                 losses.append(loss)
                 stepper.update(optimizer)
+                if self._seen is not None and self._seen.weight.requires_grad:
+                    self._seen.decay(1 - self._words_group["lr"] * self._words_group["weight_decay"])
         mean = _finite_mean(losses, epoch)
-        if self._seen is not None:
-            self._seen.left = self._left(h, len(steps), before.steps + len(steps))
         best, stopped = self._judge(h, before.best, epoch)
         assert flops_per_token is not None
         return Progress(
@@ -188,15 +191,6 @@ class Epochs:
             arrays[name] = self._seen.whole().to("cpu", torch.float32).numpy()
         return arrays
 
-    def _left(self, h: FineTuning, steps_of_epoch: int, steps: int) -> float:
-        """What so many steps of decay leave of a word that no row holds."""
-        assert self._seen is not None
-        weight = self._seen.weight
-        group = next(group for group in self._optimizer.param_groups if any(one is weight for one in group["params"]))
-        rate, decay = group["initial_lr"], group["weight_decay"]
-        factors = (rate_factor(n, steps_of_epoch * h.epochs, warmup=h.warmup, decay=h.decay) for n in range(steps))
-        return math.prod(1 - rate * factor * decay for factor in factors)
-
     def tuned(self, index: int, progress: Progress) -> Tuned:
         """A trial's outcome, of what its own epochs train."""
         others = {name for name, _ in self._trained} - set(self._names[index])
@@ -213,20 +207,17 @@ class Epochs:
         )
 
 
-def _train_seen_words(
-    network: Network, train: Examples, method: Method, given: Sequence[FineTuning]
-) -> SeenWords | None:
-    """Where every trial trains the word embeddings in all of its steps, and what words there are is known."""
+def _train_seen_words(network: Network, train: Examples, trained: set[str], h: FineTuning) -> SeenWords | None:
+    """Where the word embeddings are among the parameters trained, and it is known what words there are."""
     words = getattr(train, "occurring_words", None)
-    if words is None or given[0].precision == "float16":  # which leaves steps out, and their decay
+    if words is None or h.precision == "float16":  # which leaves steps out, and their decay
         return None
-    before: Any = network.backbone
-    whole = before.get_input_embeddings().weight if hasattr(before, "get_input_embeddings") else None
-    for h in given:
-        for epoch in range(h.epochs):
-            method.unfreeze(network, h, epoch)
-            if whole is None or not whole.requires_grad:
-                return None
+    backbone: Any = network.backbone
+    whole = (
+        getattr(backbone.get_input_embeddings(), "weight", None) if hasattr(backbone, "get_input_embeddings") else None
+    )
+    if not any(parameter is whole for name, parameter in network.named_parameters() if name in trained):
+        return None
     return train_seen_words(network.backbone, words())
 
 
