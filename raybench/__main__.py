@@ -1,6 +1,17 @@
-"""`python -m raybench`: the command line, where no `raybench` is on the path."""
+"""The `raybench` command, and `python -m raybench` where it is not on the path."""
 
-from raybench.cli import main
+from raybench.commands.stops import leave_on_stop
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """The entry point: a stop is told while the command line is still being imported."""
+    leave_on_stop()
+    from raybench.cli import main as run_command
+
+    run_command()
+
 
 if __name__ == "__main__":
     main()

@@ -6,18 +6,15 @@ Exit codes: 0 all well, 1 some trials did not end well, 2 something to mend befo
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import time
 import warnings
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from raybench.commands import descriptions, nights, reports, stores, trials
-from raybench.commands.exits import STOPPED, Debug, exit_codes, tell_output_error
+from raybench.commands.exits import Debug, exit_codes, tell_output_error
 
 if TYPE_CHECKING:
     from raybench.job import Job
@@ -258,11 +255,9 @@ def clean(
 
 
 def main() -> None:
-    """The entry point of the `raybench` command."""
+    """Run the command that `sys.argv` names, and leave with its exit code."""
     from raybench.report.output import degrade
 
-    for number in (signal.SIGINT, signal.SIGTERM):  # a scheduler's polite end is a Ctrl-C
-        signal.signal(number, _leave)
     for stream in (sys.stdout, sys.stderr):
         degrade(stream)
     warnings.formatwarning = lambda message, *where: f"warning: {message}\n"
@@ -274,12 +269,6 @@ def main() -> None:
         except typer.Exit as ended:
             sys.exit(ended.exit_code)
         raise
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    """Before a command has begun there is nothing to clean, and no place where an exception would be caught."""
-    print(STOPPED, file=sys.stderr, flush=True)
-    os._exit(130)
 
 
 def _job(path: str, settings: list[str] | None, names: list[str] | None) -> Job:

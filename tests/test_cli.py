@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-COMMAND = [sys.executable, "-c", "from raybench.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "raybench"]
 JOB = """
 name: small
 store: {store}

@@ -18,9 +18,9 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["STOPPED", "Debug", "exit_codes", "tell_output_error"]
+from raybench.commands.stops import STOPPED, STOPS
 
-STOPPED = "stopped; what is done is in the store: the same command goes on from there"
+__all__ = ["Debug", "exit_codes", "tell_output_error"]
 
 Debug = Annotated[bool, typer.Option("--debug", help="show tracebacks")]
 
@@ -36,7 +36,7 @@ def exit_codes(debug: bool) -> Iterator[None]:
         raise KeyboardInterrupt
 
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPS:
             signal.signal(number, stop)
         try:
             yield

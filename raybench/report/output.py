@@ -12,9 +12,10 @@ import errno
 import io
 import os
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["degrade", "output_console", "output_error"]
 
@@ -29,6 +30,8 @@ _HANDLER = "raybench.plain"
 
 def output_console() -> Console:
     """As wide as the terminal; a file or a pipe has room for whole names, unless COLUMNS says otherwise."""
+    from rich.console import Console  # half of what --help would take
+
     console = Console(highlight=False)
     if not (console.is_terminal or console.is_jupyter or os.environ.get("COLUMNS")):
         console.width = _FILE_COLUMNS

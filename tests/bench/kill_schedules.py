@@ -220,7 +220,7 @@ class Player:
 
     def run(self, path: Path, faults: tuple[Fault, ...], rng: random.Random, hits: list[str]) -> tuple[int | None, str]:
         """The driver's exit code (None: it hangs) and last words."""
-        command = [sys.executable, "-c", "from raybench.cli import main; main()", "run", str(path)]
+        command = [sys.executable, "-m", "raybench", "run", str(path)]
         with tempfile.TemporaryFile("w+") as words:
             driver = subprocess.Popen(
                 [*command, "--address", self._cluster.address],

@@ -13,7 +13,7 @@ from raybench.cluster.connection import Connection
 from raybench.core.errors import RaybenchError
 from raybench.job import Resources
 
-COMMAND = [sys.executable, "-c", "from raybench.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "raybench"]
 
 
 def test_what_goes_wrong_in_the_thread_is_raised_where_ray_is_wanted():

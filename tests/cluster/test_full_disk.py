@@ -34,7 +34,7 @@ def test_a_disk_that_fills_up_ends_the_run_in_one_line_and_it_goes_on_with_room(
 ):
     job, disk = make_job(), mount_disk("2m")
     path = job.write(**small.keys, store=str(disk / "store"))
-    command = [sys.executable, "-c", "from raybench.cli import main; main()", "run", str(path)]
+    command = [sys.executable, "-m", "raybench", "run", str(path)]
     driver = subprocess.Popen(
         [*command, "--address", ray_address], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONWARNINGS": "ignore"},

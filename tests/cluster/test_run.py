@@ -31,7 +31,7 @@ from raybench.results.rescore import rescore
 from raybench.results.stored import read_whole_records
 from raybench.results.tables import TIMING_COLUMNS
 
-COMMAND = [sys.executable, "-c", "from raybench.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "raybench"]
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning"
 )

@@ -49,7 +49,7 @@ def test_a_killed_driver_goes_on_in_a_bucket_with_the_bits_of_a_disk(bucket, mak
     job, store = make_job(), Store.open(f"{bucket}/team")
     path = job.write(**small.keys, store=f"{bucket}/team")
     environment = os.environ | {"PYTHONWARNINGS": "ignore"}
-    command = [sys.executable, "-c", "from raybench.cli import main; main()", "run", str(path)]
+    command = [sys.executable, "-m", "raybench", "run", str(path)]
     command += ["--address", ray_address]
     driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
     while not (job.folder / "slow").exists():

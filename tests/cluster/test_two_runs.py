@@ -17,7 +17,7 @@ import raybench
 from raybench.report.status_table import print_status
 from raybench.results.tables import TIMING_COLUMNS
 
-COMMAND = [sys.executable, "-c", "from raybench.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "raybench"]
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning"
 )
