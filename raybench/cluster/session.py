@@ -28,7 +28,7 @@ from raybench.metrics import MetricSet
 from raybench.results.measure import Measured, Measurer
 from raybench.runtime.prepare import PreparedData, prepare_data
 from raybench.runtime.scoring.latency import Latency, measure_latency
-from raybench.runtime.training.device import device_of
+from raybench.runtime.training.device import device_of, share_memory
 from raybench.runtime.training.memory import with_room
 from raybench.runtime.trial import (
     Checkpoint,
@@ -73,6 +73,7 @@ class Session:
         stamps = {trial_id: one.stamp for trial_id, one in context.planned.items()}
         self._planned = PlannedFiles(stamps, Path(context.extra_path[0]) if context.extra_path else Path.cwd())
         self._device = device_of(context.gpus_per_actor, cuda_available=torch.cuda.is_available())
+        share_memory(self._device, context.gpus_per_actor)
         self._workspace = Workspace(self._device)
         self._first_fit_at: float | None = None
         self._prepared: dict[str, PreparedData] = {}

@@ -66,7 +66,7 @@ class Estimate:
     trials: Mapping[str, float]  # trial → seconds of its fit and of scoring it, as its row will say
     work_seconds: float
     error: float
-    memory: Mapping[str, float]  # trial → bytes at most
+    memory: Mapping[str, float]  # trial → bytes at most; on a GPU what one alike was seen to take, where one was
     num_seen: int  # trials of the store that corrected it
 
 
@@ -91,15 +91,16 @@ def foretell(plan: Plan, todo: Sequence[TrialWork], known: Known) -> Estimate:
             seconds += alone * factor.value
             by_kind[part, shape.kind, factor.error] += alone * factor.value
         of_trials[work.trial_id] = seconds
+    reckoned = {
+        work.trial_id: memory_bytes(shapes[work.trial_id], known.rates, known.device, batch_tokens=tokens)
+        for work in works
+    }
     return Estimate(
         pace=pace,
         trials=of_trials,
         work_seconds=work_seconds(works, pace),
         error=_error(by_kind),
-        memory={
-            work.trial_id: memory_bytes(shapes[work.trial_id], known.rates, known.device, batch_tokens=tokens)
-            for work in works
-        },
+        memory=reckoned | (_seen_memory(planned, works, known) if known.device == "cuda" else {}),
         num_seen=len({(one.kind, one.model, one.seconds) for one in samples if one.part == "score"}),
     )
 
@@ -110,18 +111,33 @@ def _shape(one: PlannedTrial, plan: Plan, known: Known) -> TrialShape:
     return trial_shape(one, dataset, tokens=rows.tokens, model_rows=rows.model_rows)
 
 
+def _alike(identity: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What trials share that are like one another but for seed, hyperparameters and weights."""
+    return tuple(identity.get(name) for name in ("model", "method", "dataset", "max_length"))
+
+
+def _alike_trial(one: PlannedTrial) -> tuple[Any, ...]:
+    trial = one.trial
+    return trial.model.reference, trial.method, trial.dataset.name, trial.dataset.max_length
+
+
+def _seen_memory(planned: Mapping[str, PlannedTrial], works: Sequence[TrialWork], known: Known) -> dict[str, float]:
+    """The most that the GPU was seen to hold for a trial like each of these; a CPU's process knows its life's alone."""
+    seen: dict[tuple[Any, ...], float] = {}
+    for row in known.past:
+        if row.status is Status.OK and "cuda" in row.provenance.get("device", ()):
+            key = _alike(row.identity)
+            seen[key] = max(seen.get(key, 0.0), float(row.cost.get("peak_memory_bytes") or 0))
+    found = {work.trial_id: seen.get(_alike_trial(planned[work.trial_id]), 0.0) for work in works}
+    return {trial_id: taken for trial_id, taken in found.items() if taken}
+
+
 def _samples(planned: Mapping[str, PlannedTrial], shapes: Mapping[str, TrialShape], known: Known) -> list[Sample]:
     """Of trials in the store that are this plan's, or like one of its own but for seed, hyperparameters and weights."""
-    alike: dict[tuple[Any, ...], str] = {
-        (one.trial.model.reference, one.trial.method, one.trial.dataset.name, one.trial.dataset.max_length): trial_id
-        for trial_id, one in planned.items()
-        if trial_id in shapes
-    }
+    alike = {_alike_trial(one): trial_id for trial_id, one in planned.items() if trial_id in shapes}
     samples = []
     for row in known.past:
-        identity = row.identity
-        named = tuple(identity.get(name) for name in ("model", "method", "dataset", "max_length"))
-        trial_id = row.trial_id if row.trial_id in shapes else alike.get(named)
+        trial_id = row.trial_id if row.trial_id in shapes else alike.get(_alike(row.identity))
         if row.status is not Status.OK or trial_id is None or known.threads not in row.provenance.get("threads", ()):
             continue
         shape = shapes[trial_id]

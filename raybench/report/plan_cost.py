@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from raybench.cluster.placement import Node, plan_actors
@@ -15,14 +16,16 @@ from raybench.planning.plan import Plan
 from raybench.planning.rates import Rates
 from raybench.report.calibration import Machine
 from raybench.report.numbers import count, duration
+from raybench.runtime.training.device import CONTEXT_BYTES
 from raybench.schedule.simulate import Simulated
 
-__all__ = ["actors_of", "bfloat16_lines", "cost_lines", "hours", "idle_lines", "price_line"]
+__all__ = ["actors_of", "bfloat16_lines", "cost_lines", "hours", "idle_lines", "packing_lines", "price_line"]
 
 _95 = 1.96  # standard deviations on either side
 _MOST_NAMED = 3
 _LEAST_IDLE, _LEAST_IDLE_SECONDS = 0.15, 60.0  # of the actors' time: below that nobody need know
 _LEAST_GAIN = 1.25  # of bfloat16
+_PACKED = 0.9  # of a GPU's memory, where several trials share it
 
 
 def actors_of(resources: Resources, machine: Machine, num_cpus: int) -> int:
@@ -66,6 +69,7 @@ def cost_lines(plan: Plan, estimate: Estimate, run: Simulated, machine: Machine,
     names = {one.trial.trial_id: f"{one.trial.candidate} on {one.trial.dataset.name}" for one in plan.trials}
     lines += idle_lines(run, ends, names)
     lines += _memory_lines(plan, estimate, machine, run.num_actors, names)
+    lines += packing_lines(estimate.memory.values(), machine, os.cpu_count() or 1)
     lines += bfloat16_lines((one.trial.model for one in plan.trials if one.problem is None), machine.rates)
     lines.append(_origin(estimate, machine))
     return lines
@@ -93,6 +97,21 @@ def bfloat16_lines(models: Iterable[ModelSpec], rates: Rates) -> list[str]:
     return [
         f"bfloat16: this processor scores {forward:.1f} × and trains {train:.1f} × as fast in it: `dtype: bfloat16` "
         f"of a candidate, `precision: bfloat16` of its method; the digits differ a little, so these are other trials"
+    ]
+
+
+def packing_lines(memory: Collection[float], machine: Machine, num_cpus: int) -> list[str]:
+    """That several trials of these sizes fit on one GPU side by side, where actors would have one each."""
+    if machine.gpus_per_actor != 1 or not memory:
+        return []
+    fitting = int(_PACKED * machine.rates.device_bytes / (max(memory) + CONTEXT_BYTES))
+    side_by_side = min(fitting, num_cpus // machine.threads, len(memory))
+    if side_by_side < 2:
+        return []
+    part = math.floor(1000 / side_by_side) / 1000
+    return [
+        f"packing: {side_by_side} such trials fit on a GPU side by side: `gpus_per_actor: {part:g}` has that many "
+        f"actors share it, each within its part of the memory"
     ]
 
 

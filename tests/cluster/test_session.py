@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -148,11 +149,19 @@ def test_before_scoring_is_out_of_memory_everything_else_is_let_go(
     assert failure.kind is FailureKind.OOM
 
 
-def test_an_actor_without_a_gpu_uses_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_actor_without_a_gpu_uses_none_and_one_with_a_part_of_one_keeps_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    parts: list[float] = []
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=60 * 10**9))
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", parts.append)
     context = RunContext(store_url=str(tmp_path), planned={}, data={})
     assert Session(context)._device.type == "cpu"
+    assert Session(replace(context, gpus_per_actor=1.0))._device.type == "cuda"
+    assert parts == []
     assert Session(replace(context, gpus_per_actor=0.5))._device.type == "cuda"
+    assert parts == [pytest.approx(0.49)]  # of its memory, but for what a process takes besides
 
 
 def test_latency_is_of_a_trials_own_network(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,9 +41,9 @@ def plan(tmp_path, tiny_bert):
     return lambda epochs=1: make_plan(parse_job(JOB.format(model=tiny_bert, epochs=epochs), str(tmp_path / "job.yaml")))
 
 
-def told(made, past=(), is_measured=True, works=None):
+def told(made, past=(), is_measured=True, works=None, device="cpu"):
     rows = {key: Rows(num_batches=4, tokens=12.0, model_rows=1.0) for key in made.data}
-    known = Known(rows=rows, rates=RATES, is_measured=is_measured, past=past, threads=1, device="cpu")
+    known = Known(rows=rows, rates=RATES, is_measured=is_measured, past=past, threads=1, device=device)
     return foretell(made, [one.work for one in made.trials] if works is None else works, known)
 
 
@@ -132,6 +132,33 @@ def test_memory_is_told_within_a_fifth_of_what_actors_took_and_never_less(networ
     )  # fmt: skip
     held = replace(RATES, memory_bytes=404_000_000)  # by an actor of baselines alone
     assert measured <= memory_bytes(shape, held, "cpu", batch_tokens=4096) <= 1.2 * measured
+
+
+def seen(one, device, taken):
+    trial = one.trial
+    identity = {
+        "model": trial.model.reference, "method": trial.method, "dataset": trial.dataset.name,
+        "max_length": trial.dataset.max_length,
+    }  # fmt: skip
+    return TrialRow(
+        trial_id=f"of another seed {taken}", status=Status.OK, num_examples=40, identity=identity,
+        cost={"peak_memory_bytes": taken}, provenance={"device": [device]},
+    )  # fmt: skip
+
+
+def test_what_a_gpu_was_seen_to_hold_for_such_a_trial_is_told_in_place_of_what_is_reckoned(plan):
+    made = plan()
+    full = next(one for one in made.trials if one.trial.candidate == "full")
+    past = [seen(full, "cuda", taken) for taken in (3e9, 5e9, 4e9)]
+    before, after = told(made, device="cuda").memory, told(made, device="cuda", past=past).memory
+    assert after == {**before, full.trial.trial_id: 5e9}
+
+
+@pytest.mark.parametrize(("seen_on", "planned_for"), [("cpu", "cuda"), ("cuda", "cpu"), ("cpu", "cpu")])
+def test_a_process_that_did_others_too_says_nothing_of_a_trials_memory(plan, seen_on, planned_for):
+    made = plan()
+    past = [seen(made.trials[-1], seen_on, 5e9)]
+    assert told(made, device=planned_for, past=past).memory == told(made, device=planned_for).memory
 
 
 def test_fewer_tokens_at_once_take_less_memory_where_a_job_says_so(plan):

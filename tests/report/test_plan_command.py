@@ -12,7 +12,8 @@ from raybench.core import ModelSpec, Status
 from raybench.core.errors import JobError
 from raybench.models.forward_cost import Rate
 from raybench.planning.rates import Rates
-from raybench.report.plan_cost import bfloat16_lines, idle_lines
+from raybench.report.calibration import Machine
+from raybench.report.plan_cost import bfloat16_lines, idle_lines, packing_lines
 from raybench.report.simulation_text import Circumstances
 from raybench.schedule.simulate import Simulated
 
@@ -85,6 +86,43 @@ def test_idle_actors_are_told_with_whom_they_wait_for():
 )
 def test_a_little_idle_time_is_not_worth_a_line(busy, seconds, actors):
     assert not idle_lines(simulated(busy, actors), seconds, {"b": "long on d"})
+
+
+ON_GPU = Machine(
+    rates=Rates(
+        measured=(Rate(384, 1e13, 1e13),), start_seconds=5.0, memory_bytes=0, device_bytes=80 * 10**9, device_name="GPU"
+    ),
+    is_measured=True, threads=2, device="cuda", gpus_per_actor=1.0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("memory", "num_cpus", "part"),
+    [
+        ([8.4e9] * 20, 64, "8 such trials fit on a GPU side by side: `gpus_per_actor: 0.125`"),
+        ([1e9, 23e9, 2e9], 64, "3 such trials fit on a GPU side by side: `gpus_per_actor: 0.333`"),
+        ([1e9] * 100, 9, "4 such trials fit on a GPU side by side: `gpus_per_actor: 0.25`"),  # of two threads each
+        ([1e9] * 2, 64, "2 such trials fit on a GPU side by side: `gpus_per_actor: 0.5`"),
+    ],
+)
+def test_trials_that_fit_on_one_gpu_side_by_side_are_told_with_what_packs_them(memory, num_cpus, part):
+    (line,) = packing_lines(memory, ON_GPU, num_cpus)
+    assert line.startswith(f"packing: {part}")
+
+
+@pytest.mark.parametrize(
+    ("memory", "machine"),
+    [
+        ([50e9] * 9, ON_GPU),
+        ([1e9], ON_GPU),
+        ([], ON_GPU),
+        ([1e9] * 9, ON_GPU._replace(gpus_per_actor=0.5)),
+        ([1e9] * 9, ON_GPU._replace(gpus_per_actor=0.0)),
+        ([1e9] * 9, ON_GPU._replace(rates=replace(ON_GPU.rates, device_bytes=0))),
+    ],
+)
+def test_nothing_is_said_of_packing_where_a_gpu_has_no_room_for_two(memory, machine):
+    assert not packing_lines(memory, machine, 64)
 
 
 NETWORK, BASELINE = ModelSpec(reference="m"), ModelSpec(reference="baseline:majority")

@@ -15,7 +15,7 @@ from raybench.core import Trial
 from raybench.runtime import fit as fit_module
 from raybench.runtime.training import step
 from raybench.runtime.training.determinism import deterministic, deterministic_where_possible
-from raybench.runtime.training.device import device_of
+from raybench.runtime.training.device import CONTEXT_BYTES, device_of, memory_fraction, share_memory
 from raybench.runtime.trial import fit_bundle, fit_trial
 from raybench.tasks.catalog import get_task
 
@@ -89,3 +89,27 @@ def test_a_fit_says_where_its_algorithms_were_not_deterministic(
     assert not torch.are_deterministic_algorithms_enabled()
     again = fit_trial(stepped, rows, CPU)
     assert all(np.array_equal(again.arrays[name], told.arrays[name]) for name in told.arrays)
+
+
+@pytest.mark.parametrize("sharers", [2, 3, 8, 20])
+def test_actors_that_share_a_gpu_fit_on_it_with_what_their_processes_take(sharers: int) -> None:
+    total = 80 * 10**9
+    taken = sharers * (memory_fraction(1 / sharers, total) * total + CONTEXT_BYTES)
+    assert taken <= total * (1 + 1e-9)
+
+
+def test_of_a_part_too_small_for_a_process_half_is_for_its_tensors() -> None:
+    assert memory_fraction(0.02, 10 * 10**9) == 0.01
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_an_actor_keeps_to_its_part_of_a_gpu() -> None:
+    device = torch.device("cuda")
+    total = torch.cuda.get_device_properties(device).total_memory
+    try:
+        share_memory(device, 0.25)
+        with pytest.raises(torch.OutOfMemoryError):
+            torch.empty(int(0.26 * total), dtype=torch.uint8, device=device)
+        assert torch.empty(int(0.2 * total), dtype=torch.uint8, device=device).numel()
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
