@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 __all__ = [
+    "classifies_pictures",
     "from_scratch",
     "layer_attribute",
     "open_config",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 _SIZES = ("hidden_size", "vocab_size", "num_hidden_layers", "num_attention_heads", "num_channels", "patch_size")
+_PICTURE_CLASSIFIER = "ForImageClassification"
 
 
 def from_scratch(model: ModelSpec) -> bool:
@@ -145,6 +147,12 @@ def _check_sizes(reference: str, config: PretrainedConfig) -> None:
         size = getattr(config, name, None)
         if isinstance(size, int) and size < 1:
             raise ModelError(f"model {reference!r}: its configuration says {name} {size}; want a whole number from 1")
+
+
+def classifies_pictures(model: ModelSpec) -> bool:
+    """Whether the checkpoint was saved with a classifier of pictures."""
+    named = open_config(model).architectures or []
+    return not from_scratch(model) and any(name.endswith(_PICTURE_CLASSIFIER) for name in named)
 
 
 def layer_attribute(config: PretrainedConfig) -> str | None:

@@ -1,4 +1,8 @@
-"""What turns a detector's outputs into boxes of the raw picture: its image processor, else that of its architecture."""
+"""What turns a detector's outputs into boxes of the raw picture: its image processor, else that of its architecture.
+
+transformers imports torch with any image processor; so a plan asks nothing of those of architectures that are known to
+tell boxes.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,14 @@ from typing import Any
 from raybench.core import ModelSpec
 from raybench.core.errors import IncompatibleError
 from raybench.models.configuration import open_config, pixel_channels
-from raybench.models.image_processor import open_image_processor
+from raybench.models.image_processor import open_image_processor, saved_image_processor
 from raybench.models.quiet import quiet
 
-__all__ = ["detection_processing"]
+__all__ = ["TELL_BOXES", "check_detections", "detection_processing"]
 
+TELL_BOXES = (
+    "conditional_detr", "deformable_detr", "deimv2", "detr", "lw_detr", "rt_detr", "table-transformer", "yolos",
+)  # fmt: skip
 _METHOD = "post_process_object_detection"
 
 
@@ -37,3 +44,9 @@ def detection_processing(model: ModelSpec) -> Callable[..., Any]:
             "checkpoint with its preprocessor_config.json"
         )
     return found
+
+
+def check_detections(model: ModelSpec) -> None:
+    """Raise what `detection_processing` would raise."""
+    if saved_image_processor(model) is not None or open_config(model).model_type not in TELL_BOXES:
+        detection_processing(model)

@@ -19,19 +19,11 @@ from torch import nn
 from raybench.core import ModelSpec
 from raybench.core.errors import IncompatibleError
 from raybench.models.backbone import open_backbone, open_pretrained
-from raybench.models.configuration import from_scratch, open_config
+from raybench.models.configuration import classifies_pictures, open_config
 from raybench.models.network import Network, PooledNetwork
 from raybench.models.pooling import pooling_of
 
-__all__ = ["FeatureNetwork", "has_classes", "open_feature_network"]
-
-_CLASSIFIER = "ForImageClassification"
-
-
-def has_classes(model: ModelSpec) -> bool:
-    """Whether the checkpoint was saved with a classifier of pictures."""
-    named = open_config(model).architectures or []
-    return not from_scratch(model) and any(name.endswith(_CLASSIFIER) for name in named)
+__all__ = ["FeatureNetwork", "open_feature_network"]
 
 
 class FeatureNetwork(Network):
@@ -77,7 +69,7 @@ def open_feature_network(model: ModelSpec) -> FeatureNetwork:
     """
     from transformers import AutoModelForImageClassification
 
-    if not has_classes(model):
+    if not classifies_pictures(model):
         return FeatureNetwork(PooledNetwork(open_backbone(model, 0), pooling_of(model), num_outputs=1, seed=0), None)
     opened = open_pretrained(AutoModelForImageClassification, model, open_config(model), 0).eval()
     layers = [module for module in opened.modules() if isinstance(module, nn.Linear)]

@@ -25,7 +25,7 @@ from raybench.models.quiet import quiet
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["SETTINGS", "ImageProcessor", "open_image_processor"]
+__all__ = ["SETTINGS", "ImageProcessor", "open_image_processor", "saved_image_processor"]
 
 SETTINGS = "preprocessor_config.json"
 _EXACT = 1e-5  # of values some units wide: what rounding in another order leaves
@@ -91,10 +91,14 @@ def open_image_processor(model: ModelSpec, channels: int, *, whole: bool = False
     Raises:
         ModelError: transformers knows no such processor, or it reads no pictures of so many channels.
     """
+    path = saved_image_processor(model)
+    return None if path is None else _open(path, path.stat().st_mtime_ns, channels, whole)
+
+
+def saved_image_processor(model: ModelSpec) -> Path | None:
+    """The preprocessor_config.json beside the weights, if there is one."""
     directory = model_directory(model, weights=False)
-    if directory is None or not (path := Path(directory) / SETTINGS).is_file():
-        return None
-    return _open(path, path.stat().st_mtime_ns, channels, whole)
+    return None if directory is None or not (path := Path(directory) / SETTINGS).is_file() else path
 
 
 @lru_cache(maxsize=8)

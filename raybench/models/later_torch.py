@@ -1,10 +1,11 @@
-"""Configurations of transformers, imported without torch: what a plan asks of a checkpoint needs none of it.
+"""Parts of transformers, imported without torch: what a plan asks of a checkpoint needs none of it.
 
     import_configurations()         # AutoConfig is there, torch is imported as soon as something of it is asked for
+    import_without_torch("transformers.models.whisper.feature_extraction_whisper")
 
-Each of them imports transformers.modeling_rope_utils, which imports torch at its beginning, whatever transformers'
-environment says, and uses it in forward passes only. So while that one module is imported, another stands for torch.
-Where transformers has changed, torch is imported as ever.
+Each configuration imports transformers.modeling_rope_utils, which imports torch at its beginning, whatever
+transformers' environment says, and uses it in forward passes only; so do feature extractors, which use it on sounds.
+So while such a module is imported, another stands for torch. Where transformers has changed, torch is imported as ever.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-__all__ = ["import_configurations"]
+__all__ = ["import_configurations", "import_without_torch"]
 
 _IMPORTS_TORCH = "transformers.modeling_rope_utils"
 
@@ -23,16 +24,17 @@ _IMPORTS_TORCH = "transformers.modeling_rope_utils"
 class _LaterTorch(ModuleType):
     """Has what torch has, by importing it then."""
 
-    def __init__(self) -> None:
+    def __init__(self, holder: str) -> None:
         super().__init__("torch")
         self.__spec__ = importlib.util.find_spec("torch")  # by which transformers tells that there is one
+        self._holder = holder  # the module that is imported meanwhile
 
     def __getattr__(self, name: str) -> Any:
         if name == "__path__":  # asked for by `import torch.nn`, which would load such a part twice
             raise AttributeError(name)
         self.leave()
         torch = importlib.import_module("torch")
-        if (holder := sys.modules.get(_IMPORTS_TORCH)) is not None:
+        if (holder := sys.modules.get(self._holder)) is not None:
             vars(holder)["torch"] = torch
         return getattr(torch, name)
 
@@ -44,13 +46,19 @@ class _LaterTorch(ModuleType):
 def import_configurations() -> None:
     """Import what configurations need, and torch only where they cannot do without."""
     importlib.import_module("transformers.utils")
-    if not {"torch", _IMPORTS_TORCH} & sys.modules.keys():
-        later = sys.modules["torch"] = _LaterTorch()
-        try:
-            importlib.import_module(_IMPORTS_TORCH)
-        except ImportError:
-            later.leave()
-            importlib.import_module("torch")
-        finally:
-            later.leave()
+    import_without_torch(_IMPORTS_TORCH)
     importlib.import_module("transformers.models.auto.configuration_auto")
+
+
+def import_without_torch(name: str) -> None:
+    """Import a module unless torch is there, so that nothing is gained; and torch only where it cannot do without."""
+    if {"torch", name} & sys.modules.keys():
+        return
+    later = sys.modules["torch"] = _LaterTorch(name)
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        later.leave()
+        importlib.import_module("torch")
+    finally:
+        later.leave()

@@ -19,7 +19,7 @@ from raybench.core.errors import DataError, IncompatibleError, ModelError
 from raybench.core.identity import content_hash
 from raybench.core.large_columns import gather_table
 from raybench.core.pictures import ENCODED, image_array
-from raybench.models.configuration import open_config
+from raybench.models.configuration import classifies_pictures, open_config
 from raybench.models.fingerprint import weights_fingerprint
 from raybench.models.pictures import made_files, made_pictures, pictures_fingerprint
 from raybench.tasks.augmentation import AugmentOptions
@@ -82,13 +82,9 @@ class ImageGeneration(Task):
         return pa.schema({**fields, "features": pa.list_(pa.float32()), "probabilities": pa.list_(pa.float64())})
 
     def default_metrics(self, labels: Sequence[str], statistics: Mapping[str, float]) -> tuple[str, ...]:
-        from raybench.models.feature_network import has_classes
-
-        return self.metrics if has_classes(self.network_spec) else ("fid", "kid")
+        return self.metrics if classifies_pictures(self.network_spec) else ("fid", "kid")
 
     def review(self, splits: Mapping[str, pa.Table], labels: Sequence[str]) -> tuple[str, ...]:
-        from raybench.models.feature_network import has_classes
-
         spec = self.network_spec
         try:
             config = open_config(spec)
@@ -98,7 +94,7 @@ class ImageGeneration(Task):
         except ModelError as error:
             raise DataError(str(error), key=("task_config", "feature_network")) from error
         count = splits["test"].num_rows
-        classes = "" if has_classes(spec) else "; it has no classes, so there is no Inception score"
+        classes = "" if classifies_pictures(spec) else "; it has no classes, so there is no Inception score"
         return (f"{count} made pictures against {count} real ones, {told}{classes}",)
 
     def opened(self) -> dict[str, str]:

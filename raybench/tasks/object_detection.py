@@ -16,7 +16,7 @@ from raybench.core import Column, DatasetKey, ModelSpec
 from raybench.core.errors import DataError, IncompatibleError
 from raybench.core.pictures import picture_sizes
 from raybench.metrics.detection import FIGURES
-from raybench.models.detections import detection_processing
+from raybench.models.detections import check_detections, detection_processing
 from raybench.tasks.head_labels import order_of_labels
 from raybench.tasks.image import IMAGE_COLUMNS, image_key, refuse_without_pictures
 from raybench.tasks.image_inputs import raw_pictures
@@ -125,7 +125,7 @@ class ObjectDetection(Task):
 
     def check(self, model: ModelSpec, config: PretrainedConfig) -> None:
         refuse_without_pictures(model, config, self.name, "MODEL_FOR_OBJECT_DETECTION_MAPPING")
-        detection_processing(model)
+        check_detections(model)
 
     def check_own_head(self, model: ModelSpec, labels: Sequence[str]) -> tuple[int, ...]:
         return order_of_labels(model, labels, _HEAD)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,11 @@ import torch
 from transformers import AutoModelForCTC
 
 from raybench.core import ModelSpec
+from raybench.core.errors import ModelError
 from raybench.models.audio import Heard, hear, of_examples
 from raybench.models.audio_backbone import open_ears
-from raybench.models.audio_processor import AudioProcessor, open_audio_processor
+from raybench.models.audio_processor import USUAL, AudioProcessor, open_audio_processor
+from raybench.models.quiet import quiet
 from tests.tasks.tiny_audio import RATE, WAV2VEC2, save_ctc, save_whisper, tone
 
 HUBERT = {name: value for name, value in WAV2VEC2.items() if name != "num_codevectors_per_group"}
@@ -101,3 +105,28 @@ def test_what_a_model_reads_is_its_own_extractors_and_told_by_trying(tmp_path: P
         np.testing.assert_array_equal(processor.features(sound), wanted)
         assert processor.fixed is fixed
         assert processor.window == (RATE if fixed else None)
+
+
+@pytest.mark.parametrize("kind", USUAL)
+def test_extractors_that_are_set_as_usual_read_sounds_as_their_kind(kind: str) -> None:
+    import transformers
+
+    usual = USUAL[kind]
+    for chosen in itertools.product(*usual.values.values()):
+        with quiet():
+            extractor = getattr(transformers, kind)(**dict(zip(usual.values, chosen, strict=True)))
+        processor = AudioProcessor(extractor, kind)
+        one, two = (processor.features(tone(1, seconds)) for seconds in (1.0, 2.0))
+        assert (one.shape == two.shape) is usual.fixed is processor.fixed
+        assert one.dtype == np.float32
+
+
+@pytest.mark.parametrize("setting", [{"hop_length": 0.5}, {"hop_length": 160.0}, {"padding_side": "up"}, {"pad": None}])
+def test_extractors_of_unusual_settings_are_tried_as_they_are_opened(tmp_path: Path, setting: dict[str, Any]) -> None:
+    from transformers import WhisperFeatureExtractor
+
+    WhisperFeatureExtractor(feature_size=128).save_pretrained(tmp_path)
+    path = tmp_path / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **setting}))
+    with pytest.raises(ModelError, match=f"{tmp_path}: its feature extractor does not read sounds"):
+        open_audio_processor(ModelSpec(reference=str(tmp_path)))

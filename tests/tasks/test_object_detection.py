@@ -18,6 +18,7 @@ from raybench.core.pictures import IMAGE
 from raybench.job import load_job
 from raybench.metrics import MetricSet
 from raybench.metrics.detection import FIGURES
+from raybench.models.detections import TELL_BOXES, detection_processing
 from raybench.planning.plan import make_plan
 from raybench.tasks.catalog import get_task
 from raybench.tasks.task import LossOptions
@@ -432,3 +433,8 @@ def test_cocos_files_that_cannot_be_are_one_line(tmp_path: Path) -> None:
     content["annotations"][3]["category_id"] = 99
     with pytest.raises(RaybenchError, match="annotation 3 is of picture 13 and category 99; one of them is not there"):
         make_plan(load_job(write_job(tmp_path, content)))
+
+
+@pytest.mark.parametrize("kind", TELL_BOXES)
+def test_processors_of_architectures_that_are_not_asked_tell_boxes(kind: str) -> None:
+    assert callable(detection_processing(ModelSpec(reference=f"arch:{kind}")))
