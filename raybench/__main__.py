@@ -10,7 +10,7 @@ __all__ = ["main"]
 def main() -> None:
     """The entry point: a stop is told while the command line is still being imported."""
     leave_on_stop()
-    gc.disable()  # of what imports leave nothing is to be collected
+    gc.disable()  # as core/uncollected.py, which would import all of core for it
     from raybench.cli import main as run_command
 
     gc.freeze()

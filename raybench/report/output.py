@@ -30,7 +30,7 @@ _HANDLER = "raybench.plain"
 
 def output_console() -> Console:
     """As wide as the terminal; a file or a pipe has room for whole names, unless COLUMNS says otherwise."""
-    from rich.console import Console  # half of what --help would take
+    from rich.console import Console  # which --help can do without
 
     console = Console(highlight=False)
     if not (console.is_terminal or console.is_jupyter or os.environ.get("COLUMNS")):
