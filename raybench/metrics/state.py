@@ -152,7 +152,8 @@ def _exact_field(name: str, fields: Mapping[str, Cells]) -> Field:
             values: dict[int, Any] = dict(zip(keys.tolist(), numbers, strict=True))
             for kind, places in odd.items():
                 for key in places.keys.tolist():
-                    values[key] = float(values.get(key, 0)) + float(kind)  # inf - inf is NaN, as it should be
+                    before = values.get(key)  # a finite sum, which may be beyond float64, changes nothing
+                    values[key] = (before if isinstance(before, float) else 0.0) + float(kind)  # inf - inf is NaN
             keys = np.array(sorted(values), dtype=np.int64)
             numbers = np.array([values[int(key)] for key in keys] + [None], dtype=object)[:-1]
     return Field(keys=keys, values_RK=numbers[None, :], size=cells.size)

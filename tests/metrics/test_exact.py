@@ -124,6 +124,13 @@ def test_nonfinite_numbers_are_counted_apart_and_come_back_as_what_they_are():
     assert np.isnan(sums["both"])
 
 
+@pytest.mark.parametrize(("odd", "expected"), [([np.inf], np.inf), ([-np.inf], -np.inf), ([np.inf, -np.inf], np.nan)])
+def test_finite_numbers_beyond_float64_in_sum_change_nothing_of_what_is_infinite(odd, expected):
+    measure = Measure(name="x", columns=("x",), contributions=lambda records, options: {"x": records["x"].to_numpy()})
+    total = measure.state(pa.table({"x": [1.7e308, 1.7e308, *odd]}), {}).sums()["x"][0]
+    np.testing.assert_equal(total, expected)
+
+
 def test_coverage_does_not_depend_on_order_or_split():
     ids = [f"row {k}" for k in range(50)]
     whole = Coverage.of(ids)
