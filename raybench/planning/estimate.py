@@ -111,33 +111,42 @@ def _shape(one: PlannedTrial, plan: Plan, known: Known) -> TrialShape:
     return trial_shape(one, dataset, tokens=rows.tokens, model_rows=rows.model_rows)
 
 
-def _alike(identity: Mapping[str, Any]) -> tuple[Any, ...]:
+class _Alike(NamedTuple):
     """What trials share that are like one another but for seed, hyperparameters and weights."""
-    return tuple(identity.get(name) for name in ("model", "method", "dataset", "max_length"))
 
+    model: str
+    method: str
+    dataset: str
+    max_length: int | None
 
-def _alike_trial(one: PlannedTrial) -> tuple[Any, ...]:
-    trial = one.trial
-    return trial.model.reference, trial.method, trial.dataset.name, trial.dataset.max_length
+    @classmethod
+    def of_row(cls, row: TrialRow) -> _Alike:
+        found: Any = row.identity
+        return cls(*(found.get(name) for name in cls._fields))
+
+    @classmethod
+    def of_planned(cls, one: PlannedTrial) -> _Alike:
+        trial = one.trial
+        return cls(trial.model.reference, trial.method, trial.dataset.name, trial.dataset.max_length)
 
 
 def _seen_memory(planned: Mapping[str, PlannedTrial], works: Sequence[TrialWork], known: Known) -> dict[str, float]:
     """The most that the GPU was seen to hold for a trial like each of these; a CPU's process knows its life's alone."""
-    seen: dict[tuple[Any, ...], float] = {}
+    seen: dict[_Alike, float] = {}
     for row in known.past:
         if row.status is Status.OK and "cuda" in row.provenance.get("device", ()):
-            key = _alike(row.identity)
+            key = _Alike.of_row(row)
             seen[key] = max(seen.get(key, 0.0), float(row.cost.get("peak_memory_bytes") or 0))
-    found = {work.trial_id: seen.get(_alike_trial(planned[work.trial_id]), 0.0) for work in works}
+    found = {work.trial_id: seen.get(_Alike.of_planned(planned[work.trial_id]), 0.0) for work in works}
     return {trial_id: taken for trial_id, taken in found.items() if taken}
 
 
 def _samples(planned: Mapping[str, PlannedTrial], shapes: Mapping[str, TrialShape], known: Known) -> list[Sample]:
     """Of trials in the store that are this plan's, or like one of its own but for seed, hyperparameters and weights."""
-    alike = {_alike_trial(one): trial_id for trial_id, one in planned.items() if trial_id in shapes}
+    alike = {_Alike.of_planned(one): trial_id for trial_id, one in planned.items() if trial_id in shapes}
     samples = []
     for row in known.past:
-        trial_id = row.trial_id if row.trial_id in shapes else alike.get(_alike(row.identity))
+        trial_id = row.trial_id if row.trial_id in shapes else alike.get(_Alike.of_row(row))
         if row.status is not Status.OK or trial_id is None or known.threads not in row.provenance.get("threads", ()):
             continue
         shape = shapes[trial_id]

@@ -39,6 +39,8 @@ class TrialShape(NamedTuple):
     num_train: int
     num_test: int
     passes: float  # forward passes over the training rows that the steps of a fit take
+    scores_in_bfloat16: bool = False  # or its features are
+    trains_in_bfloat16: bool = False
 
 
 class Charged(NamedTuple):
@@ -54,6 +56,7 @@ def trial_shape(planned: PlannedTrial, dataset: PlannedDataset, *, tokens: float
     rows = dataset.loaded.num_rows
     per_pass = planned.size.a_token * rows.get("train", 0)
     is_baseline = trial.model.baseline is not None
+    trains_in_bfloat16 = work.test_features is None and trial.hyperparameters.get("precision") == "bfloat16"
     return TrialShape(
         kind=trial.model.reference if is_baseline else trial.method,
         model=f"{trial.model.reference} {trial.model.num_layers} {trial.model.pooling} {trial.model.dtype}",
@@ -67,6 +70,8 @@ def trial_shape(planned: PlannedTrial, dataset: PlannedDataset, *, tokens: float
         num_train=rows.get("train", 0) if work.needs_fit else 0,
         num_test=rows["test"],
         passes=sum(cost for _, cost in work.fit_steps) / per_pass if per_pass else 0.0,
+        scores_in_bfloat16=trains_in_bfloat16 or trial.model.dtype == "bfloat16",
+        trains_in_bfloat16=trains_in_bfloat16,
     )
 
 
@@ -79,7 +84,8 @@ def _trains_all(planned: PlannedTrial) -> bool:
 def forward_seconds(shape: TrialShape, rates: Rates) -> float:
     """Of an example."""
     operations = shape.model_rows * shape.size.flops(shape.tokens)
-    return operations / rates.forward_flops(shape.size.hidden) if operations else _ROW_SECONDS
+    flops = rates.forward_flops(shape.size.hidden, bfloat16=shape.scores_in_bfloat16)
+    return operations / flops if operations else _ROW_SECONDS
 
 
 def head_seconds(shape: TrialShape) -> float:
@@ -90,7 +96,7 @@ def head_seconds(shape: TrialShape) -> float:
 def step_seconds(shape: TrialShape, rates: Rates) -> float:
     """Of all steps through a network."""
     operations = shape.model_rows * shape.size.flops(shape.tokens) * shape.passes * shape.num_train
-    return _BESIDE_STEPS * operations / rates.train_flops(shape.size.hidden)
+    return _BESIDE_STEPS * operations / rates.train_flops(shape.size.hidden, bfloat16=shape.trains_in_bfloat16)
 
 
 def charged_seconds(shape: TrialShape, rates: Rates) -> Charged:

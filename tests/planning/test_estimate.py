@@ -14,7 +14,7 @@ from raybench.planning.estimate import Known, Rows, foretell
 from raybench.planning.plan import make_plan
 from raybench.planning.rates import Rates, keep_rates, recall_rates
 from raybench.planning.trial_memory import memory_bytes
-from raybench.planning.trial_seconds import TrialShape
+from raybench.planning.trial_seconds import TrialShape, forward_seconds, step_seconds, trial_shape
 from raybench.schedule.simulate import simulate
 from raybench.store.trials import TrialRow
 
@@ -189,6 +189,34 @@ def test_rates_are_remembered_for_the_same_threads_and_device(tmp_path, monkeypa
     assert recall_rates(threads=1, device="cpu") is None  # torn
     monkeypatch.setenv("RAYBENCH_CACHE", "")
     assert not keep_rates(RATES, threads=1, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("candidate", "method", "fit", "score"),
+    [
+        ("dtype: bfloat16", "full", 1, 3),
+        ("dtype: bfloat16", "frozen", None, 3),
+        ("dtype: float32", "{name: full, precision: bfloat16}", 2, 3),
+        ("dtype: float32", "full", 1, 1),
+    ],
+)
+def test_bfloat16_is_told_by_its_own_rates(tmp_path, tiny_bert, candidate, method, fit, score):
+    (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"train {row},{'ab'[row % 2]}\n" for row in range(80)))
+    (tmp_path / "test.csv").write_text("text,label\n" + "".join(f"test {row},{'ab'[row % 2]}\n" for row in range(40)))
+    text = JOB.format(model=tiny_bert, epochs=1).split("candidates:")
+    made = make_plan(
+        parse_job(
+            f"{text[0]}candidates:\n  - {{name: one, model: {tiny_bert}, {candidate}, method: {method}}}\n"
+            f"datasets:{text[1].split('datasets:')[1]}",
+            str(tmp_path / "job.yaml"),
+        )
+    )
+    (one,) = made.trials
+    shape = trial_shape(one, made.datasets["a"], tokens=12.0, model_rows=1.0)
+    quicker = replace(RATES, in_bfloat16=(Rate(64, 3e6, 2e6),))
+    assert forward_seconds(shape, RATES) / forward_seconds(shape, quicker) == pytest.approx(score)
+    if fit is not None:
+        assert step_seconds(shape, RATES) / step_seconds(shape, quicker) == pytest.approx(fit)
 
 
 def test_a_width_between_two_has_a_rate_between_theirs():
