@@ -23,7 +23,7 @@ from raybench.planning.learned import Learned, Sample
 from raybench.planning.plan import Plan, PlannedTrial
 from raybench.planning.rates import Rates
 from raybench.planning.trial_memory import memory_bytes
-from raybench.planning.trial_seconds import TrialShape, charged_seconds, forward_seconds, trial_shape
+from raybench.planning.trial_seconds import TrialShape, charged_seconds, feature_seconds, forward_seconds, trial_shape
 from raybench.schedule.pace import Pace, work_seconds
 from raybench.schedule.work import TrialWork
 from raybench.store.trials import TrialRow
@@ -151,7 +151,10 @@ def _samples(planned: Mapping[str, PlannedTrial], shapes: Mapping[str, TrialShap
             continue
         shape = shapes[trial_id]
         if row.trial_id not in shapes:  # of other hyperparameters perhaps
-            shape = shape._replace(num_test=row.num_examples)
+            scored_in = row.provenance.get("dtype", ())
+            shape = shape._replace(
+                num_test=row.num_examples, scores_in_bfloat16=any(one.startswith("bfloat16") for one in scored_in)
+            )
         fit, score = charged_seconds(shape, known.rates)
         samples.append(Sample("score", shape.kind, shape.model, float(row.cost.get("score_seconds") or 0), score))
         if row.trial_id in shapes:
@@ -184,13 +187,14 @@ def _pace(
         tokenizer = 0.0 if shape.is_baseline else _PREPARE_SECONDS
         prepare[work.data_key] = tokenizer + _PREPARE_ROW_SECONDS * sum(every.values())
         prepare.setdefault(work.fit_rows, prepare[work.data_key])  # those of another dataset, about as many
-        forward, charged = forward_seconds(shape, known.rates), charged_seconds(shape, known.rates)
+        forward, feature = forward_seconds(shape, known.rates), feature_seconds(shape, known.rates)
+        charged = charged_seconds(shape, known.rates)
         if work.train_features and train_batches and work.needs_fit:
-            features[work.train_features] = fit_factor * forward * num_train / train_batches
+            features[work.train_features] = fit_factor * feature * num_train / train_batches
         if work.features_to_score and rows.num_batches:
             features[work.features_to_score] = score_factor * forward * num_test / rows.num_batches
         if work.needs_fit:
-            in_steps = charged.fit - (num_train * forward if work.train_features else 0.0)
+            in_steps = charged.fit - (num_train * feature if work.train_features else 0.0)
             passes = sum(cost for _, cost in work.fit_steps)
             if work.is_head:  # in one computation with others
                 fit[work.checkpoint] = fit_factor * in_steps * (_FUSED if in_bundle[work.bundle] > 1 else 1.0)

@@ -41,24 +41,20 @@ class Rates:
     def forward_flops(self, hidden: float, *, bfloat16: bool = False) -> float:
         """Operations a second of a forward pass, on a CPU in float32 unless `bfloat16`."""
         flops = _between(hidden, [(rate.hidden, rate.forward) for rate in self.measured])
-        return flops * _between(hidden, [(one, gain) for one, gain, _ in self._gains()]) if bfloat16 else flops
+        return flops * self.bfloat16_gain()[0] if bfloat16 else flops
 
     def train_flops(self, hidden: float, *, bfloat16: bool = False) -> float:
         """Operations a second of steps of training, likewise."""
         flops = _between(hidden, [(rate.hidden, rate.train) for rate in self.measured])
-        return flops * _between(hidden, [(one, gain) for one, _, gain in self._gains()]) if bfloat16 else flops
+        return flops * self.bfloat16_gain()[1] if bfloat16 else flops
 
     def bfloat16_gain(self) -> tuple[float, float]:
         """How many times as fast forward passes and steps are in bfloat16, the least of the widths; 1: not measured."""
-        gains = self._gains()
-        return min(forward for _, forward, _ in gains), min(train for _, _, train in gains)
-
-    def _gains(self) -> list[tuple[float, float, float]]:
-        """Of each width that was measured in bfloat16, how many times as fast forward passes and steps are."""
-        return [
-            (one.hidden, one.forward / self.forward_flops(one.hidden), one.train / self.train_flops(one.hidden))
+        gains = [
+            (one.forward / self.forward_flops(one.hidden), one.train / self.train_flops(one.hidden))
             for one in self.in_bfloat16
-        ] or [(1.0, 1.0, 1.0)]
+        ]
+        return min((gain for gain, _ in gains), default=1.0), min((gain for _, gain in gains), default=1.0)
 
 
 def recall_rates(*, threads: int, device: str) -> Rates | None:

@@ -16,7 +16,16 @@ from raybench.planning.plan import PlannedTrial
 from raybench.planning.rates import Rates
 from raybench.recipes.methods.catalog import get_method
 
-__all__ = ["Charged", "TrialShape", "charged_seconds", "forward_seconds", "head_seconds", "step_seconds", "trial_shape"]
+__all__ = [
+    "Charged",
+    "TrialShape",
+    "charged_seconds",
+    "feature_seconds",
+    "forward_seconds",
+    "head_seconds",
+    "step_seconds",
+    "trial_shape",
+]
 
 _ROW_SECONDS = 5e-5  # of an example's record, and of one that no network is forwarded through
 _BASELINE_ROW_SECONDS = 1e-3  # fitting a bag of words
@@ -39,8 +48,8 @@ class TrialShape(NamedTuple):
     num_train: int
     num_test: int
     passes: float  # forward passes over the training rows that the steps of a fit take
-    scores_in_bfloat16: bool = False  # or its features are
-    trains_in_bfloat16: bool = False
+    scores_in_bfloat16: bool  # as the job says; a GPU's rates know no other
+    trains_in_bfloat16: bool
 
 
 class Charged(NamedTuple):
@@ -84,8 +93,14 @@ def _trains_all(planned: PlannedTrial) -> bool:
 def forward_seconds(shape: TrialShape, rates: Rates) -> float:
     """Of an example."""
     operations = shape.model_rows * shape.size.flops(shape.tokens)
-    flops = rates.forward_flops(shape.size.hidden, bfloat16=shape.scores_in_bfloat16)
-    return operations / flops if operations else _ROW_SECONDS
+    if not operations:
+        return _ROW_SECONDS
+    return operations / rates.forward_flops(shape.size.hidden, bfloat16=shape.scores_in_bfloat16)
+
+
+def feature_seconds(shape: TrialShape, rates: Rates) -> float:
+    """Of a training row's features: a head is fitted on them as it scores, a network starts from those in float32."""
+    return forward_seconds(shape if shape.on_features else shape._replace(scores_in_bfloat16=False), rates)
 
 
 def head_seconds(shape: TrialShape) -> float:
@@ -105,6 +120,8 @@ def charged_seconds(shape: TrialShape, rates: Rates) -> Charged:
     score = shape.num_test * (_ROW_SECONDS + (0.0 if shape.is_baseline else forward))
     if shape.is_baseline:
         return Charged(_BASELINE_ROW_SECONDS * shape.num_train, score)
-    features = shape.num_train * forward + head_seconds(shape) if shape.starts_from_features else 0.0
+    features = (
+        shape.num_train * feature_seconds(shape, rates) + head_seconds(shape) if shape.starts_from_features else 0.0
+    )
     steps = 0.0 if shape.on_features else step_seconds(shape, rates)
     return Charged(features + steps, score)

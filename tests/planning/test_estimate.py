@@ -14,7 +14,14 @@ from raybench.planning.estimate import Known, Rows, foretell
 from raybench.planning.plan import make_plan
 from raybench.planning.rates import Rates, keep_rates, recall_rates
 from raybench.planning.trial_memory import memory_bytes
-from raybench.planning.trial_seconds import TrialShape, forward_seconds, step_seconds, trial_shape
+from raybench.planning.trial_seconds import (
+    TrialShape,
+    charged_seconds,
+    feature_seconds,
+    forward_seconds,
+    step_seconds,
+    trial_shape,
+)
 from raybench.schedule.simulate import simulate
 from raybench.store.trials import TrialRow
 
@@ -41,9 +48,9 @@ def plan(tmp_path, tiny_bert):
     return lambda epochs=1: make_plan(parse_job(JOB.format(model=tiny_bert, epochs=epochs), str(tmp_path / "job.yaml")))
 
 
-def told(made, past=(), is_measured=True, works=None, device="cpu"):
+def told(made, past=(), is_measured=True, works=None, device="cpu", rates=RATES):
     rows = {key: Rows(num_batches=4, tokens=12.0, model_rows=1.0) for key in made.data}
-    known = Known(rows=rows, rates=RATES, is_measured=is_measured, past=past, threads=1, device=device)
+    known = Known(rows=rows, rates=rates, is_measured=is_measured, past=past, threads=1, device=device)
     return foretell(made, [one.work for one in made.trials] if works is None else works, known)
 
 
@@ -128,7 +135,7 @@ def test_memory_is_told_within_a_fifth_of_what_actors_took_and_never_less(networ
     shape = TrialShape(
         kind=method, model="m", is_baseline=False, on_features=method == "frozen", starts_from_features=True,
         trains_all=method == "full", size=ForwardCost(*network), tokens=tokens, model_rows=1.0, num_train=64,
-        num_test=64, passes=3.0,
+        num_test=64, passes=3.0, scores_in_bfloat16=False, trains_in_bfloat16=False,
     )  # fmt: skip
     held = replace(RATES, memory_bytes=404_000_000)  # by an actor of baselines alone
     assert measured <= memory_bytes(shape, held, "cpu", batch_tokens=4096) <= 1.2 * measured
@@ -191,32 +198,51 @@ def test_rates_are_remembered_for_the_same_threads_and_device(tmp_path, monkeypa
     assert not keep_rates(RATES, threads=1, device="cpu")
 
 
+QUICKER = replace(RATES, in_bfloat16=(Rate(64, 3e6, 2e6),))  # forward three times, steps twice as fast
+
+
+@pytest.fixture
+def plan_one(tmp_path, tiny_bert, plan):
+    """A plan of one candidate on the rows of the others."""
+
+    def make(settings):
+        head, rest = JOB.format(model=tiny_bert, epochs=1).split("candidates:")
+        candidate = f"candidates:\n  - {{name: one, model: {tiny_bert}, {settings}}}\ndatasets:"
+        return make_plan(parse_job(head + candidate + rest.split("datasets:")[1], str(tmp_path / "job.yaml")))
+
+    plan()
+    return make
+
+
 @pytest.mark.parametrize(
-    ("candidate", "method", "fit", "score"),
+    ("settings", "score", "features", "steps"),
     [
-        ("dtype: bfloat16", "full", 1, 3),
-        ("dtype: bfloat16", "frozen", None, 3),
-        ("dtype: float32", "{name: full, precision: bfloat16}", 2, 3),
-        ("dtype: float32", "full", 1, 1),
+        ("dtype: bfloat16, method: full", 3, 1, 1),
+        ("dtype: bfloat16, method: frozen", 3, 3, None),
+        ("method: {name: full, precision: bfloat16}", 3, 1, 2),
+        ("method: full", 1, 1, 1),
     ],
 )
-def test_bfloat16_is_told_by_its_own_rates(tmp_path, tiny_bert, candidate, method, fit, score):
-    (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"train {row},{'ab'[row % 2]}\n" for row in range(80)))
-    (tmp_path / "test.csv").write_text("text,label\n" + "".join(f"test {row},{'ab'[row % 2]}\n" for row in range(40)))
-    text = JOB.format(model=tiny_bert, epochs=1).split("candidates:")
-    made = make_plan(
-        parse_job(
-            f"{text[0]}candidates:\n  - {{name: one, model: {tiny_bert}, {candidate}, method: {method}}}\n"
-            f"datasets:{text[1].split('datasets:')[1]}",
-            str(tmp_path / "job.yaml"),
-        )
-    )
+def test_what_a_job_asks_for_in_bfloat16_is_told_by_the_gain_that_was_measured(
+    plan_one, settings, score, features, steps
+):
+    made = plan_one(settings)
+    shape = trial_shape(made.trials[0], made.datasets["a"], tokens=12.0, model_rows=1.0)
+    for seconds, gain in ((forward_seconds, score), (feature_seconds, features), (step_seconds, steps)):
+        if gain is not None:
+            assert seconds(shape, RATES) / seconds(shape, QUICKER) == pytest.approx(gain)
+
+
+def test_a_trial_alike_that_was_scored_in_float32_is_compared_with_what_was_foretold_in_float32(plan_one):
+    made = plan_one("dtype: bfloat16, method: full")
     (one,) = made.trials
     shape = trial_shape(one, made.datasets["a"], tokens=12.0, model_rows=1.0)
-    quicker = replace(RATES, in_bfloat16=(Rate(64, 3e6, 2e6),))
-    assert forward_seconds(shape, RATES) / forward_seconds(shape, quicker) == pytest.approx(score)
-    if fit is not None:
-        assert step_seconds(shape, RATES) / step_seconds(shape, quicker) == pytest.approx(fit)
+    as_foretold = charged_seconds(shape._replace(scores_in_bfloat16=False), QUICKER).score
+    other = seen(one, "cpu", 0)
+    past = replace(other, cost={"score_seconds": as_foretold}, provenance={"threads": [1], "dtype": ["float32"]})
+    before, after = told(made, rates=QUICKER), told(made, rates=QUICKER, past=[past])
+    assert after.num_seen == 1
+    assert after.trials == pytest.approx(before.trials)
 
 
 def test_a_width_between_two_has_a_rate_between_theirs():
