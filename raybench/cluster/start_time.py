@@ -7,6 +7,7 @@ from typing import Any
 
 from raybench.cluster.connect import connect
 from raybench.job import Resources
+from raybench.models.import_structure import remember_folders
 
 __all__ = ["start_seconds"]
 
@@ -27,6 +28,7 @@ class _Importing:
     """An actor that imports what a worker does until it fits a first network."""
 
     def ready(self) -> str:
+        remember_folders()
         from transformers import AutoModel, AutoTokenizer, BertModel
 
         from raybench.cluster import session

@@ -17,6 +17,7 @@ import ray
 
 from raybench.cluster.waiting import waits_for_hub
 from raybench.core.uncollected import uncollected
+from raybench.models.import_structure import remember_folders
 
 if TYPE_CHECKING:  # nothing else is imported before the collector is off
     from raybench.cluster.context import Held, RunContext
@@ -36,6 +37,7 @@ class Worker:
 
     def __init__(self, context: RunContext | None, imports: Sequence[str] = ()) -> None:
         """Without a context it imports what it will need, and is told the context by `begin`."""
+        remember_folders()
         with uncollected():
             from raybench.cluster.session import Session
 

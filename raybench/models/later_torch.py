@@ -16,6 +16,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from raybench.models.import_structure import remember_folders
+
 __all__ = ["import_configurations", "import_without_torch"]
 
 _IMPORTS_TORCH = "transformers.modeling_rope_utils"
@@ -45,6 +47,7 @@ class _LaterTorch(ModuleType):
 
 def import_configurations() -> None:
     """Import what configurations need, and torch only where they cannot do without."""
+    remember_folders()
     importlib.import_module("transformers.utils")
     import_without_torch(_IMPORTS_TORCH)
     importlib.import_module("transformers.models.auto.configuration_auto")
