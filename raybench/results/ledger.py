@@ -29,6 +29,7 @@ from raybench.results.reduce import reduce_trial
 from raybench.results.settled import is_settled
 from raybench.store import Store
 from raybench.store.checkpoints import checkpoint_bytes, read_metadata
+from raybench.store.held_commits import HeldCommits
 from raybench.store.parquet import Skipped
 from raybench.store.shards import ShardCommit, disjoint
 from raybench.store.trials import TrialRow
@@ -61,7 +62,7 @@ class Ledger:
         self._readers: dict[str, set[str]] = defaultdict(set)  # of each checkpoint those that have not ended well
         for trial_id, one in planned.items():
             self._readers[one.work.checkpoint].add(trial_id)
-        self._commits: dict[str, list[ShardCommit]] = defaultdict(list)
+        self._commits: dict[str, HeldCommits] = defaultdict(HeldCommits)
         self._writer = Writer(store, skipped, check)
         self.rows: dict[str, TrialRow] = {}
         self.tracebacks: dict[str, str] = {}
@@ -82,7 +83,7 @@ class Ledger:
             for trial_id, one in self._planned.items()
             if one.work.data_key == data_key and trial_id not in self.rows and trial_id not in self._commits
         }
-        self._commits |= found
+        self._commits |= {trial_id: HeldCommits(commits) for trial_id, commits in found.items()}
         return {trial_id: tuple((one.start, one.stop) for one in commits) for trial_id, commits in found.items()}
 
     def fitted(self, metas: Mapping[str, str]) -> None:
@@ -93,14 +94,14 @@ class Ledger:
         """Whether the shard is of a trial that has not ended, and so is kept."""
         if commit.trial_id in self.rows:
             return False
-        self._commits[commit.trial_id].append(commit)
+        self._commits[commit.trial_id].add(commit)
         self._store.shards.append(commit)
         return True
 
     def basis(self, trial_id: str) -> str | None:
         """What the shards of a trial under way were scored on; None: there are none yet."""
-        commits = self._commits.get(trial_id)
-        return commits[0].basis if commits else None
+        held = self._commits.get(trial_id)
+        return held.basis if held else None
 
     def remember(self, trial_id: str | None, traceback: str) -> None:
         """Why a trial fails, for whoever asks for it."""
@@ -109,12 +110,12 @@ class Ledger:
 
     def end(self, trial_id: str, status: Status, reason: str | None) -> TrialRow:
         """The trial's row: of its shards where it ended well and they cover each example once."""
-        commits, planned = self._commits.pop(trial_id, []), self._planned[trial_id]
+        held, planned = self._commits.pop(trial_id, HeldCommits()), self._planned[trial_id]
         row = replace(blank_row(planned.trial), status=status, reason=reason, finished_at=time.time())
         if status is Status.OK:
             try:
                 expected = self._expected[planned.trial.dataset.name]
-                row = reduce_trial(row, commits, expected, self._fit_meta(planned))
+                row = reduce_trial(row, held.all(), expected, self._fit_meta(planned))
             except RaybenchError as error:  # examples missing or counted twice: named, and never published
                 row = replace(row, status=Status.FAILED, reason=str(error))
             checkpoint = planned.work.checkpoint
@@ -124,9 +125,9 @@ class Ledger:
                 self._metas.pop(checkpoint, None)
             # also where shards do not add up, or the next run would find them again
             self._writer.ended(row, checkpoint if unread else "")
-        if status is Status.STOPPED and is_settled(status, reason) and commits:  # shards stay for other races
-            scored = sum(commit.num_examples for commit in disjoint(commits))
-            row = replace(row, num_examples=scored, provenance={"basis": commits[0].basis, "race": planned.race})
+        if status is Status.STOPPED and is_settled(status, reason) and held.basis is not None:
+            scored = sum(commit.num_examples for commit in disjoint(held.all()))  # the shards stay for other races
+            row = replace(row, num_examples=scored, provenance={"basis": held.basis, "race": planned.race})
         self.rows[trial_id] = row
         self._store.trials.append(row)
         return row

@@ -71,14 +71,17 @@ class ShardLog:
     def __init__(self, files: Files) -> None:
         self._files = files
         self._pending: list[ShardCommit] = []
+        self.pending_bytes = 0  # of states, which nearly all of a commit is
 
     def append(self, commit: ShardCommit) -> None:
         """Keep a commit until it is written."""
         self._pending.append(commit)
+        self.pending_bytes += len(commit.states)
 
     def take(self) -> list[ShardCommit]:
         """What is pending, to be written by the caller."""
         pending, self._pending = self._pending, []
+        self.pending_bytes = 0
         return pending
 
     def write(self, commits: Iterable[ShardCommit]) -> None:

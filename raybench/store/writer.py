@@ -23,7 +23,8 @@ from raybench.store.unfinished import UnfinishedFits
 
 __all__ = ["Writer", "clean_up"]
 
-_MOST_TURNS = 30  # that may go by while one is written: what is pending must not grow without end
+# What is pending must not grow without end: turns that may go by while one is written, and states that wait meanwhile.
+_MOST_TURNS, _MOST_BYTES = 30, 64 << 20
 
 
 class Writer:
@@ -56,7 +57,8 @@ class Writer:
 
     def turn(self) -> None:
         """Begin to write what is pending, or let what is being written go on."""
-        if self._writing is not None and not self._writing.done() and self._turns_missed < _MOST_TURNS:
+        behind = self._turns_missed >= _MOST_TURNS or self._store.shards.pending_bytes >= _MOST_BYTES
+        if self._writing is not None and not self._writing.done() and not behind:
             self._turns_missed += 1
             return
         self._wait()

@@ -141,7 +141,8 @@ class SimulatedPool:
             case Fit(trial_ids=fits):
                 return Fitted(actor=actor, work=work, metas=dict.fromkeys(fits, "{}"))
             case Shard(trial_id=trial_id, start=start):
-                self._commits.append(replace(self._states[start], trial_id=trial_id))
+                states = bytearray(self._states[start].states)  # its own, as it would come from an actor
+                self._commits.append(replace(self._states[start], trial_id=trial_id, states=bytes(states)))
                 if self._scored % self._every == 0:
                     self.held.append(psutil.Process().memory_info().rss)
                 self._scored += 1

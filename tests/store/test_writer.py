@@ -11,7 +11,7 @@ from raybench.core.errors import StoreError
 from raybench.store import Store
 from raybench.store import writer as writer_module
 from raybench.store.files import Files
-from raybench.store.shards import ShardLog
+from raybench.store.shards import ShardCommit, ShardLog
 from raybench.store.trials import TrialLog, TrialRow
 from raybench.store.writer import Writer
 
@@ -41,6 +41,13 @@ def row(name):
     return TrialRow(trial_id=name, status=Status.OK, finished_at=1.0)
 
 
+def commit(start, num_bytes):
+    return ShardCommit(
+        trial_id="t", start=start, stop=start + 1, num_examples=1, states=b"x" * num_bytes, score_seconds=0.0,
+        wall_seconds=0.0, peak_memory_bytes=0, device="cpu", dtype="float32", threads=1, cost="{}", basis="b",
+    )  # fmt: skip
+
+
 def test_the_loop_does_not_wait_for_a_slow_store_and_nothing_is_lost(store):
     with Writer(store, pytest.fail, lambda: None) as writer:
         for number in range(10):
@@ -61,6 +68,22 @@ def test_a_loop_far_ahead_of_its_store_waits(store):
             writer.turn()
         assert store.files.gate.is_set()
     assert len(store.trials.read(pytest.fail)) == 100
+
+
+def test_a_loop_waits_at_once_where_many_states_are_pending(store, monkeypatch):
+    monkeypatch.setattr(writer_module, "_MOST_BYTES", 1000)
+    opened = threading.Timer(0.2, store.files.gate.set)
+    opened.start()
+    with Writer(store, pytest.fail, lambda: None) as writer:
+        store.shards.append(commit(0, 999))
+        writer.turn()
+        store.shards.append(commit(1, 999))
+        writer.turn()
+        assert not store.files.gate.is_set()
+        store.shards.append(commit(2, 1))
+        writer.turn()
+        assert store.files.gate.is_set()
+    assert [one.start for one in store.shards.read("t", pytest.fail)] == [0, 1, 2]
 
 
 def test_what_could_not_be_written_is_raised_in_the_loop_once(store):
