@@ -53,10 +53,13 @@ def fault(target, how, after):
 
 def test_whatever_is_killed_the_tables_are_those_of_an_undisturbed_run(tmp_path, tiny_bert, cluster, undisturbed):
     faults = (fault("node", "KILL", 0.0), fault("actor", "KILL", 0.2), fault("driver", "TERM", 1.5))
-    path, rng, hits = write_job(tmp_path / "job", tiny_bert, actors=2), random.Random(0), []
-    cluster.mend()
-    code, words = Player(cluster, run_seconds=240).run(path, faults, rng, hits)
-    assert set(hits) == {str(one) for one in faults}, (code, words)
+    for number in range(3):  # one node of some dozens went by itself, before it could be killed
+        path, rng, hits = write_job(tmp_path / f"job-{number}", tiny_bert, actors=2), random.Random(0), []
+        cluster.mend()
+        code, words = Player(cluster, run_seconds=240).run(path, faults, rng, hits)
+        if len(hits) == len(faults):
+            break
+    assert set(hits) == {str(one) for one in faults}, f"{hits}, exit code {code}: {words}"
     tear(path.parent / "store", rng, 2)
     assert raybench.run(path, address=cluster.address, actors=1, quiet=True).complete
     assert tables(path.parent / "store") == undisturbed
