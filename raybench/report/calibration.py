@@ -12,7 +12,7 @@ from raybench.job import Resources
 from raybench.models.forward_cost import Rate
 from raybench.planning.rates import Rates, keep_rates, recall_rates
 
-__all__ = ["Machine", "calibrate", "this_machine"]
+__all__ = ["Machine", "calibrate", "count_gpus", "this_machine"]
 
 # a guess where nothing was measured: a core of a server, a data centre's GPU
 _GUESSED = {"cpu": (Rate(384, 5e10, 4e10),), "cuda": (Rate(384, 4e13, 2e13),)}
@@ -32,7 +32,7 @@ class Machine(NamedTuple):
 def this_machine(resources: Resources) -> Machine:
     """An actor of this size on this machine; imports no torch."""
     gpus = resources.gpus_per_actor
-    gpus = float(bool(glob("/dev/nvidia[0-9]*"))) if gpus == "auto" else float(gpus)
+    gpus = float(bool(count_gpus())) if gpus == "auto" else float(gpus)
     device = "cuda" if gpus else "cpu"
     threads = resources.cpus_per_actor
     found = recall_rates(threads=threads, device=device)
@@ -44,6 +44,11 @@ def this_machine(resources: Resources) -> Machine:
         device_name="",
     )
     return Machine(found or guess, found is not None, threads, device, gpus)
+
+
+def count_gpus() -> int:
+    """How many this machine has, by the system's own devices; imports no torch."""
+    return len(glob("/dev/nvidia[0-9]*"))
 
 
 def calibrate(resources: Resources, console: Console) -> Machine:

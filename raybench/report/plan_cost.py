@@ -14,7 +14,7 @@ from raybench.job import Resources
 from raybench.planning.estimate import Estimate
 from raybench.planning.plan import Plan
 from raybench.planning.rates import Rates
-from raybench.report.calibration import Machine
+from raybench.report.calibration import Machine, count_gpus
 from raybench.report.numbers import count, duration
 from raybench.runtime.training.device import CONTEXT_BYTES
 from raybench.schedule.simulate import Simulated
@@ -69,7 +69,7 @@ def cost_lines(plan: Plan, estimate: Estimate, run: Simulated, machine: Machine,
     names = {one.trial.trial_id: f"{one.trial.candidate} on {one.trial.dataset.name}" for one in plan.trials}
     lines += idle_lines(run, ends, names)
     lines += _memory_lines(plan, estimate, machine, run.num_actors, names)
-    lines += packing_lines(estimate.memory.values(), machine, os.cpu_count() or 1)
+    lines += packing_lines(estimate.memory.values(), machine, os.cpu_count() or 1, count_gpus() or 1)
     lines += bfloat16_lines((one.trial.model for one in plan.trials if one.problem is None), machine.rates)
     lines.append(_origin(estimate, machine))
     return lines
@@ -100,12 +100,15 @@ def bfloat16_lines(models: Iterable[ModelSpec], rates: Rates) -> list[str]:
     ]
 
 
-def packing_lines(memory: Collection[float], machine: Machine, num_cpus: int) -> list[str]:
-    """That several trials of these sizes fit on one GPU side by side, where actors would have one each."""
+def packing_lines(memory: Collection[float], machine: Machine, num_cpus: int, num_gpus: int) -> list[str]:
+    """That several trials of these sizes fit on one GPU side by side, where actors would have one each.
+
+    All GPUs share the CPUs and the trials: more actors than either would bring nothing.
+    """
     if machine.gpus_per_actor != 1 or not memory:
         return []
     fitting = int(_PACKED * machine.rates.device_bytes / (max(memory) + CONTEXT_BYTES))
-    side_by_side = min(fitting, num_cpus // machine.threads, len(memory))
+    side_by_side = min(fitting, num_cpus // machine.threads // num_gpus, math.ceil(len(memory) / num_gpus))
     if side_by_side < 2:
         return []
     part = math.floor(1000 / side_by_side) / 1000

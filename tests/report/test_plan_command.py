@@ -97,16 +97,18 @@ ON_GPU = Machine(
 
 
 @pytest.mark.parametrize(
-    ("memory", "num_cpus", "part"),
+    ("memory", "num_cpus", "num_gpus", "part"),
     [
-        ([8.4e9] * 20, 64, "8 such trials fit on a GPU side by side: `gpus_per_actor: 0.125`"),
-        ([1e9, 23e9, 2e9], 64, "3 such trials fit on a GPU side by side: `gpus_per_actor: 0.333`"),
-        ([1e9] * 100, 9, "4 such trials fit on a GPU side by side: `gpus_per_actor: 0.25`"),  # of two threads each
-        ([1e9] * 2, 64, "2 such trials fit on a GPU side by side: `gpus_per_actor: 0.5`"),
+        ([8.4e9] * 20, 64, 1, "8 such trials fit on a GPU side by side: `gpus_per_actor: 0.125`"),
+        ([1e9, 23e9, 2e9], 64, 1, "3 such trials fit on a GPU side by side: `gpus_per_actor: 0.333`"),
+        ([1e9] * 100, 9, 1, "4 such trials fit on a GPU side by side: `gpus_per_actor: 0.25`"),  # of two threads each
+        ([1e9] * 2, 64, 1, "2 such trials fit on a GPU side by side: `gpus_per_actor: 0.5`"),
+        ([1e9] * 100, 64, 8, "4 such trials fit on a GPU side by side: `gpus_per_actor: 0.25`"),  # 8 CPUs each
+        ([1e9] * 20, 640, 8, "3 such trials fit on a GPU side by side: `gpus_per_actor: 0.333`"),
     ],
 )
-def test_trials_that_fit_on_one_gpu_side_by_side_are_told_with_what_packs_them(memory, num_cpus, part):
-    (line,) = packing_lines(memory, ON_GPU, num_cpus)
+def test_trials_that_fit_on_one_gpu_side_by_side_are_told_with_what_packs_them(memory, num_cpus, num_gpus, part):
+    (line,) = packing_lines(memory, ON_GPU, num_cpus, num_gpus)
     assert line.startswith(f"packing: {part}")
 
 
@@ -122,7 +124,11 @@ def test_trials_that_fit_on_one_gpu_side_by_side_are_told_with_what_packs_them(m
     ],
 )
 def test_nothing_is_said_of_packing_where_a_gpu_has_no_room_for_two(memory, machine):
-    assert not packing_lines(memory, machine, 64)
+    assert not packing_lines(memory, machine, 64, 1)
+
+
+def test_nothing_is_said_of_packing_where_every_trial_has_a_gpu():
+    assert not packing_lines([1e9] * 8, ON_GPU, 64, 8)
 
 
 NETWORK, BASELINE = ModelSpec(reference="m"), ModelSpec(reference="baseline:majority")
