@@ -11,10 +11,13 @@ from raybench.core.errors import ModelError
 
 __all__ = ["Compiled"]
 
+# Each process compiles for itself. Left alone torch picks some kernels by a stop watch, and some by the shape that it
+# sees first; they add up in another order, and so an actor would round otherwise than its neighbour.
+_SAME_BITS = {"deterministic": True, "batch_invariant": True}
 
 # a kernel took a processor 20 to 55 µs to start, and BERT-base's pass over 32,768 tokens, of 200, a GPU 12 ms: recorded
 # once for a shape, they start together. Shapes are few, those of the plan; torch warns of the ninth
-_RECORDED = {"triton.cudagraphs": True, "triton.cudagraph_dynamic_shape_warn_limit": None}
+_RECORDED = _SAME_BITS | {"triton.cudagraphs": True, "triton.cudagraph_dynamic_shape_warn_limit": None}
 
 
 class Compiled(nn.Module):
@@ -31,7 +34,7 @@ class Compiled(nn.Module):
         # torch counts the graphs of a class of networks over the whole process, and past eight runs the next ones
         # uncompiled without a word: every network begins with none; those still open are compiled again when called
         torch.compiler.reset()
-        module.compile(dynamic=True, options=_RECORDED if recorded else None)
+        module.compile(dynamic=True, options=_RECORDED if recorded else _SAME_BITS)
 
     def forward(self, **inputs: Any) -> Any:
         """What the module puts out.

@@ -95,6 +95,25 @@ def test_an_error_of_the_network_itself_stays_what_it_is() -> None:
         Compiled(_Greedy(), "greedy")(x=torch.zeros(1))
 
 
+@pytest.mark.parametrize("recorded", [False, True])
+def test_no_kernel_is_picked_by_a_stop_watch_or_by_the_shape_seen_first(
+    recorded: bool, fresh_compiler: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._inductor import config
+    from torch._inductor.graph import GraphLowering
+
+    seen: list[tuple[bool, bool]] = []
+
+    def lower(*given: Any, **asked: Any) -> None:
+        seen.append((config.deterministic, config.batch_invariant))
+        raise NotImplementedError("seen")
+
+    monkeypatch.setattr(GraphLowering, "run", lower)
+    with pytest.raises(ModelError, match="seen"):
+        Compiled(_Scale(3), "scale", recorded=recorded)(x=torch.ones(2, 3))
+    assert seen == [(True, True)]
+
+
 class _Greedy(torch.nn.Module):
     def compile(self, *arguments: Any, **options: Any) -> None:
         return
@@ -115,7 +134,7 @@ class _Scale(torch.nn.Module):
 def test_a_network_is_compiled_however_many_were_before_it(fresh_compiler: None) -> None:
     compiled: list[int] = []
 
-    def count(graph: Any, inputs: Any) -> Any:
+    def count(graph: Any, inputs: Any, *, options: dict[str, Any]) -> Any:
         compiled.append(1)
         return graph.forward
 
