@@ -13,7 +13,7 @@ from raybench.planning.estimate import Known, foretell
 from raybench.planning.halvings import expected
 from raybench.planning.plan import Plan
 from raybench.planning.resume import Found
-from raybench.report.calibration import calibrate, this_machine
+from raybench.report.calibration import calibrate, count_gpus, this_machine
 from raybench.report.output import output_console
 from raybench.report.plan_cost import actors_of, cost_lines
 from raybench.report.plan_table import print_plan
@@ -50,7 +50,7 @@ def plan_command(job: Job, *, measure: bool = False, circumstances: str | None =
     if not works:
         return
     shard_batches = job.resources.shard_batches
-    num_actors = actors_of(job.resources, machine, os.cpu_count() or 1)
+    num_actors = actors_of(job.resources, machine, os.cpu_count() or 1, count_gpus())
     run = simulate(works, estimate.pace, num_actors=num_actors, shard_batches=shard_batches)
     lines = cost_lines(plan, estimate, run, machine, datetime.now())
     if wanted is not None:

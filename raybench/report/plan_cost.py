@@ -28,12 +28,15 @@ _LEAST_GAIN = 1.25  # of bfloat16
 _PACKED = 0.9  # of a GPU's memory, where several trials share it
 
 
-def actors_of(resources: Resources, machine: Machine, num_cpus: int) -> int:
-    """How many actors the job would have; those of this machine where it leaves the number open."""
+def actors_of(resources: Resources, machine: Machine, num_cpus: int, num_gpus: int) -> int:
+    """How many actors the job would have; those of this machine where it leaves the number open.
+
+    A machine without a GPU counts as one with one where the job asks for some: it plans for a cluster.
+    """
     if resources.actors != "auto":
         return resources.actors
     try:
-        node = Node(cpus=num_cpus, gpus=max(1.0, machine.gpus_per_actor))
+        node = Node(cpus=num_cpus, gpus=max(1, num_gpus))
         return plan_actors(resources.model_copy(update={"gpus_per_actor": machine.gpus_per_actor}), [node]).num_actors
     except RaybenchError:
         return 1

@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 from raybench.cli import app
 from raybench.core import ModelSpec, Status
 from raybench.core.errors import JobError
+from raybench.job import Resources
 from raybench.models.forward_cost import Rate
 from raybench.planning.rates import Rates
 from raybench.report.calibration import Machine
-from raybench.report.plan_cost import bfloat16_lines, idle_lines, packing_lines
+from raybench.report.plan_cost import actors_of, bfloat16_lines, idle_lines, packing_lines
 from raybench.report.simulation_text import Circumstances
 from raybench.schedule.simulate import Simulated
 
@@ -129,6 +130,15 @@ def test_nothing_is_said_of_packing_where_a_gpu_has_no_room_for_two(memory, mach
 
 def test_nothing_is_said_of_packing_where_every_trial_has_a_gpu():
     assert not packing_lines([1e9] * 8, ON_GPU, 64, 8)
+
+
+@pytest.mark.parametrize(
+    ("part", "num_cpus", "num_gpus", "actors"),
+    [(1.0, 64, 8, 8), (0.25, 64, 8, 32), (0.25, 20, 8, 10), (1.0, 64, 0, 1), (0.5, 64, 0, 2), (0.0, 64, 8, 32)],
+)
+def test_a_job_that_leaves_actors_open_has_those_of_all_gpus(part, num_cpus, num_gpus, actors):
+    resources = Resources(cpus_per_actor=2)
+    assert actors_of(resources, ON_GPU._replace(gpus_per_actor=part), num_cpus, num_gpus) == actors
 
 
 NETWORK, BASELINE = ModelSpec(reference="m"), ModelSpec(reference="baseline:majority")

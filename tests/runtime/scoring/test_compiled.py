@@ -96,7 +96,7 @@ def test_an_error_of_the_network_itself_stays_what_it_is() -> None:
 
 
 @pytest.mark.parametrize("recorded", [False, True])
-def test_no_kernel_is_picked_by_a_stop_watch_or_by_the_shape_seen_first(
+def test_torch_is_told_to_pick_kernels_neither_by_a_stop_watch_nor_by_the_number_of_rows(
     recorded: bool, fresh_compiler: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from torch._inductor import config
