@@ -192,6 +192,15 @@ def test_a_stop_while_the_command_line_is_imported_is_one_line(folder: Path) -> 
     assert (process.returncode, err) == (130, STOPPED + "\n")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_when_all_is_done_changes_nothing(number: int) -> None:
+    begun = "import os\nfrom raybench.commands.stops import leave_on_stop\nleave_on_stop()\n"
+    at_the_end = f"def __del__(self, kill=os.kill, pid=os.getpid()): kill(pid, {number:d})"
+    code = f"{begun}class Late:\n    {at_the_end}\nlate = Late()\n"  # gone when Python takes its modules apart
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("number", "seconds"),
     [(signal.SIGTERM, 0.2), (signal.SIGINT, 0.5), (signal.SIGTERM, 0.9), (signal.SIGINT, 1.4)],
